@@ -1,0 +1,116 @@
+import type { Digest } from "../oci/digest.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import type { Repository, RepositoryName, Tag } from "../oci/reference.ts";
+
+/**
+ * The SQL index over the store. Nothing here is needed to serve what is held: every caller works, slower, when a row is
+ * missing, and `reindex` brings the rows back from the store. All times are milliseconds since the epoch.
+ *
+ * Reads are synchronous in SQLite but not in PostgreSQL, hence the promises.
+ */
+export interface Catalog {
+  /** A manifest became held in this repository: its row, what it names, and the sizes of those. Idempotent. */
+  recordManifest(record: ManifestRecord): Promise<void>;
+  manifest(repository: Repository, digest: Digest): Promise<HeldManifest | undefined>;
+  /** A blob was linked to this repository. Idempotent. */
+  recordBlob(record: BlobRecord): Promise<void>;
+  /** The size that a held manifest of this repository gives for a blob or child manifest: the proof that it belongs there. */
+  namedBy(repository: Repository, digest: Digest): Promise<{ size: number } | undefined>;
+
+  /** The tag points to this digest now. Adds to the tag's history when the digest is another than before. */
+  recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void>;
+  /** Upstream said again that the tag points where we think: freshness survives a restart. */
+  confirmTags(confirmations: readonly TagConfirmation[]): Promise<void>;
+  tag(repository: Repository, tag: Tag): Promise<HeldTag | undefined>;
+
+  /** Last use, in one transaction; keys that are not there are ignored. */
+  touch(uses: readonly Use[]): Promise<void>;
+
+  /** Remembered upstream answers that serve while it is away: `tags` and `referrers` lists, by repository and key. */
+  saveList(repository: Repository, kind: ListKind, key: string, list: SavedList): Promise<void>;
+  list(repository: Repository, kind: ListKind, key: string): Promise<SavedList | undefined>;
+
+  /** Held repositories after `last` in lexical order of their store path (`docker.io/library/nginx`). */
+  repositories(query: { registryId?: string; last?: string; limit: number }): Promise<HeldRepository[]>;
+  /** Held repository:tag pairs by registry id. */
+  countImages(): Promise<ReadonlyMap<string, number>>;
+  /** Held tags of every repository, ordered by registry, repository, tag. */
+  inventory(): Promise<InventoryRow[]>;
+
+  /** Forgets what the store no longer has and takes over what it has: see `upkeep/reindex.ts`. */
+  replaceHeld(snapshot: AsyncIterable<HeldSnapshot>): Promise<void>;
+  /** True when no manifest was ever recorded: a new file beside a store that may be full. */
+  isEmpty(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export interface ManifestRecord {
+  readonly repository: Repository;
+  readonly digest: Digest;
+  readonly size: number;
+  readonly manifest: Manifest;
+  /** Whose credentials fetched it (`Upstream.credentialId`); undefined: anonymous. */
+  readonly fetchedWith: string | undefined;
+  readonly atMs: number;
+}
+
+export interface HeldManifest {
+  readonly mediaType: string;
+  readonly size: number;
+  readonly fetchedWith: string | undefined;
+}
+
+export interface BlobRecord {
+  readonly repository: Repository;
+  readonly digest: Digest;
+  readonly size: number;
+  readonly fetchedWith: string | undefined;
+  readonly atMs: number;
+}
+
+export interface HeldTag {
+  readonly digest: Digest;
+  /** When upstream last confirmed it. */
+  readonly confirmedAtMs: number;
+}
+
+export interface TagConfirmation {
+  readonly repository: Repository;
+  readonly tag: Tag;
+  readonly atMs: number;
+}
+
+export interface Use {
+  readonly repository: Repository;
+  readonly digest: Digest;
+  readonly tag?: Tag;
+  readonly atMs: number;
+}
+
+export type ListKind = "tags" | "referrers";
+
+export interface SavedList {
+  /** JSON text. */
+  readonly body: string;
+  readonly atMs: number;
+}
+
+export interface HeldRepository {
+  readonly registryId: string;
+  readonly serves: string;
+  readonly name: RepositoryName;
+}
+
+export interface InventoryRow {
+  readonly registryId: string;
+  readonly name: RepositoryName;
+  readonly tag: Tag;
+}
+
+/** One repository as the store has it. */
+export interface HeldSnapshot {
+  readonly repository: Repository;
+  readonly manifests: readonly Omit<ManifestRecord, "repository">[];
+  readonly blobs: readonly Omit<BlobRecord, "repository">[];
+  readonly tags: readonly { readonly tag: Tag; readonly digest: Digest; readonly atMs: number }[];
+}

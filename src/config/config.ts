@@ -1,0 +1,92 @@
+/** The effective configuration: defaults applied, units resolved, secrets read. Built by `load.ts` only. */
+export interface Config {
+  /** Where this configuration was read, for people; undefined where only the built-in defaults stand. */
+  readonly source: string | undefined;
+  readonly listen: readonly ListenAddress[];
+  readonly dataDir: string;
+  /** Free bytes that are left on the data folder's disk; below that nothing more is kept. */
+  readonly minFreeDiskBytes: number;
+  /** The id of the registry for requests that name none. */
+  readonly defaultRegistry: string;
+  /** Enabled registries only, built-in ones first. */
+  readonly registries: readonly RegistryConfig[];
+  /** At most this many blob transfers from upstreams at once, over all registries. */
+  readonly fillsMax: number;
+  readonly log: { readonly format: "json" | "pretty"; readonly level: LogLevel };
+  /** How long a stop waits for responses in flight, milliseconds. */
+  readonly stopTimeoutMs: number;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface RegistryConfig {
+  readonly id: string;
+  /** The name that images carry: `docker.io`. May have a port. */
+  readonly serves: string;
+  /** Other names for the same registry, as look-up keys: `index.docker.io`, the upstream's own host name. */
+  readonly aliases: readonly string[];
+  /** Origin of the upstream, no path: `https://registry-1.docker.io`. */
+  readonly upstream: string;
+  /** Host headers that choose this registry. */
+  readonly hostnames: readonly string[];
+  /** Whether one-component names get `library/` in front, as on Docker Hub. */
+  readonly libraryPrefix: boolean;
+  readonly credentials: Credentials | undefined;
+  /** First match wins; the last one matches everything. */
+  readonly tags: readonly TagRule[];
+  /** What happens to a held tag that the upstream says it does not have. */
+  readonly whenDeleted: "serve" | "deny";
+  /** Host patterns (`auth.docker.io`, `*.pkg.dev`) whose token service may be asked; the upstream's own host always is. */
+  readonly realms: readonly string[];
+  /** Whether redirects and realms may lead to loopback, link-local and private addresses. */
+  readonly allowPrivateAddresses: boolean;
+  /** True where the upstream was named by the user, who may well mean a private address. */
+  readonly upstreamIsOwn: boolean;
+  /** PEM text of further trusted certificate authorities. */
+  readonly ca: string | undefined;
+  /** Questions (manifests, tags, tokens) asked at once. */
+  readonly questionsMax: number;
+  /** Blob transfers at once. */
+  readonly transfersMax: number;
+  /** Requests per second sent upstream; undefined: unbounded. */
+  readonly requestsPerSecond: number | undefined;
+  readonly timeouts: UpstreamTimeouts;
+}
+
+/** All milliseconds. None of them bounds a whole body: a 40 GB layer takes what it takes. */
+export interface UpstreamTimeouts {
+  /** TCP and TLS. */
+  readonly connectMs: number;
+  /** Until the answer's headers. */
+  readonly headersMs: number;
+  /** Between two pieces of a body. */
+  readonly idleMs: number;
+  /** How long a client waits for the question "has this tag moved?" while we hold an answer. */
+  readonly askBudgetMs: number;
+}
+
+/** `basic`: user and password for the token service (or Basic itself); `bearer`: a ready token, as AWS hands out. */
+export type Credentials =
+  | { readonly kind: "basic"; readonly username: string; readonly password: string }
+  | { readonly kind: "bearer"; readonly token: string };
+
+/** `match` is a glob over the tag. */
+export interface TagRule {
+  readonly match: string;
+  readonly revalidate: Revalidate;
+}
+
+/**
+ * `after`: ask upstream when the last confirmation is older; `always`: before each answer; `never`: once held it stays
+ * (immutable tags); `offline`: upstream is not asked at all, not even for what is not held.
+ */
+export type Revalidate =
+  | { readonly kind: "after"; readonly ms: number }
+  | { readonly kind: "always" }
+  | { readonly kind: "never" }
+  | { readonly kind: "offline" };

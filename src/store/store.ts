@@ -1,0 +1,97 @@
+import type { Hash } from "node:crypto";
+import type { Digest } from "../oci/digest.ts";
+import type { Repository, Tag } from "../oci/reference.ts";
+
+/**
+ * The bytes and the links: the truth. Blobs (manifests are blobs too) are shared by all repositories; a link says that a
+ * repository has one. What `blob`, `link` and `tag` return was committed whole: a crash at any instant leaves a blob or
+ * a link that is there or not there, never half of one.
+ */
+export interface Store {
+  /** Undefined where it is not held. The caller closes what it opens. */
+  openBlob(digest: Digest): Promise<StoredBlob | undefined>;
+  /** The size in bytes, undefined where it is not held. */
+  statBlob(digest: Digest): Promise<number | undefined>;
+  /** The whole of a small blob; rejects above `bytesMax`. */
+  readBlob(digest: Digest, bytesMax: number): Promise<Buffer | undefined>;
+  /** Writes a small verified blob at once; the caller has checked the digest. */
+  putBlob(digest: Digest, bytes: Uint8Array): Promise<void>;
+  /** The one spool of a digest: new, or the partial that an earlier process left. */
+  openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool>;
+
+  link(kind: LinkKind, repository: Repository, digest: Digest, fetchedWith: string | undefined): Promise<void>;
+  hasLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<boolean>;
+  /** Who fetched a linked content with credentials; undefined: fetched anonymously, or not linked. */
+  fetchedWith(kind: LinkKind, repository: Repository, digest: Digest): Promise<string | undefined>;
+  setTag(repository: Repository, tag: Tag, digest: Digest): Promise<void>;
+  tag(repository: Repository, tag: Tag): Promise<Digest | undefined>;
+
+  /** Everything that is linked, repository by repository, for `reindex`. Paths are `<serves>/<name>`. */
+  repositories(): AsyncIterable<string>;
+  contents(repository: Repository): Promise<RepositoryContents>;
+
+  /** Bytes that may still be written before the disk's reserve is touched. */
+  room(): Promise<number>;
+  /** Removes partials not written to for `olderThanMs`, and left-overs of writes that a crash cut short. */
+  reapPartials(olderThanMs: number): Promise<ReapReport>;
+}
+
+export type LinkKind = "manifest" | "layer";
+
+export interface RepositoryContents {
+  readonly manifests: readonly StoredLink[];
+  readonly layers: readonly StoredLink[];
+  readonly tags: readonly { readonly tag: Tag; readonly digest: Digest; readonly atMs: number }[];
+}
+
+export interface StoredLink {
+  readonly digest: Digest;
+  readonly fetchedWith: string | undefined;
+  /** When it was linked, milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
+export interface ReapReport {
+  readonly partials: number;
+  readonly bytes: number;
+}
+
+/** Positional reads over bytes that do not change. */
+export interface StoredBlob {
+  readonly size: number;
+  /** Fills `buffer` from `position` as far as one read goes; 0 at the end. */
+  read(buffer: Uint8Array, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Where a partial came from, kept beside it so that it can be resumed and accounted for. */
+export interface SpoolOrigin {
+  readonly registryId: string;
+  readonly repository: string;
+  readonly size: number | undefined;
+}
+
+/**
+ * A file that grows until it is committed. Exactly one of `commit`, `keep` and `discard` ends the writing; readers may
+ * go on with `read` until `close`, since the descriptor stays valid through rename and removal.
+ */
+export interface Spool {
+  /** Bytes that an earlier process left; their hash must be taken (`rehash`) before `append`. */
+  readonly existingBytes: number;
+  /** Feeds the existing bytes to `hash`, telling after each piece how many are done. */
+  rehash(hash: Hash, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<void>;
+  /** Rejects with `NoRoomError` when the disk is full or the reserve is reached. */
+  append(bytes: Uint8Array): Promise<void>;
+  read(buffer: Uint8Array, position: number): Promise<number>;
+  /** Makes it the blob: fsync, rename, fsync of the folder. Bytes were verified by the caller. */
+  commit(): Promise<void>;
+  /** Leaves it as a partial for the next request. */
+  keep(): Promise<void>;
+  discard(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The disk, or the part of it that we may use, is full. */
+export class NoRoomError extends Error {
+  override readonly name = "NoRoomError";
+}

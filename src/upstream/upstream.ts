@@ -1,0 +1,98 @@
+import type { Readable } from "node:stream";
+import type { Digest } from "../oci/digest.ts";
+import type { Reference, RepositoryName } from "../oci/reference.ts";
+
+/**
+ * One registry's upstream, as the pull path sees it. Every method rejects with an `UpstreamError` and with nothing else
+ * (an abort by `signal` included, as kind `aborted`). Tokens, redirects, one retry after a stale token, rate caps and the
+ * breaker are behind this interface; coalescing and remembering answers are not.
+ */
+export interface Upstream {
+  /** Names the credentials that requests carry, never containing them; undefined for anonymous. */
+  readonly credentialId: string | undefined;
+  /** HEAD of a manifest; `digest` is undefined where the registry does not say it. */
+  headManifest(name: RepositoryName, reference: Reference, signal: AbortSignal): Promise<ManifestHead>;
+  /** GET of a manifest, the whole body, at most MANIFEST_BYTES_MAX. Digests are not verified here. */
+  getManifest(name: RepositoryName, reference: Reference, signal: AbortSignal): Promise<ManifestBody>;
+  /** GET of a blob, from an offset if asked; the caller owns the body and must destroy or drain it. */
+  openBlob(name: RepositoryName, digest: Digest, range: ByteRange | undefined, signal: AbortSignal): Promise<BlobBody>;
+  /** Whether the repository has the blob, and its size where it is said, without a download: HEAD, or one byte's GET. */
+  probeBlob(name: RepositoryName, digest: Digest, signal: AbortSignal): Promise<{ size: number | undefined }>;
+  /** All tags, following the upstream's pages; unsorted, bounded by TAG_PAGES_MAX. */
+  listTags(name: RepositoryName, signal: AbortSignal): Promise<readonly string[]>;
+  /** The referrers index's bytes, all pages merged; undefined where the registry has no referrers API. */
+  getReferrers(name: RepositoryName, subject: Digest, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /** Whether the breaker is closed; false while questions are answered with `unavailable` at once. */
+  readonly available: boolean;
+  close(): Promise<void>;
+}
+
+/** Both ends inclusive, bytes; without `end`, up to the end of the blob. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end?: number;
+}
+
+export interface ManifestHead {
+  readonly digest: Digest | undefined;
+  readonly mediaType: string | undefined;
+  readonly size: number | undefined;
+}
+
+export interface ManifestBody {
+  readonly bytes: Uint8Array;
+  readonly mediaType: string | undefined;
+  /** What the registry says, unverified. */
+  readonly digest: Digest | undefined;
+}
+
+export interface BlobBody {
+  /** Where the body begins: 0 for a 200, Content-Range's first byte for a 206. */
+  readonly start: number;
+  /** The whole blob's size where the upstream says it. */
+  readonly size: number | undefined;
+  /** Raw bytes; errors when the transfer breaks off (also when it ends short of Content-Length) or stays idle. */
+  readonly body: Readable;
+}
+
+/**
+ * - `unreachable` DNS, connect, TLS, reset; `timeout` no answer in time; `server-error` 5xx
+ * - `rate-limited` 429 (`retryAfterS` where said); `unavailable` the breaker is open, nothing was sent
+ * - `not-found` 404; `unauthorized` 401 or credentials refused; `forbidden` 403
+ * - `untrusted` a realm or redirect that this registry may not lead to
+ * - `protocol` an answer that is none: wrong type, too long, bad header
+ * - `overloaded` our own queue to this upstream is full; `aborted` the caller's signal
+ */
+export type UpstreamErrorKind =
+  | "unreachable"
+  | "timeout"
+  | "server-error"
+  | "rate-limited"
+  | "unavailable"
+  | "not-found"
+  | "unauthorized"
+  | "forbidden"
+  | "untrusted"
+  | "protocol"
+  | "overloaded"
+  | "aborted";
+
+export class UpstreamError extends Error {
+  override readonly name = "UpstreamError";
+  readonly kind: UpstreamErrorKind;
+  /** The upstream's HTTP status, where there was one. */
+  readonly status: number | undefined;
+  /** Seconds. */
+  readonly retryAfterS: number | undefined;
+
+  constructor(
+    kind: UpstreamErrorKind,
+    message: string,
+    options: { status?: number | undefined; retryAfterS?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.status = options.status;
+    this.retryAfterS = options.retryAfterS;
+  }
+}
