@@ -1,0 +1,78 @@
+import type { Revalidate, TagRule } from "../config/config.ts";
+import type { UpstreamErrorKind } from "../upstream/upstream.ts";
+
+/** What to do about a tag before answering. */
+export type Verdict =
+  /** Serve what is held. */
+  | "fresh"
+  /** Held, but upstream is asked first. */
+  | "revalidate"
+  /** Not held: only upstream can tell. */
+  | "fetch"
+  /** Not held, and upstream may not be asked. */
+  | "refuse";
+
+/** `confirmedAtMs` is undefined where the tag is not held. All times are milliseconds since the epoch. */
+export function tagVerdict(confirmedAtMs: number | undefined, revalidate: Revalidate, nowMs: number): Verdict {
+  if (confirmedAtMs === undefined) return revalidate.kind === "offline" ? "refuse" : "fetch";
+  switch (revalidate.kind) {
+    case "never":
+    case "offline":
+      return "fresh";
+    case "always":
+      return "revalidate";
+    case "after": {
+      const ageMs = nowMs - confirmedAtMs;
+      // A confirmation from the future means that the clock was set back: it must not stay fresh until then.
+      return ageMs >= 0 && ageMs < revalidate.ms ? "fresh" : "revalidate";
+    }
+  }
+}
+
+/** How long an answer stays fresh, in whole seconds; undefined where time does not decide it. */
+export function freshForS(confirmedAtMs: number, revalidate: Revalidate, nowMs: number): number | undefined {
+  if (revalidate.kind !== "after") return undefined;
+  return Math.max(0, Math.ceil((confirmedAtMs + revalidate.ms - nowMs) / 1000));
+}
+
+export interface HeldFacts {
+  /** Whether the held content was fetched with credentials. */
+  readonly withCredentials: boolean;
+  readonly whenDeleted: "serve" | "deny";
+}
+
+/** What becomes of a held tag when the question to upstream failed. */
+export function afterFailure(kind: UpstreamErrorKind, held: HeldFacts): "serve-stale" | "pass-on" {
+  switch (kind) {
+    case "not-found":
+      return held.whenDeleted === "serve" ? "serve-stale" : "pass-on";
+    // What was public when it was fetched may be shown further; private content needs upstream's leave.
+    case "unauthorized":
+    case "forbidden":
+      return held.withCredentials ? "pass-on" : "serve-stale";
+    case "unreachable":
+    case "timeout":
+    case "server-error":
+    case "rate-limited":
+    case "unavailable":
+    case "untrusted":
+    case "protocol":
+    case "overloaded":
+    case "aborted":
+      return "serve-stale";
+  }
+}
+
+/** Finds the rule of a tag; configuration ends every list with a rule that matches all. */
+export class TagPolicies {
+  readonly #rules: readonly { readonly matches: (tag: string) => boolean; readonly revalidate: Revalidate }[];
+
+  /** `compile` turns a glob into a predicate. */
+  constructor(rules: readonly TagRule[], compile: (glob: string) => (tag: string) => boolean) {
+    this.#rules = rules.map((rule) => ({ matches: compile(rule.match), revalidate: rule.revalidate }));
+  }
+
+  for(tag: string): Revalidate {
+    return this.#rules.find((rule) => rule.matches(tag))?.revalidate ?? { kind: "always" };
+  }
+}

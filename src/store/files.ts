@@ -1,0 +1,98 @@
+import { type FileHandle, mkdir, open, readFile, readdir, rename, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { dirname, join } from "node:path";
+import type { Dirent } from "node:fs";
+import { NoRoomError } from "./store.ts";
+
+/** The error codes by which an operating system says that nothing more can be written. */
+const NO_ROOM_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
+
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Rethrows a full disk as `NoRoomError` and anything else as it is. */
+export function rethrowNoRoom(error: unknown): never {
+  const code = errorCode(error);
+  if (code !== undefined && NO_ROOM_CODES.has(code)) {
+    throw new NoRoomError(`no room left on the data folder's disk (${code})`, { cause: error });
+  }
+  throw error;
+}
+
+/** Runs a read and turns "there is no such file or folder" into undefined. */
+export async function ifPresent<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read;
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+export async function readTextIfPresent(path: string): Promise<string | undefined> {
+  return await ifPresent(readFile(path, "utf8"));
+}
+
+/** The folder's entries in lexical order; none where it is not there. */
+export async function entriesOf(folder: string): Promise<Dirent[]> {
+  const entries = (await ifPresent(readdir(folder, { withFileTypes: true }))) ?? [];
+  return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Makes a file's whole content visible at once: written beside, synced, renamed, folder synced. */
+export async function writeFileDurably(path: string, content: Uint8Array | string, unfinished: string): Promise<void> {
+  const temporary = join(unfinished, randomUUID());
+  try {
+    await writeSynced(temporary, content);
+    await renameDurably(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    rethrowNoRoom(error);
+  }
+}
+
+async function writeSynced(path: string, content: Uint8Array | string): Promise<void> {
+  const handle = await open(path, "wx", 0o644);
+  try {
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The source must be synced already. The target's new parent folders are synced too, or a power cut could lose them. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  const folder = dirname(to);
+  const firstMade = await mkdir(folder, { recursive: true });
+  await rename(from, to);
+  await syncFolder(folder);
+  if (firstMade === undefined) return;
+  for (let made = folder; made.length >= firstMade.length; made = dirname(made)) await syncFolder(dirname(made));
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Fills as much of `buffer` as one read gives. */
+export async function readAt(handle: FileHandle, buffer: Uint8Array, position: number): Promise<number> {
+  const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+  return bytesRead;
+}
+
+/** Writes all of `bytes`; a write may be cut short by the operating system. */
+export async function writeAllAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}

@@ -1,0 +1,105 @@
+import { mkdir, open, readFile, stat, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import type { Digest } from "../oci/digest.ts";
+import { ifPresent, readAt, writeFileDurably } from "./files.ts";
+import { type Layout, layoutOf } from "./layout.ts";
+import { Links, walkRepositories } from "./links.ts";
+import { reapSpools, reapUnfinished } from "./reap.ts";
+import { openFileSpool } from "./spool.ts";
+import type { ReapReport, Spool, SpoolOrigin, Store, StoredBlob } from "./store.ts";
+
+export interface FilesystemStoreOptions {
+  readonly dataDir: string;
+  /** Free bytes that are left alone. */
+  readonly minFreeDiskBytes: number;
+}
+
+/** Opens the folder, makes it where it is missing, and clears away what a crash cut short. */
+export async function openFilesystemStore(options: FilesystemStoreOptions): Promise<Store> {
+  const layout = layoutOf(options.dataDir);
+  const unfinished = join(layout.unfinished, String(process.pid));
+  await reapUnfinished(layout);
+  for (const folder of [layout.repositories, layout.spools, unfinished]) await mkdir(folder, { recursive: true });
+  return new FilesystemStore(options, layout, unfinished);
+}
+
+class FilesystemStore implements Store {
+  readonly #options: FilesystemStoreOptions;
+  readonly #layout: Layout;
+  readonly #unfinished: string;
+  readonly #links: Links;
+
+  constructor(options: FilesystemStoreOptions, layout: Layout, unfinished: string) {
+    this.#options = options;
+    this.#layout = layout;
+    this.#unfinished = unfinished;
+    this.#links = new Links(layout, unfinished);
+    this.link = this.#links.link.bind(this.#links);
+    this.hasLink = this.#links.has.bind(this.#links);
+    this.fetchedWith = this.#links.fetchedWith.bind(this.#links);
+    this.setTag = this.#links.setTag.bind(this.#links);
+    this.tag = this.#links.tag.bind(this.#links);
+    this.contents = this.#links.contents.bind(this.#links);
+  }
+
+  readonly link: Store["link"];
+  readonly hasLink: Store["hasLink"];
+  readonly fetchedWith: Store["fetchedWith"];
+  readonly setTag: Store["setTag"];
+  readonly tag: Store["tag"];
+  readonly contents: Store["contents"];
+
+  async openBlob(digest: Digest): Promise<StoredBlob | undefined> {
+    const handle = await ifPresent(open(this.#layout.blob(digest), "r"));
+    if (handle === undefined) return undefined;
+    try {
+      const { size } = await handle.stat();
+      return {
+        size,
+        read: async (buffer, position) => await readAt(handle, buffer, position),
+        close: async () => await handle.close(),
+      };
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  async statBlob(digest: Digest): Promise<number | undefined> {
+    return (await ifPresent(stat(this.#layout.blob(digest))))?.size;
+  }
+
+  async readBlob(digest: Digest, bytesMax: number): Promise<Buffer | undefined> {
+    const size = await this.statBlob(digest);
+    if (size === undefined) return undefined;
+    if (size > bytesMax) throw new RangeError(`${digest} has ${size} bytes, more than the ${bytesMax} to be read at once`);
+    return await ifPresent(readFile(this.#layout.blob(digest)));
+  }
+
+  async putBlob(digest: Digest, bytes: Uint8Array): Promise<void> {
+    await writeFileDurably(this.#layout.blob(digest), bytes, this.#unfinished);
+  }
+
+  async openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool> {
+    return await openFileSpool({
+      path: this.#layout.spool(digest),
+      blobPath: this.#layout.blob(digest),
+      unfinished: this.#unfinished,
+      origin,
+      room: async () => await this.room(),
+    });
+  }
+
+  repositories(): AsyncIterable<string> {
+    return walkRepositories(this.#layout.repositories);
+  }
+
+  async room(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#options.dataDir);
+    return bavail * bsize - this.#options.minFreeDiskBytes;
+  }
+
+  async reapPartials(olderThanMs: number): Promise<ReapReport> {
+    return await reapSpools(this.#layout, Date.now() - olderThanMs);
+  }
+}

@@ -1,0 +1,101 @@
+import { rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Digest, parseDigest } from "../oci/digest.ts";
+import { parseTag, type Repository, type Tag } from "../oci/reference.ts";
+import { entriesOf, ifPresent, readTextIfPresent, writeFileDurably } from "./files.ts";
+import { FETCHED_WITH_FILE, type Layout } from "./layout.ts";
+import type { LinkKind, RepositoryContents, StoredLink } from "./store.ts";
+
+/** Says in `registry:2`'s own way which repository has which content, and where its tags point. */
+export class Links {
+  readonly #layout: Layout;
+  readonly #unfinished: string;
+
+  constructor(layout: Layout, unfinished: string) {
+    this.#layout = layout;
+    this.#unfinished = unfinished;
+  }
+
+  async link(kind: LinkKind, repository: Repository, digest: Digest, fetchedWith: string | undefined): Promise<void> {
+    const path = this.#layout.link(kind, repository, digest);
+    const marker = join(dirname(path), FETCHED_WITH_FILE);
+    // The mark stands before the link does, so that a crash between the two never makes private content look public.
+    if (fetchedWith !== undefined) await writeFileDurably(marker, fetchedWith, this.#unfinished);
+    await writeFileDurably(path, digest, this.#unfinished);
+    if (fetchedWith === undefined) await rm(marker, { force: true });
+  }
+
+  async has(kind: LinkKind, repository: Repository, digest: Digest): Promise<boolean> {
+    return (await readLink(this.#layout.link(kind, repository, digest))) === digest;
+  }
+
+  async fetchedWith(kind: LinkKind, repository: Repository, digest: Digest): Promise<string | undefined> {
+    const folder = dirname(this.#layout.link(kind, repository, digest));
+    return (await readTextIfPresent(join(folder, FETCHED_WITH_FILE)))?.trim();
+  }
+
+  async setTag(repository: Repository, tag: Tag, digest: Digest): Promise<void> {
+    await writeFileDurably(this.#layout.tagIndex(repository, tag, digest), digest, this.#unfinished);
+    await writeFileDurably(this.#layout.tag(repository, tag), digest, this.#unfinished);
+  }
+
+  async tag(repository: Repository, tag: Tag): Promise<Digest | undefined> {
+    return await readLink(this.#layout.tag(repository, tag));
+  }
+
+  async contents(repository: Repository): Promise<RepositoryContents> {
+    const [manifests, layers, tags] = await Promise.all([
+      this.#linksOf("manifest", repository),
+      this.#linksOf("layer", repository),
+      this.#tagsOf(repository),
+    ]);
+    return { manifests, layers, tags };
+  }
+
+  async #linksOf(kind: LinkKind, repository: Repository): Promise<StoredLink[]> {
+    const found: StoredLink[] = [];
+    const root = this.#layout.links(kind, repository);
+    for (const algorithm of await entriesOf(root)) {
+      for (const entry of await entriesOf(join(root, algorithm.name))) {
+        const digest = parseDigest(`${algorithm.name}:${entry.name}`);
+        const link = digest === undefined ? undefined : await this.#storedLink(kind, repository, digest);
+        if (link !== undefined) found.push(link);
+      }
+    }
+    return found;
+  }
+
+  async #storedLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<StoredLink | undefined> {
+    const path = this.#layout.link(kind, repository, digest);
+    const stats = await ifPresent(stat(path));
+    if (stats === undefined || (await readLink(path)) !== digest) return undefined;
+    return { digest, fetchedWith: await this.fetchedWith(kind, repository, digest), atMs: Math.floor(stats.mtimeMs) };
+  }
+
+  async #tagsOf(repository: Repository): Promise<{ tag: Tag; digest: Digest; atMs: number }[]> {
+    const found: { tag: Tag; digest: Digest; atMs: number }[] = [];
+    for (const entry of await entriesOf(this.#layout.tags(repository))) {
+      const tag = parseTag(entry.name);
+      if (tag === undefined) continue;
+      const path = this.#layout.tag(repository, tag);
+      const [stats, digest] = [await ifPresent(stat(path)), await readLink(path)];
+      if (stats !== undefined && digest !== undefined) found.push({ tag, digest, atMs: Math.floor(stats.mtimeMs) });
+    }
+    return found;
+  }
+}
+
+/** Repositories' store paths (`docker.io/library/nginx`) below a folder, in lexical order of their folders. */
+export async function* walkRepositories(root: string, prefix = ""): AsyncIterable<string> {
+  const entries = (await entriesOf(join(root, prefix))).filter((entry) => entry.isDirectory());
+  // registry:2 keeps its own folders (`_layers`, `_manifests`, `_uploads`) beside those of deeper repositories.
+  if (prefix !== "" && entries.some((entry) => entry.name.startsWith("_"))) yield prefix;
+  for (const entry of entries) {
+    if (!entry.name.startsWith("_")) yield* walkRepositories(root, prefix === "" ? entry.name : `${prefix}/${entry.name}`);
+  }
+}
+
+async function readLink(path: string): Promise<Digest | undefined> {
+  const text = await readTextIfPresent(path);
+  return text === undefined ? undefined : parseDigest(text.trim());
+}

@@ -1,0 +1,51 @@
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { entriesOf, ifPresent } from "./files.ts";
+import { type Layout, ORIGIN_SUFFIX } from "./layout.ts";
+import { removeSpool } from "./spool.ts";
+import type { ReapReport } from "./store.ts";
+
+/** Removes partials last written before `beforeMs`, and origins whose partial is gone. */
+export async function reapSpools(layout: Layout, beforeMs: number): Promise<ReapReport> {
+  let [partials, bytes] = [0, 0];
+  for (const entry of await entriesOf(layout.spools)) {
+    const path = join(layout.spools, entry.name);
+    if (entry.name.endsWith(ORIGIN_SUFFIX)) {
+      await removeLoneOrigin(path);
+      continue;
+    }
+    const stats = await ifPresent(stat(path));
+    if (stats === undefined || stats.mtimeMs >= beforeMs) continue;
+    await removeSpool(path);
+    partials += 1;
+    bytes += stats.size;
+  }
+  return { partials, bytes };
+}
+
+/** A crash between a commit's rename and its clean-up leaves an origin alone; a partial is always made before its origin. */
+async function removeLoneOrigin(path: string): Promise<void> {
+  const partial = await ifPresent(stat(path.slice(0, -ORIGIN_SUFFIX.length)));
+  if (partial === undefined) await rm(path, { force: true });
+}
+
+/**
+ * Removes the folders of unfinished writes whose process is gone. Our own id counts as gone: in a container every
+ * process that ever served here had the same one, and ours has not written yet.
+ */
+export async function reapUnfinished(layout: Layout): Promise<void> {
+  for (const entry of await entriesOf(layout.unfinished)) {
+    const pid = Number(entry.name);
+    if (Number.isInteger(pid) && pid !== process.pid && isAlive(pid)) continue;
+    await rm(join(layout.unfinished, entry.name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}

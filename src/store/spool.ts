@@ -1,0 +1,128 @@
+import type { Hash } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { readAt, renameDurably, rethrowNoRoom, writeAllAt, writeFileDurably } from "./files.ts";
+import { ORIGIN_SUFFIX } from "./layout.ts";
+import { NoRoomError, type Spool, type SpoolOrigin } from "./store.ts";
+
+const REHASH_BUFFER_BYTES = 1024 * 1024;
+/** How many bytes are written before the disk's reserve is looked at again. */
+const ROOM_CHECK_BYTES = 16 * 1024 * 1024;
+
+export interface FileSpoolOptions {
+  readonly path: string;
+  readonly blobPath: string;
+  readonly unfinished: string;
+  readonly origin: SpoolOrigin;
+  /** Bytes that may still be written. */
+  readonly room: () => Promise<number>;
+}
+
+/** Opens a new spool or a partial. Rejects with `NoRoomError` where not even its first bytes could be kept. */
+export async function openFileSpool(options: FileSpoolOptions): Promise<Spool> {
+  try {
+    await mkdir(dirname(options.path), { recursive: true });
+    // Not "a+": appending would ignore the position that a write after a failed write needs.
+    const handle = await open(options.path, constants.O_RDWR | constants.O_CREAT, 0o644);
+    return await beginSpool(handle, options);
+  } catch (error) {
+    rethrowNoRoom(error);
+  }
+}
+
+async function beginSpool(handle: FileHandle, options: FileSpoolOptions): Promise<Spool> {
+  try {
+    const { size } = await handle.stat();
+    const needed = Math.max(1, (options.origin.size ?? 0) - size);
+    if ((await options.room()) < needed) throw new NoRoomError(`${needed} bytes would touch the disk's reserve`);
+    await writeFileDurably(originPath(options.path), `${JSON.stringify(options.origin)}\n`, options.unfinished);
+    return new FileSpool(handle, size, options);
+  } catch (error) {
+    const { size } = await handle.stat();
+    await handle.close();
+    if (size === 0) await removeSpool(options.path);
+    throw error;
+  }
+}
+
+class FileSpool implements Spool {
+  readonly existingBytes: number;
+  readonly #handle: FileHandle;
+  readonly #options: FileSpoolOptions;
+  #writtenBytes: number;
+  #roomCheckedAtBytes: number;
+
+  constructor(handle: FileHandle, existingBytes: number, options: FileSpoolOptions) {
+    this.#handle = handle;
+    this.#options = options;
+    this.existingBytes = existingBytes;
+    this.#writtenBytes = existingBytes;
+    this.#roomCheckedAtBytes = existingBytes;
+  }
+
+  async rehash(hash: Hash, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<void> {
+    const buffer = Buffer.allocUnsafe(REHASH_BUFFER_BYTES);
+    for (let position = 0; position < this.existingBytes; ) {
+      signal.throwIfAborted();
+      const bytesRead = await readAt(this.#handle, buffer, position);
+      if (bytesRead === 0) throw new Error("a partial became shorter while it was hashed");
+      hash.update(buffer.subarray(0, bytesRead));
+      position += bytesRead;
+      onProgress(position);
+    }
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#keepReserve();
+      await writeAllAt(this.#handle, bytes, this.#writtenBytes);
+      this.#writtenBytes += bytes.length;
+    } catch (error) {
+      rethrowNoRoom(error);
+    }
+  }
+
+  async #keepReserve(): Promise<void> {
+    if (this.#writtenBytes - this.#roomCheckedAtBytes < ROOM_CHECK_BYTES) return;
+    this.#roomCheckedAtBytes = this.#writtenBytes;
+    if ((await this.#options.room()) <= 0) throw new NoRoomError("the disk's reserve is reached");
+  }
+
+  async read(buffer: Uint8Array, position: number): Promise<number> {
+    return await readAt(this.#handle, buffer, position);
+  }
+
+  async commit(): Promise<void> {
+    try {
+      await this.#handle.sync();
+      await renameDurably(this.#options.path, this.#options.blobPath);
+    } catch (error) {
+      rethrowNoRoom(error);
+    }
+    await rm(originPath(this.#options.path), { force: true });
+  }
+
+  async keep(): Promise<void> {
+    // A write that failed half-way may have left bytes that were never counted.
+    await this.#handle.truncate(this.#writtenBytes);
+    if (this.#writtenBytes === 0) await this.discard();
+  }
+
+  async discard(): Promise<void> {
+    await removeSpool(this.#options.path);
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+export function originPath(spoolPath: string): string {
+  return spoolPath + ORIGIN_SUFFIX;
+}
+
+export async function removeSpool(spoolPath: string): Promise<void> {
+  await rm(spoolPath, { force: true });
+  await rm(originPath(spoolPath), { force: true });
+}
