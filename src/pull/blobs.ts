@@ -1,0 +1,216 @@
+import { SingleFlight } from "../lib/single-flight.ts";
+import type { Digest } from "../oci/digest.ts";
+import { type Repository, repositoryPath } from "../oci/reference.ts";
+import type { Store } from "../store/store.ts";
+import { UpstreamError } from "../upstream/upstream.ts";
+import { type ByteReader, type Span, storedReader } from "./bytes.ts";
+import type { Fill } from "./fill.ts";
+import { FillReader } from "./fill-reader.ts";
+import type { Fills } from "./fills.ts";
+import type { Held } from "./held.ts";
+import type { Notebook } from "./notebook.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Belonging, Proof } from "./proof.ts";
+import type { Refusals } from "./refusals.ts";
+import { type PullRegistries, registryOf } from "./registries.ts";
+import { answerFor } from "./upstream-answer.ts";
+
+export interface BlobAnswer {
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+  readonly outcome: Outcome;
+  /** Whether parts may be read in any order and at once: true for what is held. */
+  readonly isHeld: boolean;
+  /** The bytes of a span. Each reader must be closed; an answer that is not read must be `close`d too. */
+  open(span: Span): Promise<ByteReader>;
+  close(): Promise<void>;
+}
+
+export interface BlobPullOptions {
+  readonly store: Store;
+  readonly held: Held;
+  readonly notebook: Notebook;
+  readonly proof: Proof;
+  readonly refusals: Refusals;
+  readonly fills: Fills;
+  readonly registries: PullRegistries;
+  readonly signal: AbortSignal;
+}
+
+/** Pulls of blobs: from the store, else by following the digest's one fill. Rejects with `RegistryError`. */
+export class BlobPull {
+  readonly #o: BlobPullOptions;
+  readonly #probes = new SingleFlight<Belonging>();
+
+  constructor(options: BlobPullOptions) {
+    this.#o = options;
+  }
+
+  /** `signal` is the client's: it ends the waiting, not the fill. */
+  async get(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
+    try {
+      const answer = (await this.#stored(repository, digest)) ?? (await this.#filled(repository, digest, signal));
+      this.#o.notebook.used(repository, digest);
+      return answer;
+    } catch (error) {
+      throw error instanceof UpstreamError ? answerFor(error, "blob") : error;
+    }
+  }
+
+  /** Never downloads the blob: the size is known from the store, a manifest, a running fill, or upstream's HEAD. */
+  async head(repository: Repository, digest: Digest): Promise<{ size: number; outcome: Outcome }> {
+    try {
+      const stored = await this.#storedSize(repository, digest);
+      if (stored !== undefined) return { size: stored, outcome: { kind: "hit" } };
+      const belonging = await this.#belonging(repository, digest);
+      const size = belonging.size ?? this.#o.fills.find(digest)?.size ?? (await this.#probe(repository, digest)).size;
+      if (size === undefined) throw new UpstreamError("protocol", "did not say the size of the blob");
+      return { size, outcome: { kind: "miss" } };
+    } catch (error) {
+      throw error instanceof UpstreamError ? answerFor(error, "blob") : error;
+    }
+  }
+
+  async #storedSize(repository: Repository, digest: Digest): Promise<number | undefined> {
+    const size = await this.#o.store.statBlob(digest);
+    if (size === undefined) return undefined;
+    await this.#ensureLinked(repository, digest, size);
+    return size;
+  }
+
+  async #stored(repository: Repository, digest: Digest): Promise<BlobAnswer | undefined> {
+    // A fill that is just being committed is in both places; its spool serves as well.
+    if (this.#o.fills.find(digest) !== undefined) return undefined;
+    const blob = await this.#o.store.openBlob(digest);
+    if (blob === undefined) return undefined;
+    try {
+      await this.#ensureLinked(repository, digest, blob.size);
+    } catch (error) {
+      await blob.close();
+      throw error;
+    }
+    return {
+      digest,
+      size: blob.size,
+      outcome: { kind: "hit" },
+      isHeld: true,
+      open: async ({ end }) => storedReader(blob, end),
+      close: async () => await blob.close(),
+    };
+  }
+
+  /** A blob that another repository brought is linked once it is proven that this one has it too. */
+  async #ensureLinked(repository: Repository, digest: Digest, size: number): Promise<void> {
+    if (await this.#o.held.hasLink("layer", repository, digest)) return;
+    await this.#belonging(repository, digest);
+    const { upstream } = registryOf(this.#o.registries, repository);
+    await this.#o.held.linkBlob(repository, digest, size, upstream.credentialId);
+  }
+
+  async #belonging(repository: Repository, digest: Digest): Promise<Belonging> {
+    return (await this.#o.proof.known("layer", repository, digest)) ?? (await this.#probe(repository, digest));
+  }
+
+  async #probe(repository: Repository, digest: Digest): Promise<Belonging> {
+    const { upstream } = registryOf(this.#o.registries, repository);
+    const question = blobQuestion(repository, digest);
+    const { result } = this.#probes.run(question, Date.now(), () =>
+      this.#o.refusals.ask(question, upstream.credentialId, () =>
+        upstream.probeBlob(repository.name, digest, this.#o.signal),
+      ),
+    );
+    return await result;
+  }
+
+  async #filled(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
+    const { upstream } = registryOf(this.#o.registries, repository);
+    return await this.#o.refusals.ask(blobQuestion(repository, digest), upstream.credentialId, () =>
+      this.#fill(repository, digest, signal),
+    );
+  }
+
+  async #fill(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
+    const running = this.#o.fills.find(digest);
+    if (running !== undefined) {
+      await this.#belonging(repository, digest);
+      const answer = await this.#follow(running, repository, signal, "joined");
+      // The other repository's upstream may have failed where ours would not.
+      if (answer !== undefined) return answer;
+    }
+    const known = await this.#o.proof.known("layer", repository, digest);
+    const fill = this.#o.fills.find(digest) ?? this.#o.fills.start(repository, digest, known?.size);
+    const answer = await this.#follow(fill, repository, signal, "miss");
+    if (answer === undefined) throw failureOf(fill);
+    return answer;
+  }
+
+  /** Undefined where the fill failed before it had a byte. */
+  async #follow(
+    fill: Fill,
+    repository: Repository,
+    signal: AbortSignal,
+    how: "joined" | "miss",
+  ): Promise<BlobAnswer | undefined> {
+    this.#o.fills.alsoFor(fill, repository);
+    fill.join();
+    try {
+      await begun(fill, signal);
+      if (fill.state.kind !== "failed") return await this.#followed(fill, repository, signal, how);
+      await fill.leave();
+      return undefined;
+    } catch (error) {
+      await fill.leave();
+      throw error;
+    }
+  }
+
+  async #followed(
+    fill: Fill,
+    repository: Repository,
+    signal: AbortSignal,
+    how: "joined" | "miss",
+  ): Promise<BlobAnswer> {
+    const openUpstream = this.#o.fills.opener(repository, fill.digest);
+    // Only a disk that is full from the start leaves the size unknown.
+    const size = fill.size ?? (await this.#probe(repository, fill.digest)).size;
+    if (size === undefined) throw new UpstreamError("protocol", "did not say the size of the blob");
+    return {
+      digest: fill.digest,
+      size,
+      outcome: { kind: fill.state.kind === "unkept" ? "unkept" : how },
+      isHeld: false,
+      open: async (span) => speaking(new FillReader({ fill, span, size, openUpstream, signal })),
+      close: async () => await fill.leave(),
+    };
+  }
+}
+
+/** Waits until upstream has sent something, or the fill has come to an end. */
+async function begun(fill: Fill, signal: AbortSignal): Promise<void> {
+  while (fill.state.kind === "filling" && (fill.size === undefined || fill.writtenBytes === 0)) {
+    await fill.changed(signal);
+  }
+}
+
+function failureOf(fill: Fill): unknown {
+  return fill.state.kind === "failed" ? fill.state.error : new Error("a fill ended without a reason");
+}
+
+/** Turns what upstream did into what a client is told. */
+function speaking(reader: ByteReader): ByteReader {
+  return {
+    read: async (buffer, position) => {
+      try {
+        return await reader.read(buffer, position);
+      } catch (error) {
+        throw error instanceof UpstreamError ? answerFor(error, "blob") : error;
+      }
+    },
+    close: async () => await reader.close(),
+  };
+}
+
+function blobQuestion(repository: Repository, digest: Digest): string {
+  return `${repositoryPath(repository)} blob ${digest}`;
+}

@@ -1,0 +1,249 @@
+import type { Hash } from "node:crypto";
+import type { Logger } from "pino";
+import { Changes } from "../lib/wait.ts";
+import { type Digest, digestAlgorithm, finishDigest, hasherFor } from "../oci/digest.ts";
+import { NoRoomError, type Spool } from "../store/store.ts";
+import { UpstreamError } from "../upstream/upstream.ts";
+import { type OpenUpstream, transfer } from "./transfer.ts";
+
+/** The end of the content that no reader sees before the digest is verified; all of a smaller one. */
+export const HELD_BACK_BYTES = 64 * 1024;
+/** When the disk fills up so near to the end, the rest is held in memory and every reader can finish. */
+const MEMORY_TAIL_BYTES_MAX = 1024 * 1024;
+
+export interface FillOptions {
+  readonly digest: Digest;
+  /** What a manifest says; the upstream must agree. */
+  readonly size: number | undefined;
+  /** Waits for a place among the running fills; called first. Rejects when none becomes free. */
+  readonly admission: (signal: AbortSignal) => Promise<void>;
+  readonly openSpool: (size: number | undefined) => Promise<Spool>;
+  readonly openUpstream: OpenUpstream;
+  /** Called with the verified size after the commit: link and catalog. */
+  readonly committed: (size: number) => Promise<void>;
+  readonly log: Logger;
+}
+
+/**
+ * - `filling` bytes are coming, or will
+ * - `verified` all bytes are there and right: readers may finish, whatever becomes of the commit
+ * - `unkept` the disk is full at `writtenBytes`; readers go on by themselves from there
+ * - `failed` readers fail with the error
+ */
+export type FillState =
+  | { readonly kind: "filling" }
+  | { readonly kind: "verified" }
+  | { readonly kind: "unkept"; readonly hash: Hash }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+/**
+ * The one upstream transfer of one digest into the store. It belongs to the process: readers come, follow at their own
+ * pace and go, and none of them can slow or end it.
+ */
+export class Fill {
+  readonly digest: Digest;
+  /** Settles, never rejects, when the fill has ended in any way and its spool was dealt with. */
+  readonly ended: Promise<void>;
+  readonly #o: FillOptions;
+  readonly #stop = new AbortController();
+  readonly #changes = new Changes();
+  #state: FillState = { kind: "filling" };
+  #size: number | undefined;
+  #writtenBytes = 0;
+  #spool: Spool | undefined;
+  #memoryTail: Buffer[] | undefined;
+  #spooledBytes = 0;
+  #readers = 0;
+  #idleSinceMs = 0;
+  #hasEnded = false;
+
+  constructor(options: FillOptions) {
+    this.#o = options;
+    this.digest = options.digest;
+    this.#size = options.size;
+    this.ended = this.#run();
+  }
+
+  get state(): FillState {
+    return this.#state;
+  }
+
+  /** Bytes of the whole content, once upstream or a manifest has said it. */
+  get size(): number | undefined {
+    return this.#size;
+  }
+
+  /** Only grows. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
+  }
+
+  /** Readers may see `[0, visibleBytes)`. */
+  get visibleBytes(): number {
+    if (this.#state.kind === "verified" || this.#state.kind === "unkept") return this.#writtenBytes;
+    return Math.max(0, this.#writtenBytes - HELD_BACK_BYTES);
+  }
+
+  /** Since when nobody reads, milliseconds since the epoch; undefined while somebody does. */
+  get idleSinceMs(): number | undefined {
+    return this.#readers === 0 ? this.#idleSinceMs : undefined;
+  }
+
+  /** Resolves when anything above may have changed. */
+  async changed(signal: AbortSignal): Promise<void> {
+    await this.#changes.next(signal);
+  }
+
+  /** A reader has come. It must `leave`. */
+  join(): void {
+    this.#readers += 1;
+  }
+
+  async leave(): Promise<void> {
+    this.#readers -= 1;
+    if (this.#readers === 0) this.#idleSinceMs = Date.now();
+    await this.#closeSpoolWhenUnused();
+  }
+
+  /** Reads below `visibleBytes` only. */
+  async read(buffer: Uint8Array, position: number): Promise<number> {
+    if (position >= this.#spooledBytes) return this.#readMemoryTail(buffer, position - this.#spooledBytes);
+    if (this.#spool === undefined) throw new Error("a fill was read before it had bytes");
+    return await this.#spool.read(buffer.subarray(0, this.#spooledBytes - position), position);
+  }
+
+  #readMemoryTail(buffer: Uint8Array, offset: number): number {
+    let skip = offset;
+    for (const piece of this.#memoryTail ?? []) {
+      if (skip < piece.length) return piece.copy(buffer, 0, skip);
+      skip -= piece.length;
+    }
+    return 0;
+  }
+
+  /** Stops the transfer; what has come stays as a partial for the next request. */
+  async pause(reason: string): Promise<void> {
+    this.#stop.abort(new UpstreamError("aborted", reason));
+    await this.ended;
+  }
+
+  async #run(): Promise<void> {
+    const hash = hasherFor(this.digest);
+    try {
+      await this.#o.admission(this.#stop.signal);
+      this.#spool = await this.#o.openSpool(this.#size);
+      await this.#takeOverPartial(this.#spool, hash);
+      await this.#transfer(this.#spool, hash);
+      this.#verify(hash);
+      await this.#commit(this.#spool);
+    } catch (error) {
+      await this.#fail(error, hash);
+    } finally {
+      this.#hasEnded = true;
+      this.#changes.notify();
+      await this.#closeSpoolWhenUnused();
+    }
+  }
+
+  async #takeOverPartial(spool: Spool, hash: Hash): Promise<void> {
+    if (spool.existingBytes === 0) return;
+    if (this.#size !== undefined && spool.existingBytes > this.#size) {
+      throw new UpstreamError("protocol", `a partial of ${spool.existingBytes} bytes is longer than the content`);
+    }
+    await spool.rehash(hash, this.#stop.signal, (bytes) => this.#grow(bytes));
+  }
+
+  async #transfer(spool: Spool, hash: Hash): Promise<void> {
+    if (this.#size !== undefined && this.#writtenBytes === this.#size && this.#size > 0) return;
+    const pieces = transfer({
+      open: this.#o.openUpstream,
+      from: this.#writtenBytes,
+      end: undefined,
+      size: this.#size,
+      signal: this.#stop.signal,
+      onSize: (size) => this.#setSize(size),
+    });
+    for await (const piece of pieces) {
+      await this.#append(spool, piece);
+      hash.update(piece);
+      this.#grow(this.#writtenBytes + piece.length);
+    }
+    this.#setSize(this.#writtenBytes);
+  }
+
+  async #append(spool: Spool, piece: Uint8Array): Promise<void> {
+    if (this.#memoryTail === undefined) {
+      try {
+        return await spool.append(piece);
+      } catch (error) {
+        if (!(error instanceof NoRoomError) || !this.#restFitsInMemory()) throw error;
+        this.#memoryTail = [];
+      }
+    }
+    this.#memoryTail.push(Buffer.from(piece));
+  }
+
+  #restFitsInMemory(): boolean {
+    return this.#size !== undefined && this.#size - this.#writtenBytes <= MEMORY_TAIL_BYTES_MAX;
+  }
+
+  #setSize(size: number): void {
+    this.#size = size;
+    this.#changes.notify();
+  }
+
+  #grow(writtenBytes: number): void {
+    this.#writtenBytes = writtenBytes;
+    if (this.#memoryTail === undefined) this.#spooledBytes = writtenBytes;
+    this.#changes.notify();
+  }
+
+  #verify(hash: Hash): void {
+    const actual = finishDigest(digestAlgorithm(this.digest), hash);
+    if (actual !== this.digest) throw new UpstreamError("protocol", `sent content of digest ${actual}, not ${this.digest}`);
+    this.#state = { kind: "verified" };
+    this.#changes.notify();
+  }
+
+  /** Readers have all bytes by now: what fails here costs the keeping, not the pull. */
+  async #commit(spool: Spool): Promise<void> {
+    if (this.#memoryTail !== undefined) return await spool.discard();
+    await spool.commit();
+    await this.#o.committed(this.#writtenBytes);
+  }
+
+  async #fail(error: unknown, hash: Hash): Promise<void> {
+    const about = { digest: this.digest, writtenBytes: this.#writtenBytes, sizeBytes: this.#size };
+    if (this.#state.kind === "verified") {
+      this.#o.log.error({ ...about, err: error }, "a verified blob could not be kept");
+      return await this.#dispose("discard");
+    }
+    if (error instanceof NoRoomError) {
+      this.#o.log.warn({ ...about, reason: error.message }, "no room: streaming through without keeping");
+      this.#state = { kind: "unkept", hash };
+      this.#changes.notify();
+      return await this.#dispose("discard");
+    }
+    this.#o.log.warn({ ...about, reason: error instanceof Error ? error.message : error }, "a fill ended early");
+    // Wrong bytes are of no use to anybody; the beginning of right ones is.
+    const isWrong = error instanceof UpstreamError && error.kind === "protocol";
+    await this.#dispose(isWrong ? "discard" : "keep");
+    this.#state = { kind: "failed", error };
+  }
+
+  async #dispose(how: "keep" | "discard"): Promise<void> {
+    try {
+      await this.#spool?.[how]();
+    } catch (error) {
+      this.#o.log.error({ digest: this.digest, err: error }, "a spool could not be put away");
+    }
+  }
+
+  async #closeSpoolWhenUnused(): Promise<void> {
+    if (!this.#hasEnded || this.#readers > 0 || this.#spool === undefined) return;
+    const spool = this.#spool;
+    this.#spool = undefined;
+    this.#memoryTail = undefined;
+    await spool.close().catch((error: unknown) => this.#o.log.error({ err: error }, "a spool could not be closed"));
+  }
+}

@@ -1,0 +1,253 @@
+import type { Logger } from "pino";
+import type { Revalidate } from "../config/config.ts";
+import { SingleFlight } from "../lib/single-flight.ts";
+import { LATE, within } from "../lib/wait.ts";
+import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { parseManifest } from "../oci/manifest.ts";
+import { type Reference, type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
+import { type ManifestBody, UpstreamError } from "../upstream/upstream.ts";
+import { afterFailure, freshForS, tagVerdict } from "./freshness.ts";
+import type { Held, ManifestBytes, TagState } from "./held.ts";
+import type { Notebook } from "./notebook.ts";
+import type { Outcome, StaleReason } from "./outcome.ts";
+import type { Proof } from "./proof.ts";
+import type { Refusals } from "./refusals.ts";
+import { type PullRegistries, type PullRegistry, registryOf } from "./registries.ts";
+import { answerFor } from "./upstream-answer.ts";
+
+export interface ManifestAnswer extends ManifestBytes {
+  readonly outcome: Outcome;
+}
+
+export interface ManifestPullOptions {
+  readonly held: Held;
+  readonly notebook: Notebook;
+  readonly proof: Proof;
+  readonly refusals: Refusals;
+  readonly registries: PullRegistries;
+  readonly log: Logger;
+  /** Ends when the process stops: questions to upstream are nobody's request. */
+  readonly signal: AbortSignal;
+}
+
+/** A held tag together with its manifest. */
+interface HeldTagged {
+  readonly state: TagState;
+  readonly manifest: ManifestBytes;
+}
+
+/** What upstream said of a tag: nothing new, or this. */
+interface Fetched {
+  readonly manifest: ManifestBytes;
+  readonly outcome: Outcome;
+}
+
+/** Pulls of manifests: by tag with freshness, by digest for ever. Rejects with `RegistryError`. */
+export class ManifestPull {
+  readonly #o: ManifestPullOptions;
+  readonly #flights = new SingleFlight<Fetched>();
+
+  constructor(options: ManifestPullOptions) {
+    this.#o = options;
+  }
+
+  async get(repository: Repository, reference: Reference): Promise<ManifestAnswer> {
+    const answer =
+      reference.kind === "tag"
+        ? await this.#byTag(repository, reference.tag)
+        : await this.#byDigest(repository, reference.digest);
+    this.#o.notebook.used(repository, answer.digest, reference.kind === "tag" ? reference.tag : undefined);
+    return answer;
+  }
+
+  /** Waits until no question is under way. */
+  async idle(): Promise<void> {
+    await this.#flights.idle();
+  }
+
+  // ---- by tag
+
+  async #byTag(repository: Repository, tag: Tag): Promise<ManifestAnswer> {
+    const registry = registryOf(this.#o.registries, repository);
+    const revalidate = registry.tagPolicies.for(tag);
+    const held = await this.#heldTagged(repository, tag);
+    const nowMs = Date.now();
+    switch (tagVerdict(held?.state.confirmedAtMs, revalidate, nowMs)) {
+      case "refuse":
+        throw new RegistryError(404, "MANIFEST_UNKNOWN", `not held, and upstream is never asked for this tag (offline)`);
+      case "fetch":
+        return await this.#fetchUnheld(registry, repository, tag);
+      case "fresh":
+        return hit(held as HeldTagged, revalidate, nowMs);
+      case "revalidate":
+        return await this.#revalidate(registry, repository, tag, held as HeldTagged);
+    }
+  }
+
+  async #heldTagged(repository: Repository, tag: Tag): Promise<HeldTagged | undefined> {
+    const state = await this.#o.held.tag(repository, tag);
+    const manifest = state === undefined ? undefined : await this.#o.held.manifest(repository, state.digest);
+    return state === undefined || manifest === undefined ? undefined : { state, manifest };
+  }
+
+  async #fetchUnheld(registry: PullRegistry, repository: Repository, tag: Tag): Promise<ManifestAnswer> {
+    const flight = this.#flights.run(flightKey(repository, tag), Date.now(), () =>
+      this.#refusable(registry, `${flightKey(repository, tag)}`, () => this.#fetchTag(registry, repository, tag)),
+    );
+    try {
+      const { manifest, outcome } = await flight.result;
+      return { ...manifest, outcome: flight.joined && outcome.kind === "miss" ? { kind: "joined" } : outcome };
+    } catch (error) {
+      throw clientError(error);
+    }
+  }
+
+  /**
+   * One question however many ask, and nobody waits for it past the budget counted from when it was sent: a stalled
+   * upstream delays the first client by seconds and the others not at all.
+   */
+  async #revalidate(
+    registry: PullRegistry,
+    repository: Repository,
+    tag: Tag,
+    held: HeldTagged,
+  ): Promise<ManifestAnswer> {
+    const nowMs = Date.now();
+    const { result, startedAtMs } = this.#flights.run(flightKey(repository, tag), nowMs, () =>
+      this.#refusable(registry, flightKey(repository, tag), () => this.#askTag(registry, repository, tag, held)),
+    );
+    try {
+      const answer = await within(result, startedAtMs + registry.config.timeouts.askBudgetMs - nowMs);
+      return answer === LATE ? stale(held, "slow") : { ...answer.manifest, outcome: answer.outcome };
+    } catch (error) {
+      return await this.#afterFailure(registry, repository, held, error);
+    }
+  }
+
+  async #afterFailure(
+    registry: PullRegistry,
+    repository: Repository,
+    held: HeldTagged,
+    error: unknown,
+  ): Promise<ManifestAnswer> {
+    if (!(error instanceof UpstreamError)) throw error;
+    const withCredentials = await this.#o.held.fetchedWithCredentials(repository, held.state.digest);
+    const facts = { withCredentials, whenDeleted: registry.config.whenDeleted };
+    if (afterFailure(error.kind, facts) === "pass-on") throw answerFor(error, "manifest");
+    this.#o.log.warn({ repository: repositoryPath(repository), reason: error.kind, upstream: error.message }, "stale");
+    return stale(held, error.kind);
+  }
+
+  /** HEAD costs no pull on Docker Hub; the manifest itself is only fetched where the tag has moved. */
+  async #askTag(registry: PullRegistry, repository: Repository, tag: Tag, held: HeldTagged): Promise<Fetched> {
+    const { digest } = await registry.upstream.headManifest(repository.name, { kind: "tag", tag }, this.#o.signal);
+    if (digest === undefined) return await this.#fetchTag(registry, repository, tag, held);
+    if (digest === held.state.digest) return this.#confirm(repository, tag, held);
+    const known = await this.#o.held.manifest(repository, digest);
+    const fetched = known === undefined ? await this.#fetchDigest(registry, repository, digest) : moved(known);
+    if (fetched.outcome.kind === "miss") await this.#o.held.setTag(repository, tag, digest, Date.now());
+    return fetched;
+  }
+
+  async #fetchTag(registry: PullRegistry, repository: Repository, tag: Tag, held?: HeldTagged): Promise<Fetched> {
+    const body = await registry.upstream.getManifest(repository.name, { kind: "tag", tag }, this.#o.signal);
+    const manifest = verified(body, body.digest ?? digestOf(body.bytes));
+    if (held !== undefined && manifest.digest === held.state.digest) return this.#confirm(repository, tag, held);
+    const fetched = await this.#keep(registry, repository, manifest);
+    if (fetched.outcome.kind === "miss") await this.#o.held.setTag(repository, tag, manifest.digest, Date.now());
+    return fetched;
+  }
+
+  /** A tag must only ever point to what was kept, hence the difference between "miss" and "unkept". */
+  async #keep(registry: PullRegistry, repository: Repository, manifest: ManifestBytes): Promise<Fetched> {
+    const kept = await this.#o.held.keepManifest(repository, manifest, registry.upstream.credentialId);
+    return { manifest, outcome: { kind: kept ? "miss" : "unkept" } };
+  }
+
+  #confirm(repository: Repository, tag: Tag, held: HeldTagged): Fetched {
+    const nowMs = Date.now();
+    this.#o.held.confirmTag(repository, tag, held.state, nowMs);
+    this.#o.notebook.confirmed(repository, tag, nowMs);
+    return { manifest: held.manifest, outcome: { kind: "revalidated" } };
+  }
+
+  // ---- by digest
+
+  async #byDigest(repository: Repository, digest: Digest): Promise<ManifestAnswer> {
+    const held = await this.#o.held.manifest(repository, digest);
+    if (held !== undefined) return { ...held, outcome: { kind: "hit" } };
+    const registry = registryOf(this.#o.registries, repository);
+    const key = flightKey(repository, digest);
+    const flight = this.#flights.run(key, Date.now(), () =>
+      this.#refusable(registry, key, () => this.#obtain(registry, repository, digest)),
+    );
+    try {
+      const { manifest, outcome } = await flight.result;
+      return { ...manifest, outcome: flight.joined && outcome.kind === "miss" ? { kind: "joined" } : outcome };
+    } catch (error) {
+      throw clientError(error);
+    }
+  }
+
+  /** Bytes that another repository brought are linked, once it is proven that this one has them too. */
+  async #obtain(registry: PullRegistry, repository: Repository, digest: Digest): Promise<Fetched> {
+    const shared = await this.#o.held.manifestBytes(digest);
+    if (shared === undefined) return await this.#fetchDigest(registry, repository, digest);
+    const known = await this.#o.proof.known("manifest", repository, digest);
+    if (known === undefined) {
+      await registry.upstream.headManifest(repository.name, { kind: "digest", digest }, this.#o.signal);
+    }
+    await this.#o.held.keepManifest(repository, shared, registry.upstream.credentialId);
+    return { manifest: shared, outcome: { kind: "hit" } };
+  }
+
+  async #fetchDigest(registry: PullRegistry, repository: Repository, digest: Digest): Promise<Fetched> {
+    const body = await registry.upstream.getManifest(repository.name, { kind: "digest", digest }, this.#o.signal);
+    return await this.#keep(registry, repository, verified(body, digest));
+  }
+
+  async #refusable<T>(registry: PullRegistry, question: string, ask: () => Promise<T>): Promise<T> {
+    return await this.#o.refusals.ask(question, registry.upstream.credentialId, ask);
+  }
+}
+
+/** An HTML page sent with 200, or other bytes than those that were asked for, must never be taken for a manifest. */
+function verified(body: ManifestBody, digest: Digest): ManifestBytes {
+  const actual = digestOf(body.bytes, digestAlgorithm(digest));
+  if (actual !== digest) {
+    throw new UpstreamError("protocol", `sent a manifest of digest ${actual} instead of ${digest}`);
+  }
+  const manifest = parseManifest(body.bytes, body.mediaType);
+  if (manifest === undefined) {
+    throw new UpstreamError("protocol", `sent something that is not a manifest (${body.mediaType ?? "no type"})`);
+  }
+  return { digest, bytes: body.bytes, manifest };
+}
+
+function hit(held: HeldTagged, revalidate: Revalidate, nowMs: number): ManifestAnswer {
+  const { confirmedAtMs } = held.state;
+  const outcome = { kind: "hit", ageS: ageS(confirmedAtMs, nowMs), freshForS: freshForS(confirmedAtMs, revalidate, nowMs) } as const;
+  return { ...held.manifest, outcome };
+}
+
+function stale(held: HeldTagged, reason: StaleReason): ManifestAnswer {
+  return { ...held.manifest, outcome: { kind: "stale", reason, ageS: ageS(held.state.confirmedAtMs, Date.now()) } };
+}
+
+/** The tag moved to a manifest that we hold already: asked upstream, nothing fetched. */
+function moved(manifest: ManifestBytes): Fetched {
+  return { manifest, outcome: { kind: "miss" } };
+}
+
+function ageS(sinceMs: number, nowMs: number): number {
+  return Math.max(0, Math.floor((nowMs - sinceMs) / 1000));
+}
+
+function flightKey(repository: Repository, reference: Tag | Digest): string {
+  return `${repositoryPath(repository)} ${reference}`;
+}
+
+function clientError(error: unknown): unknown {
+  return error instanceof UpstreamError ? answerFor(error, "manifest") : error;
+}

@@ -1,0 +1,66 @@
+import type { Logger } from "pino";
+import type { Catalog, TagConfirmation, Use } from "../catalog/catalog.ts";
+import type { Digest } from "../oci/digest.ts";
+import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
+
+/** How long facts wait in memory; a crash loses at most this much of them, and none of them is needed to serve. */
+export const NOTEBOOK_FLUSH_MS = 5_000;
+const NOTES_MAX = 50_000;
+
+/**
+ * Last use and confirmations of tags, noted in memory on the hot path and written to the catalog in batches: a hit must
+ * not touch SQL.
+ */
+export class Notebook {
+  readonly #catalog: Catalog;
+  readonly #log: Logger;
+  readonly #uses = new Map<string, Use>();
+  readonly #confirmations = new Map<string, TagConfirmation>();
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(catalog: Catalog, log: Logger) {
+    this.#catalog = catalog;
+    this.#log = log;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.flush(), NOTEBOOK_FLUSH_MS).unref();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.flush();
+  }
+
+  used(repository: Repository, digest: Digest, tag?: Tag): void {
+    if (this.#uses.size >= NOTES_MAX) return;
+    const use = { repository, digest, atMs: Date.now() };
+    this.#uses.set(`${repositoryPath(repository)}@${digest}:${tag ?? ""}`, tag === undefined ? use : { ...use, tag });
+  }
+
+  confirmed(repository: Repository, tag: Tag, atMs: number): void {
+    if (this.#confirmations.size >= NOTES_MAX) return;
+    this.#confirmations.set(`${repositoryPath(repository)}:${tag}`, { repository, tag, atMs });
+  }
+
+  /** Writes what was noted; one batch at a time. */
+  async flush(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#uses.size + this.#confirmations.size === 0) return;
+    const uses = [...this.#uses.values()];
+    const confirmations = [...this.#confirmations.values()];
+    this.#uses.clear();
+    this.#confirmations.clear();
+    try {
+      await this.#catalog.touch(uses);
+      await this.#catalog.confirmTags(confirmations);
+    } catch (error) {
+      this.#log.error({ err: error }, "last use could not be written to the catalog");
+    }
+  }
+}

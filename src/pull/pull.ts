@@ -1,0 +1,63 @@
+import type { Logger } from "pino";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { Store } from "../store/store.ts";
+import { BlobPull } from "./blobs.ts";
+import { Fills } from "./fills.ts";
+import { Held } from "./held.ts";
+import { ManifestPull } from "./manifests.ts";
+import { Notebook } from "./notebook.ts";
+import { Proof } from "./proof.ts";
+import { Refusals } from "./refusals.ts";
+import type { PullRegistries } from "./registries.ts";
+import { SavedLists } from "./saved-lists.ts";
+
+export interface PullOptions {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly registries: PullRegistries;
+  readonly fillsMax: number;
+  readonly log: Logger;
+}
+
+/** The heart: what a client asks for, from what is held or from upstream. */
+export interface Pull {
+  readonly manifests: ManifestPull;
+  readonly blobs: BlobPull;
+  readonly lists: SavedLists;
+  readonly fills: Fills;
+  start(): void;
+  /** Waits for questions and fills under way. */
+  idle(): Promise<void>;
+  /** Pauses fills, gives up questions, writes down what was noted. */
+  stop(): Promise<void>;
+}
+
+export function createPull(options: PullOptions): Pull {
+  const { store, catalog, registries, fillsMax, log } = options;
+  const life = new AbortController();
+  const held = new Held({ store, catalog, log });
+  const notebook = new Notebook(catalog, log);
+  const proof = new Proof({ store, catalog, registries, log });
+  const refusals = new Refusals();
+  const fills = new Fills({ store, held, registries, fillsMax, log });
+  const shared = { held, notebook, proof, refusals, registries, log, signal: life.signal };
+  const manifests = new ManifestPull(shared);
+  return {
+    manifests,
+    blobs: new BlobPull({ ...shared, store, fills }),
+    lists: new SavedLists({ ...shared, catalog }),
+    fills,
+    start: () => notebook.start(),
+    idle: async () => {
+      await manifests.idle();
+      await fills.idle();
+      await notebook.flush();
+    },
+    stop: async () => {
+      await fills.stop();
+      life.abort();
+      await manifests.idle();
+      await notebook.stop();
+    },
+  };
+}

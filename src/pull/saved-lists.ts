@@ -1,0 +1,83 @@
+import type { Logger } from "pino";
+import type { Catalog, ListKind } from "../catalog/catalog.ts";
+import { SingleFlight } from "../lib/single-flight.ts";
+import { LATE, within } from "../lib/wait.ts";
+import { type Repository, repositoryPath } from "../oci/reference.ts";
+import { UpstreamError } from "../upstream/upstream.ts";
+import { afterFailure } from "./freshness.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Refusals } from "./refusals.ts";
+import { type PullRegistries, type PullRegistry, registryOf } from "./registries.ts";
+import { answerFor } from "./upstream-answer.ts";
+
+/** For how long upstream's list is taken for true. */
+const LIST_FRESH_MS = 60_000;
+
+export interface SavedListsOptions {
+  readonly catalog: Catalog;
+  readonly refusals: Refusals;
+  readonly registries: PullRegistries;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export interface ListAnswer {
+  /** JSON text. */
+  readonly body: string;
+  readonly outcome: Outcome;
+}
+
+/** Upstream's lists (tags, referrers): asked at most once a minute, remembered in the catalog, served stale while it is away. */
+export class SavedLists {
+  readonly #o: SavedListsOptions;
+  readonly #flights = new SingleFlight<string>();
+
+  constructor(options: SavedListsOptions) {
+    this.#o = options;
+  }
+
+  async get(
+    repository: Repository,
+    kind: ListKind,
+    key: string,
+    ask: (registry: PullRegistry, signal: AbortSignal) => Promise<string>,
+  ): Promise<ListAnswer> {
+    const registry = registryOf(this.#o.registries, repository);
+    const saved = await this.#o.catalog.list(repository, kind, key);
+    const nowMs = Date.now();
+    const ageMs = saved === undefined ? 0 : nowMs - saved.atMs;
+    if (saved !== undefined && ageMs >= 0 && ageMs < LIST_FRESH_MS) {
+      return { body: saved.body, outcome: { kind: "hit", ageS: Math.floor(ageMs / 1000) } };
+    }
+    const question = `${repositoryPath(repository)} ${kind} ${key}`;
+    const flight = this.#flights.run(question, nowMs, () =>
+      this.#o.refusals.ask(question, registry.upstream.credentialId, async () => {
+        const body = await ask(registry, this.#o.signal);
+        await this.#save(repository, kind, key, body);
+        return body;
+      }),
+    );
+    const stale = (reason: "slow" | UpstreamError["kind"]): ListAnswer | undefined =>
+      saved && { body: saved.body, outcome: { kind: "stale", reason, ageS: Math.max(0, Math.floor(ageMs / 1000)) } };
+    try {
+      const budgetMs = flight.startedAtMs + registry.config.timeouts.askBudgetMs - nowMs;
+      const body = saved === undefined ? await flight.result : await within(flight.result, budgetMs);
+      const late = body === LATE ? stale("slow") : undefined;
+      return late ?? { body: body as string, outcome: { kind: flight.joined ? "joined" : "miss" } };
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error;
+      const facts = { withCredentials: registry.upstream.credentialId !== undefined, whenDeleted: registry.config.whenDeleted };
+      const answer = afterFailure(error.kind, facts) === "serve-stale" ? stale(error.kind) : undefined;
+      if (answer !== undefined) return answer;
+      throw answerFor(error, kind);
+    }
+  }
+
+  async #save(repository: Repository, kind: ListKind, key: string, body: string): Promise<void> {
+    try {
+      await this.#o.catalog.saveList(repository, kind, key, { body, atMs: Date.now() });
+    } catch (error) {
+      this.#o.log.error({ err: error }, "a list could not be remembered");
+    }
+  }
+}

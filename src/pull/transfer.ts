@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type BlobBody, type ByteRange, UpstreamError } from "../upstream/upstream.ts";
+import { type Attempts, resumeDelayMs } from "./resume.ts";
+
+/** Opens the content at an upstream; `range` is undefined for the whole. */
+export type OpenUpstream = (range: ByteRange | undefined, signal: AbortSignal) => Promise<BlobBody>;
+
+export interface TransferOptions {
+  readonly open: OpenUpstream;
+  /** First byte wanted. */
+  readonly from: number;
+  /** Exclusive; undefined: up to the end. */
+  readonly end: number | undefined;
+  /** The whole content's size where it is known already. */
+  readonly size: number | undefined;
+  readonly signal: AbortSignal;
+  /** Called once, when the whole content's size becomes known. */
+  readonly onSize?: (size: number) => void;
+}
+
+/**
+ * The bytes `[from, end)` of some content, in order and without a gap, however often the upstream breaks off: it is taken
+ * up again where it stood. Another total size, a range that does not continue exactly, or more bytes than announced end it.
+ */
+export async function* transfer(options: TransferOptions): AsyncGenerator<Uint8Array, void, void> {
+  let { from: position, size } = options;
+  let attempts: Attempts = { total: 0, fruitless: 0, begun: position > 0 };
+  for (;;) {
+    const before = position;
+    try {
+      const opened = await options.open(rangeFrom(position, options), options.signal);
+      size = agreedSize(size, opened, options);
+      for await (const piece of continued(opened, position, options.end)) {
+        position += piece.length;
+        assertWithin(position, size);
+        yield piece;
+      }
+      if (isComplete(position, options.end ?? size)) return;
+      throw new UpstreamError("unreachable", `ended at byte ${position} of ${options.end ?? size}`);
+    } catch (error) {
+      attempts = next(attempts, position > before);
+      const delayMs = resumeDelayMs(error, attempts);
+      if (delayMs === undefined) throw error;
+      await pause(delayMs, options.signal);
+    }
+  }
+}
+
+function rangeFrom(position: number, { end }: TransferOptions): ByteRange | undefined {
+  if (end !== undefined) return { start: position, end: end - 1 };
+  return position === 0 ? undefined : { start: position };
+}
+
+function agreedSize(known: number | undefined, opened: BlobBody, options: TransferOptions): number | undefined {
+  if (opened.size === undefined) return known;
+  if (known === undefined) options.onSize?.(opened.size);
+  if (known !== undefined && known !== opened.size) {
+    opened.body.destroy();
+    throw new UpstreamError("protocol", `says ${opened.size} bytes where ${known} were expected`);
+  }
+  return opened.size;
+}
+
+/** The body from `position` on, up to `end`; an upstream that ignored the range is skipped forward to it. */
+async function* continued(
+  opened: BlobBody,
+  position: number,
+  end: number | undefined,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (opened.start > position || (opened.start < position && opened.start !== 0)) {
+    opened.body.destroy();
+    throw new UpstreamError("protocol", `sent bytes from ${opened.start} where ${position} was asked for`);
+  }
+  let at = opened.start;
+  try {
+    for await (const piece of opened.body as AsyncIterable<Uint8Array>) {
+      const wanted = piece.subarray(Math.max(0, position - at), end === undefined ? piece.length : end - at);
+      at += piece.length;
+      if (wanted.length > 0) yield wanted;
+      if (end !== undefined && at >= end) return;
+    }
+  } catch (error) {
+    throw error instanceof UpstreamError ? error : new UpstreamError("unreachable", "broke off", { cause: error });
+  }
+}
+
+function assertWithin(position: number, size: number | undefined): void {
+  if (size !== undefined && position > size) throw new UpstreamError("protocol", `sent more than ${size} bytes`);
+}
+
+function isComplete(position: number, end: number | undefined): boolean {
+  return end === undefined || position >= end;
+}
+
+function next(attempts: Attempts, moved: boolean): Attempts {
+  return {
+    total: attempts.total + 1,
+    fruitless: moved ? 1 : attempts.fruitless + 1,
+    begun: attempts.begun || moved,
+  };
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(ms, undefined, { signal });
+  } catch (error) {
+    throw new UpstreamError("aborted", "given up while waiting to resume", { cause: error });
+  }
+}
