@@ -1,0 +1,84 @@
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Body } from "./answer.ts";
+import type { Pause, Plan } from "./faults.ts";
+
+/** Bytes handed to the socket at once where no rate says less. */
+const PIECE_BYTES = 256 * 1024;
+
+/** An exchange as the sender sees it. */
+export interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  /** Aborted when the socket is gone. */
+  readonly signal: AbortSignal;
+  onHead(status: number): void;
+  onBytes(count: number): void;
+}
+
+/** Sends what the plan says; rejects only with the signal's reason or what a scripted handler throws. */
+export async function send(exchange: Exchange, plan: Plan): Promise<void> {
+  const { req, res } = exchange;
+  if (plan.instead === "hang") return forever(exchange.signal);
+  if (plan.instead === "drop") return void res.socket?.destroy();
+  if (plan.instead !== undefined) return await plan.instead(req, res);
+  writeHead(exchange, plan);
+  if (req.method === "HEAD") return void res.end();
+  if ((await sendBody(exchange, plan)) === "cut") return void res.socket?.destroySoon();
+  // A client would wait for the rest, or read the surplus as the next answer: no such connection is used again.
+  if (typeof plan.contentLength === "number" && plan.contentLength !== plan.answer.body.size) {
+    return void res.socket?.destroySoon();
+  }
+  res.end();
+}
+
+function writeHead({ res, onHead }: Exchange, { answer, contentLength }: Plan): void {
+  const length = contentLength === "fit" ? answer.body.size : contentLength;
+  res.writeHead(answer.status, {
+    ...answer.headers,
+    ...(length === undefined ? {} : { "content-length": String(length) }),
+  });
+  res.flushHeaders();
+  onHead(answer.status);
+}
+
+async function sendBody(exchange: Exchange, plan: Plan): Promise<"sent" | "cut"> {
+  const { body } = plan.answer;
+  const startedMs = performance.now();
+  let at = 0;
+  const upTo = async (end: number) => {
+    for (; at < end; at = Math.min(end, at + (plan.rate?.pieceBytes ?? PIECE_BYTES))) {
+      if (plan.rate !== undefined) await dueTime(exchange.signal, startedMs, (at / plan.rate.bytesPerSecond) * 1000);
+      await write(exchange, body, at, Math.min(end, at + (plan.rate?.pieceBytes ?? PIECE_BYTES)));
+    }
+  };
+  for (const pause of plan.pauses.filter((one) => one.atByte <= body.size)) {
+    await upTo(pause.atByte);
+    if (pause.what === "cut") return "cut";
+    await rest(pause, exchange.signal);
+  }
+  await upTo(body.size);
+  return "sent";
+}
+
+async function rest(pause: Pause, signal: AbortSignal): Promise<void> {
+  await (pause.what instanceof Promise ? Promise.race([pause.what, forever(signal)]) : forever(signal));
+}
+
+async function write({ res, signal, onBytes }: Exchange, body: Body, start: number, end: number): Promise<void> {
+  signal.throwIfAborted();
+  const flows = res.write(body.piece(start, end));
+  onBytes(end - start);
+  if (!flows) await once(res, "drain", { signal });
+}
+
+async function dueTime(signal: AbortSignal, startedMs: number, afterMs: number): Promise<void> {
+  const leftMs = startedMs + afterMs - performance.now();
+  if (leftMs > 0) await delay(leftMs, undefined, { signal });
+}
+
+async function forever(signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
+}
