@@ -1,0 +1,223 @@
+import type { Catalog } from "../catalog/catalog.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { OCI_INDEX } from "../oci/media-types.ts";
+import { referenceText, type Repository } from "../oci/reference.ts";
+import { type Endpoint, parseApiPath } from "../oci/route.ts";
+import type { ByteReader, Span } from "../pull/bytes.ts";
+import type { Outcome } from "../pull/outcome.ts";
+import type { Pull } from "../pull/pull.ts";
+import { listReferrers } from "../pull/referrers.ts";
+import { listTags } from "../pull/tags.ts";
+import type { BufferPool } from "./buffers.ts";
+import { outcomeHeaders } from "./cache-status.ts";
+import { sendContent } from "./content.ts";
+import type { Exchange } from "./exchange.ts";
+import { type FoundRegistry, type RegistryTable, repositoryOf } from "./find-registry.ts";
+import { nextPage, pageOf } from "./pages.ts";
+import { sendJson } from "./respond.ts";
+
+export interface ApiOptions {
+  readonly pull: Pull;
+  readonly catalog: Catalog;
+  readonly registries: RegistryTable;
+  readonly buffers: BufferPool;
+}
+
+/** The registry API below `/v2/`: request -> route -> pull -> response. */
+export class Api {
+  readonly #o: ApiOptions;
+
+  constructor(options: ApiOptions) {
+    this.#o = options;
+  }
+
+  /** False where the path is not of this API. Rejects with `RegistryError`. */
+  async handle(exchange: Exchange): Promise<boolean> {
+    if (!isApiPath(exchange.path)) return false;
+    exchange.res.setHeader("Docker-Distribution-API-Version", "registry/2.0");
+    assertReading(exchange);
+    const path = parseApiPath(exchange.path);
+    if (path === undefined) return false;
+    const hints = { host: exchange.req.headers.host, prefix: path.prefix, name: path.name, ns: exchange.query.getAll("ns") };
+    const found = this.#o.registries.find(hints);
+    if (found.namespace !== undefined) exchange.res.setHeader("OCI-Namespace", found.namespace);
+    exchange.notes.registry = found.registry.id;
+    await this.#answer(exchange, path.endpoint, found);
+    return true;
+  }
+
+  async #answer(exchange: Exchange, endpoint: Endpoint, found: FoundRegistry): Promise<void> {
+    switch (endpoint.kind) {
+      case "ping":
+        return sendJson(exchange, 200, pinged(found));
+      case "catalog":
+        return await this.#catalog(exchange, found);
+      case "upload":
+        throw readOnly();
+      case "manifest":
+      case "blob":
+      case "tags":
+      case "referrers":
+        return await this.#inRepository(exchange, endpoint, found);
+    }
+  }
+
+  async #inRepository(
+    exchange: Exchange,
+    endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>,
+    found: FoundRegistry,
+  ): Promise<void> {
+    const repository = repositoryOf(found);
+    exchange.notes.repository = repository.name;
+    switch (endpoint.kind) {
+      case "manifest":
+        exchange.notes.reference = referenceText(endpoint.reference);
+        return await this.#manifest(exchange, repository, endpoint);
+      case "blob":
+        exchange.notes.reference = endpoint.digest;
+        return await this.#blob(exchange, repository, endpoint);
+      case "tags":
+        return await this.#tags(exchange, repository);
+      case "referrers":
+        exchange.notes.reference = endpoint.digest;
+        return await this.#referrers(exchange, repository, endpoint);
+    }
+  }
+
+  async #manifest(
+    exchange: Exchange,
+    repository: Repository,
+    { reference }: Extract<Endpoint, { kind: "manifest" }>,
+  ): Promise<void> {
+    const { digest, bytes, manifest, outcome } = await this.#o.pull.manifests.get(repository, reference);
+    const content = {
+      digest,
+      size: bytes.length,
+      mediaType: manifest.mediaType,
+      headers: noted(exchange, outcome),
+      isHeld: true,
+      open: async ({ end }: Span) => memoryReader(bytes, end),
+    };
+    await sendContent(exchange, content, this.#o.buffers);
+  }
+
+  async #blob(
+    exchange: Exchange,
+    repository: Repository,
+    { digest }: Extract<Endpoint, { kind: "blob" }>,
+  ): Promise<void> {
+    const mediaType = "application/octet-stream";
+    if (exchange.isHead) {
+      const { size, outcome } = await this.#o.pull.blobs.head(repository, digest);
+      const content = { digest, size, mediaType, headers: noted(exchange, outcome), isHeld: true, open: neverOpened };
+      return await sendContent(exchange, content, this.#o.buffers);
+    }
+    const blob = await this.#o.pull.blobs.get(repository, digest, exchange.signal);
+    try {
+      const content = {
+        digest,
+        size: blob.size,
+        mediaType,
+        headers: noted(exchange, blob.outcome),
+        isHeld: blob.isHeld,
+        open: async (span: Span) => await blob.open(span),
+      };
+      await sendContent(exchange, content, this.#o.buffers);
+    } finally {
+      await blob.close();
+    }
+  }
+
+  async #tags(exchange: Exchange, repository: Repository): Promise<void> {
+    const page = pageOf(exchange.query);
+    const { tags, outcome } = await listTags(this.#o.pull.lists, repository);
+    const shown = nextPage(tags, page);
+    const headers = { ...noted(exchange, outcome), ...linkHeader(exchange, shown.more, page.n, shown.items.at(-1)) };
+    sendJson(exchange, 200, { name: repository.name, tags: shown.items }, headers);
+  }
+
+  async #referrers(
+    exchange: Exchange,
+    repository: Repository,
+    { digest }: Extract<Endpoint, { kind: "referrers" }>,
+  ): Promise<void> {
+    const artifactType = exchange.query.get("artifactType") ?? undefined;
+    const { index, isFiltered, outcome } = await listReferrers(this.#o.pull.lists, repository, digest, artifactType);
+    sendJson(exchange, 200, index, {
+      "Content-Type": OCI_INDEX,
+      ...noted(exchange, outcome),
+      ...(isFiltered ? { "OCI-Filters-Applied": "artifactType" } : {}),
+    });
+  }
+
+  /** What is held: by one registry with its own names, or everything under names that can be pulled here. */
+  async #catalog(exchange: Exchange, found: FoundRegistry): Promise<void> {
+    const page = pageOf(exchange.query);
+    const prefix = `${found.registry.serves}/`;
+    const limit = (page.n ?? CATALOG_PAGE) + 1;
+    const query = found.isExplicit
+      ? { registryId: found.registry.id, ...(page.last === undefined ? {} : { last: prefix + page.last }), limit }
+      : { ...(page.last === undefined ? {} : { last: page.last }), limit };
+    const held = await this.#o.catalog.repositories(query);
+    const names = held.map((one) => (found.isExplicit ? one.name : `${one.serves}/${one.name}`));
+    const items = names.slice(0, limit - 1);
+    const headers = linkHeader(exchange, names.length > items.length && items.length > 0, limit - 1, items.at(-1));
+    sendJson(exchange, 200, { repositories: items }, headers);
+  }
+}
+
+/** Repositories in one answer of `_catalog` where the client does not say. */
+const CATALOG_PAGE = 1_000;
+
+function isApiPath(path: string): boolean {
+  return /^(?:\/[^/]+)?\/v2(?:\/|$)/.test(path);
+}
+
+function assertReading({ req }: Exchange): void {
+  if (req.method !== "GET" && req.method !== "HEAD") throw readOnly();
+}
+
+function readOnly(): RegistryError {
+  return new RegistryError(405, "UNSUPPORTED", "this is a pull-through cache: push to the registry itself", {
+    headers: { Allow: "GET, HEAD", Connection: "close" },
+  });
+}
+
+/** A ping below a path is for a registry there; a name that is none would be a repository without an endpoint. */
+function pinged(found: FoundRegistry): object {
+  if (found.name.length > 0) throw new RegistryError(404, "NAME_UNKNOWN", "no such endpoint of the registry API");
+  return {};
+}
+
+function noted(exchange: Exchange, outcome: Outcome): Record<string, string> {
+  exchange.notes.outcome = outcome.kind === "stale" ? `stale-${outcome.reason}` : outcome.kind;
+  return outcomeHeaders(outcome);
+}
+
+function memoryReader(bytes: Uint8Array, end: number): ByteReader {
+  return {
+    read: async (buffer, position) => {
+      const piece = bytes.subarray(position, Math.min(end, position + buffer.length));
+      buffer.set(piece);
+      return piece.length;
+    },
+    close: async () => undefined,
+  };
+}
+
+async function neverOpened(): Promise<ByteReader> {
+  throw new Error("HEAD has no body");
+}
+
+/** RFC 8288, to our own path, whatever shape the client used: its prefix and `ns` stay. */
+function linkHeader(
+  exchange: Exchange,
+  more: boolean,
+  n: number | undefined,
+  last: string | undefined,
+): Record<string, string> {
+  if (!more || n === undefined || last === undefined) return {};
+  const query = new URLSearchParams({ n: String(n), last });
+  for (const ns of exchange.query.getAll("ns")) query.append("ns", ns);
+  return { Link: `<${exchange.path}?${query.toString()}>; rel="next"` };
+}

@@ -1,0 +1,75 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { Logger } from "pino";
+import { RegistryError } from "../oci/errors.ts";
+import { logRequest } from "./access-log.ts";
+import type { Connections } from "./connections.ts";
+import type { Exchange } from "./exchange.ts";
+import { sendError } from "./respond.ts";
+import { parseTarget, type Target } from "./target.ts";
+
+/** Answers the request and says true, or says false where the path is not its own. */
+export type Handler = (exchange: Exchange) => Promise<boolean>;
+
+/** Tries the handlers in order; every error and every log line of a request passes here. */
+export function requestListener(handlers: readonly Handler[], connections: Connections, log: Logger): RequestListener {
+  return (req, res) => {
+    const request = connections.begin(req.socket);
+    if (request === undefined) {
+      req.socket.destroy();
+      return;
+    }
+    const startedAtMs = Date.now();
+    res.once("error", (error) => log.debug({ err: error }, "response"));
+    void serve(handlers, req, res, request.signal).then(async (exchange) => {
+      const isWhole = await finished(res, request.signal);
+      request.end();
+      logRequest(log, exchange, startedAtMs, isWhole);
+    });
+  };
+}
+
+async function serve(
+  handlers: readonly Handler[],
+  req: IncomingMessage,
+  res: ServerResponse,
+  signal: AbortSignal,
+): Promise<Exchange> {
+  let exchange = exchangeOf(req, res, signal, { path: "", query: new URLSearchParams() });
+  try {
+    exchange = exchangeOf(req, res, signal, parseTarget(req.url ?? ""));
+    assertNoBody(req);
+    for (const handle of handlers) if (await handle(exchange)) return exchange;
+    throw new RegistryError(404, "NAME_UNKNOWN", "nothing is served under this path; the registry API is under /v2/");
+  } catch (error) {
+    sendError(exchange, error);
+    return exchange;
+  }
+}
+
+function exchangeOf(req: IncomingMessage, res: ServerResponse, signal: AbortSignal, target: Target): Exchange {
+  return { req, res, signal, isHead: req.method === "HEAD", ...target, notes: { bytes: 0 } };
+}
+
+/** A body on GET means nothing, and is how requests are smuggled past other servers (RFC 9110, section 9.3.1). */
+function assertNoBody(req: IncomingMessage): void {
+  if (req.method !== "GET" && req.method !== "HEAD") return;
+  const { "content-length": length, "transfer-encoding": encoding } = req.headers;
+  if ((length === undefined || Number(length) === 0) && encoding === undefined) return;
+  throw new RegistryError(400, "UNSUPPORTED", `a ${req.method} request must not have a body`, {
+    headers: { Connection: "close" },
+  });
+}
+
+/** Waits until the response has gone out; false where the client left before. */
+async function finished(res: ServerResponse, signal: AbortSignal): Promise<boolean> {
+  if (res.writableFinished) return true;
+  if (res.destroyed || signal.aborted) return false;
+  return await new Promise((resolve) => {
+    const settle = () => {
+      signal.removeEventListener("abort", settle);
+      resolve(res.writableFinished);
+    };
+    res.once("close", settle).once("finish", settle);
+    signal.addEventListener("abort", settle);
+  });
+}

@@ -1,0 +1,27 @@
+import { RegistryError } from "../oci/errors.ts";
+import type { Handler } from "./handler.ts";
+import { sendJson } from "./respond.ts";
+
+/** The answer of a path outside the registry API. */
+export interface LocalAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export type LocalRoutes = Readonly<Record<string, () => Promise<LocalAnswer>>>;
+
+/** Serves fixed paths with JSON: statistics and health. */
+export function localHandler(routes: LocalRoutes): Handler {
+  return async (exchange) => {
+    const answer = Object.hasOwn(routes, exchange.path) ? routes[exchange.path] : undefined;
+    if (answer === undefined) return false;
+    if (exchange.req.method !== "GET" && !exchange.isHead) {
+      throw new RegistryError(405, "UNSUPPORTED", "this path can only be read", {
+        headers: { Allow: "GET, HEAD", Connection: "close" },
+      });
+    }
+    const { status, body } = await answer();
+    sendJson(exchange, status, body, { "Cache-Control": "no-store" });
+    return true;
+  };
+}

@@ -1,0 +1,37 @@
+import { RegistryError } from "../oci/errors.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Sends a small JSON document. */
+export function sendJson(exchange: Exchange, status: number, body: unknown, headers: Record<string, string> = {}): void {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const bytes = Buffer.from(text);
+  exchange.res.writeHead(status, {
+    "Content-Type": "application/json",
+    "Content-Length": bytes.length,
+    "X-Content-Type-Options": "nosniff",
+    ...headers,
+  });
+  if (!exchange.isHead) exchange.notes.bytes += bytes.length;
+  exchange.res.end(exchange.isHead ? undefined : bytes);
+}
+
+/**
+ * The one place where an error becomes a response. After the head was sent only a broken connection can tell the client
+ * that the body is not whole.
+ */
+export function sendError(exchange: Exchange, error: unknown): void {
+  const { res, notes } = exchange;
+  notes.error = error;
+  if (exchange.signal.aborted || res.destroyed) {
+    res.destroy();
+    return;
+  }
+  if (res.headersSent) {
+    res.destroy();
+    return;
+  }
+  const told = error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", "an internal error; see the log");
+  const retryAfter: Record<string, string> =
+    told.retryAfterS === undefined ? {} : { "Retry-After": String(Math.ceil(told.retryAfterS)) };
+  sendJson(exchange, told.status, told.toJSON(), { ...retryAfter, ...told.headers });
+}

@@ -1,0 +1,63 @@
+import type { ServerResponse } from "node:http";
+import type { ByteReader, Span } from "../pull/bytes.ts";
+import type { BufferPool } from "./buffers.ts";
+import type { Exchange } from "./exchange.ts";
+
+/**
+ * Streams a span: while one buffer is written to the socket the other is read, and no byte is read that the client does
+ * not take. `beforeFirst` runs when the first bytes are there, so that a failure before them is still an error response.
+ * Rejects when the bytes end early or the client leaves; the caller then destroys the connection.
+ */
+export async function streamSpan(
+  exchange: Exchange,
+  reader: ByteReader,
+  span: Span,
+  pool: BufferPool,
+  beforeFirst: () => void,
+): Promise<void> {
+  let [reading, writing] = [pool.take(), pool.take()];
+  let pending: Promise<void> = Promise.resolve();
+  try {
+    let isFirst = true;
+    for (let position = span.start; position < span.end; ) {
+      const count = await reader.read(reading, position);
+      if (count === 0) throw new Error(`the bytes ended at ${position} of ${span.end}`);
+      if (isFirst) beforeFirst();
+      isFirst = false;
+      await pending;
+      pending = write(exchange, reading.subarray(0, count));
+      // Its rejection is seen at the next await; until then it must not count as unhandled.
+      pending.catch(() => undefined);
+      position += count;
+      [reading, writing] = [writing, reading];
+    }
+    if (isFirst) beforeFirst();
+    await pending;
+  } finally {
+    // The socket may still hold the buffer of a write that was given up: only a finished one can be lent again.
+    void pending.then(
+      () => [reading, writing].forEach((buffer) => pool.giveBack(buffer)),
+      () => undefined,
+    );
+  }
+}
+
+/** Resolves when the bytes have left for the operating system. */
+async function write(exchange: Exchange, bytes: Uint8Array): Promise<void> {
+  const { res, signal, notes } = exchange;
+  signal.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    const gone = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", gone, { once: true });
+    writeTo(res, bytes, (error) => {
+      signal.removeEventListener("abort", gone);
+      if (error === undefined || error === null) resolve();
+      else reject(error);
+    });
+  });
+  notes.bytes += bytes.length;
+}
+
+function writeTo(res: ServerResponse, bytes: Uint8Array, done: (error: Error | null | undefined) => void): void {
+  res.write(bytes, done);
+}
