@@ -22,7 +22,7 @@ export interface Upstream {
   listTags(name: RepositoryName, signal: AbortSignal): Promise<readonly string[]>;
   /** The referrers index's bytes, all pages merged; undefined where the registry has no referrers API. */
   getReferrers(name: RepositoryName, subject: Digest, signal: AbortSignal): Promise<Uint8Array | undefined>;
-  /** Whether the breaker is closed; false while questions are answered with `unavailable` at once. */
+  /** False while questions are answered with `unavailable` or `rate-limited` at once. */
   readonly available: boolean;
   close(): Promise<void>;
 }
@@ -57,7 +57,8 @@ export interface BlobBody {
 
 /**
  * - `unreachable` DNS, connect, TLS, reset; `timeout` no answer in time; `server-error` 5xx
- * - `rate-limited` 429 (`retryAfterS` where said); `unavailable` the breaker is open, nothing was sent
+ * - `rate-limited` 429 (`retryAfterS` where said), or the pause that one asked for lasts and nothing was sent;
+ *   `unavailable` the breaker is open, nothing was sent
  * - `not-found` 404; `unauthorized` 401 or credentials refused; `forbidden` 403
  * - `untrusted` a realm or redirect that this registry may not lead to
  * - `protocol` an answer that is none: wrong type, too long, bad header

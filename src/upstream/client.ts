@@ -1,0 +1,86 @@
+import type { Dispatcher } from "undici";
+import type { Digest } from "../oci/digest.ts";
+import type { Reference, RepositoryName } from "../oci/reference.ts";
+import { type ProbeHabits, openBlob, probeBlob } from "./blobs.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Gate } from "./gate.ts";
+import { getReferrers, listTags } from "./lists.ts";
+import { getManifest, headManifest } from "./manifests.ts";
+import type { BlobBody, ByteRange, ManifestBody, ManifestHead, Upstream } from "./upstream.ts";
+
+export interface UpstreamClientParts {
+  readonly credentialId: string | undefined;
+  readonly gate: Gate;
+  readonly exchange: Exchange;
+  readonly dispatcher: Dispatcher;
+  /** Its signal ends whatever is under way. */
+  readonly closing: AbortController;
+}
+
+/** One upstream: each method is a question that passes the gate. */
+export class UpstreamClient implements Upstream {
+  readonly credentialId: string | undefined;
+  readonly #parts: UpstreamClientParts;
+  readonly #habits: ProbeHabits = { headIsUseless: false };
+  #closed: Promise<void> | undefined;
+
+  constructor(parts: UpstreamClientParts) {
+    this.credentialId = parts.credentialId;
+    this.#parts = parts;
+  }
+
+  get available(): boolean {
+    return this.#parts.gate.available;
+  }
+
+  async headManifest(name: RepositoryName, reference: Reference, asker: AbortSignal): Promise<ManifestHead> {
+    const { gate, exchange } = this.#parts;
+    return await gate.question(asker, (signal) => headManifest(exchange, name, reference, signal));
+  }
+
+  async getManifest(name: RepositoryName, reference: Reference, asker: AbortSignal): Promise<ManifestBody> {
+    const { gate, exchange } = this.#parts;
+    return await gate.question(asker, (signal) => getManifest(exchange, name, reference, signal));
+  }
+
+  async openBlob(
+    name: RepositoryName,
+    digest: Digest,
+    range: ByteRange | undefined,
+    asker: AbortSignal,
+  ): Promise<BlobBody> {
+    const { gate, exchange } = this.#parts;
+    const work = (signal: AbortSignal) => openBlob(exchange, name, digest, range, signal);
+    const { result, release } = await gate.transfer(asker, work);
+    // However the body ends, it closes.
+    if (result.body.closed) release();
+    else result.body.once("close", release);
+    return result;
+  }
+
+  async probeBlob(name: RepositoryName, digest: Digest, asker: AbortSignal): Promise<{ size: number | undefined }> {
+    const { gate, exchange } = this.#parts;
+    return await gate.question(asker, (signal) => probeBlob(exchange, this.#habits, name, digest, signal));
+  }
+
+  async listTags(name: RepositoryName, asker: AbortSignal): Promise<readonly string[]> {
+    const { gate, exchange } = this.#parts;
+    return await gate.question(asker, (signal) => listTags(exchange, name, signal));
+  }
+
+  async getReferrers(name: RepositoryName, subject: Digest, asker: AbortSignal): Promise<Uint8Array | undefined> {
+    const { gate, exchange } = this.#parts;
+    return await gate.question(asker, (signal) => getReferrers(exchange, name, subject, signal));
+  }
+
+  /** May be called more than once: two registries may share this upstream. */
+  async close(): Promise<void> {
+    this.#closed ??= this.#end();
+    await this.#closed;
+  }
+
+  async #end(): Promise<void> {
+    this.#parts.closing.abort();
+    await this.#parts.dispatcher.destroy();
+  }
+}

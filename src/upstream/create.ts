@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import type { LookupFunction } from "node:net";
+import type { Credentials, RegistryConfig } from "../config/config.ts";
+import { Authorization } from "./authorization.ts";
+import { UpstreamClient } from "./client.ts";
+import { Exchange } from "./exchange.ts";
+import { Gate } from "./gate.ts";
+import { Pace } from "./limits.ts";
+import { isOwnUpstream, mayDial } from "./redirects.ts";
+import { createSend } from "./request.ts";
+import { createTokenFetch } from "./token-service.ts";
+import { TokenCache } from "./tokens.ts";
+import { createTransport, proxySettings } from "./transport.ts";
+import type { Upstream } from "./upstream.ts";
+
+export interface UpstreamsOptions {
+  /** For the User-Agent. */
+  readonly version: string;
+  /** Where `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are read. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds of a monotonic clock; by default the process's. */
+  readonly nowMs?: () => number;
+  /** Replaces DNS. */
+  readonly lookup?: LookupFunction;
+}
+
+/**
+ * An upstream for each registry, by registry id. Registries that lead to the same place as the same user share one, with
+ * its tokens, limits and breaker: lscr.io is ghcr.io under another name.
+ */
+export function createUpstreams(
+  registries: readonly RegistryConfig[],
+  options: UpstreamsOptions,
+): ReadonlyMap<string, Upstream> {
+  const groups = Map.groupBy(registries, shareKey);
+  const upstreams = new Map<string, Upstream>();
+  for (const group of groups.values()) {
+    const upstream = createUpstream(merge(group), options);
+    for (const { id } of group) upstreams.set(id, upstream);
+  }
+  return upstreams;
+}
+
+/** What must be the same, for nothing of one registry may serve another that trusts less or logs in as somebody else. */
+function shareKey({ upstream, credentials, ca, allowPrivateAddresses, upstreamIsOwn }: RegistryConfig): string {
+  const { origin } = new URL(upstream);
+  return JSON.stringify([origin, credentials ?? null, ca ?? null, allowPrivateAddresses, upstreamIsOwn]);
+}
+
+/** The rest is merged: all realms, the strictest limits, the timeouts of the first. */
+function merge(group: readonly RegistryConfig[]): RegistryConfig {
+  const [first] = group;
+  if (first === undefined) throw new RangeError("a group of registries is never empty");
+  const paces = group.flatMap(({ requestsPerSecond }) => requestsPerSecond ?? []);
+  return {
+    ...first,
+    realms: [...new Set(group.flatMap(({ realms }) => realms))],
+    questionsMax: Math.min(...group.map(({ questionsMax }) => questionsMax)),
+    transfersMax: Math.min(...group.map(({ transfersMax }) => transfersMax)),
+    requestsPerSecond: paces.length === 0 ? undefined : Math.min(...paces),
+  };
+}
+
+function createUpstream(registry: RegistryConfig, options: UpstreamsOptions): Upstream {
+  const { realms, upstreamIsOwn, allowPrivateAddresses, credentials, timeouts, ca, requestsPerSecond } = registry;
+  const nowMs = options.nowMs ?? (() => performance.now());
+  const upstream = new URL(registry.upstream);
+  const policy = { upstream, realms, upstreamIsOwn, allowPrivateAddresses };
+  const closing = new AbortController();
+  const dispatcher = createTransport({
+    timeouts,
+    ca,
+    mayBePrivate: (hostname, port) => allowPrivateAddresses || isOwnUpstream(hostname, port, policy),
+    proxy: proxySettings(options.environment),
+    lookup: options.lookup,
+  });
+  const userAgent = `registry-cache/${options.version}`;
+  const send = createSend({ dispatcher, timeouts, userAgent, mayDial: (url) => mayDial(url, policy) });
+  const pace = requestsPerSecond === undefined ? undefined : new Pace(requestsPerSecond, upstream.host, nowMs);
+  const turn = async (signal: AbortSignal) => await pace?.turn(signal);
+  const tokens = new TokenCache(createTokenFetch({ send, turn, policy, closing: closing.signal }), nowMs);
+  return new UpstreamClient({
+    credentialId: credentialIdOf(upstream, credentials),
+    gate: new Gate({ ...registry, host: upstream.host, nowMs, closing: closing.signal }),
+    exchange: new Exchange(send, turn, new Authorization(policy, credentials, tokens), policy),
+    dispatcher,
+    closing,
+  });
+}
+
+/**
+ * Stays the same while a user's password changes, and tells nobody who it is: it is written into the catalog beside what
+ * was fetched.
+ */
+function credentialIdOf(upstream: URL, credentials: Credentials | undefined): string | undefined {
+  if (credentials === undefined) return undefined;
+  const who = credentials.kind === "basic" ? credentials.username : credentials.token;
+  const hash = createHash("sha256").update(JSON.stringify([upstream.origin, credentials.kind, who]));
+  return `${credentials.kind}:${hash.digest("hex").slice(0, 16)}`;
+}
