@@ -8,6 +8,7 @@ export function parseRetryAfter(header: string | undefined, nowMs: number): numb
   const text = header?.trim() ?? "";
   if (SECONDS.test(text)) return Number(text);
   if (!DATE.test(text)) return undefined;
-  const atMs = Date.parse(text);
+  // The oldest form (`Fri Nov  6 08:50:37 2026`) leaves the zone out; it is GMT all the same.
+  const atMs = Date.parse(text.endsWith("GMT") ? text : `${text} GMT`);
   return Number.isNaN(atMs) ? undefined : Math.max(0, Math.ceil((atMs - nowMs) / 1000));
 }
