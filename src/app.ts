@@ -1,0 +1,124 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import picomatch from "picomatch";
+import { statisticsRoutes } from "./admin/statistics.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import { openOrRebuild } from "./catalog/sqlite.ts";
+import type { Config } from "./config/config.ts";
+import { packageVersion } from "./lib/version.ts";
+import { createPull } from "./pull/pull.ts";
+import { pullRegistries } from "./pull/registries.ts";
+import { Api } from "./server/api.ts";
+import { BufferPool } from "./server/buffers.ts";
+import { Connections } from "./server/connections.ts";
+import { RegistryTable } from "./server/find-registry.ts";
+import { requestListener } from "./server/handler.ts";
+import { listen, type Listener } from "./server/listener.ts";
+import { type LocalRoutes, localHandler } from "./server/local.ts";
+import { openFilesystemStore } from "./store/filesystem.ts";
+import type { Store } from "./store/store.ts";
+import { reapPartialsStep } from "./upkeep/reap-partials.ts";
+import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
+import { startUpkeep } from "./upkeep/steps.ts";
+import { createUpstreams } from "./upstream/create.ts";
+
+/** The cache as one thing that starts and stops. */
+export interface App {
+  /** Resolves when every address is listened on; rejects with the system's error. */
+  start(): Promise<{ addresses: string[] }>;
+  /** Stops accepting, lets responses finish within the configured limit, keeps partials. */
+  stop(): Promise<void>;
+  /** Waits until no fill and no question is under way. */
+  idle(): Promise<void>;
+}
+
+/** Builds everything; nothing listens before `start`. What was built is stopped in reverse. */
+export async function createApp(config: Config, log: Logger): Promise<App> {
+  const { store, catalog } = await openHeld(config, log);
+  const upstreams = createUpstreams(config.registries, { version: packageVersion(), environment: process.env });
+  const registries = pullRegistries(config.registries, upstreams, (glob) => picomatch(glob, { dot: true }));
+  const pull = createPull({ store, catalog, registries, fillsMax: config.fillsMax, log });
+  const connections = new Connections();
+  const buffers = new BufferPool();
+  const table = new RegistryTable(config.registries, config.defaultRegistry);
+  const api = new Api({ pull, catalog, registries: table, buffers });
+  const life = new AbortController();
+  const routes = { ...healthRoutes(life.signal), ...statisticsRoutes(catalog, config.registries) };
+  const handle = requestListener([(exchange) => api.handle(exchange), localHandler(routes)], connections, log);
+  const listeners: Listener[] = [];
+  let upkeep: { stop(): Promise<void> } | undefined;
+  let rebuilding: Promise<unknown> = Promise.resolve();
+
+  return {
+    start: async () => {
+      await store.reapPartials(PARTIAL_AGE_MAX_MS);
+      for (const address of config.listen) listeners.push(await listen(address, handle, connections));
+      pull.start();
+      upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS)], log);
+      rebuilding = rebuildIfLost(config, store, catalog, log);
+      return { addresses: listeners.map((listener) => listener.address) };
+    },
+    idle: async () => {
+      await rebuilding;
+      await pull.idle();
+    },
+    stop: async () => {
+      life.abort();
+      await Promise.all(listeners.map((listener) => listener.stop(config.stopTimeoutMs)));
+      await upkeep?.stop();
+      await rebuilding;
+      await pull.stop();
+      await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
+      await catalog.close();
+    },
+  };
+}
+
+/** A partial that nobody has asked for in a day is given up. */
+const PARTIAL_AGE_MAX_MS = 24 * 60 * 60 * 1000;
+
+/** Rebuilds the catalog from the store, for `registry-cache reindex`. */
+export async function reindexStore(config: Config, log: Logger): Promise<ReindexReport> {
+  const { store, catalog } = await openHeld(config, log);
+  try {
+    return await reindex(store, catalog, config.registries, log);
+  } finally {
+    await catalog.close();
+  }
+}
+
+async function openHeld(config: Config, log: Logger): Promise<{ store: Store; catalog: Catalog }> {
+  await mkdir(config.dataDir, { recursive: true });
+  const store = await openFilesystemStore(config);
+  const catalog = await openOrRebuild(join(config.dataDir, "catalog.sqlite"), (movedTo, error) =>
+    log.warn({ movedTo, reason: error.message }, "the catalog was damaged and is rebuilt from the store"),
+  );
+  return { store, catalog };
+}
+
+/** The catalog may be deleted at any time: a new one beside a full store is filled while we already serve. */
+async function rebuildIfLost(config: Config, store: Store, catalog: Catalog, log: Logger): Promise<void> {
+  try {
+    if (!(await catalog.isEmpty()) || !(await hasRepositories(store))) return;
+    const report = await reindex(store, catalog, config.registries, log);
+    log.info({ ...report, problems: report.problems.length }, "the catalog was rebuilt from the store");
+  } catch (error) {
+    log.error({ err: error }, "the catalog could not be rebuilt; pulls work without it, statistics do not");
+  }
+}
+
+async function hasRepositories(store: Store): Promise<boolean> {
+  for await (const _ of store.repositories()) return true;
+  return false;
+}
+
+function healthRoutes(stopping: AbortSignal): LocalRoutes {
+  return {
+    "/healthz": async () => ({ status: 200, body: { status: "ok" } }),
+    // 503 while stopping, so that a load balancer sends nobody here any more.
+    "/readyz": async () =>
+      stopping.aborted ? { status: 503, body: { status: "stopping" } } : { status: 200, body: { status: "ready" } },
+  };
+}
+

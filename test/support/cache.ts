@@ -1,0 +1,78 @@
+import { pino } from "pino";
+import { type App, createApp } from "../../src/app.ts";
+import type { Config, RegistryConfig } from "../../src/config/config.ts";
+import { type HasAfter, tempDir } from "./temp.ts";
+
+/** A registry in front of a fake upstream on loopback; tests say only what differs. */
+export function testRegistry(upstream: string, differs: Partial<RegistryConfig> = {}): RegistryConfig {
+  return {
+    id: "dockerhub",
+    serves: "docker.io",
+    aliases: ["index.docker.io", "registry-1.docker.io"],
+    upstream,
+    hostnames: [],
+    libraryPrefix: true,
+    credentials: undefined,
+    tags: [{ match: "*", revalidate: { kind: "after", ms: 60_000 } }],
+    whenDeleted: "serve",
+    realms: ["127.0.0.1"],
+    allowPrivateAddresses: true,
+    upstreamIsOwn: true,
+    ca: undefined,
+    questionsMax: 16,
+    transfersMax: 16,
+    requestsPerSecond: undefined,
+    timeouts: { connectMs: 2_000, headersMs: 5_000, idleMs: 5_000, askBudgetMs: 1_000 },
+    ...differs,
+  };
+}
+
+export interface TestCache {
+  readonly url: string;
+  readonly app: App;
+  readonly dataDir: string;
+  /** Stops this one and starts another on the same data. */
+  restart(): Promise<TestCache>;
+  stop(): Promise<void>;
+}
+
+export interface TestCacheOptions {
+  readonly dataDir?: string;
+  readonly config?: Partial<Config>;
+}
+
+/** The whole cache in this process, on a port of its own. It stops with the test. */
+export async function startCache(
+  t: HasAfter,
+  registries: readonly RegistryConfig[],
+  options: TestCacheOptions = {},
+): Promise<TestCache> {
+  const dataDir = options.dataDir ?? (await tempDir(t));
+  const config: Config = {
+    source: undefined,
+    listen: [{ host: "127.0.0.1", port: 0 }],
+    dataDir,
+    minFreeDiskBytes: 0,
+    defaultRegistry: registries[0]?.id ?? "",
+    registries,
+    fillsMax: 32,
+    log: { format: "json", level: "silent" },
+    stopTimeoutMs: 2_000,
+    ...options.config,
+  };
+  const app = await createApp(config, pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" }));
+  const { addresses } = await app.start();
+  let stopping: Promise<void> | undefined;
+  const stop = async () => await (stopping ??= app.stop());
+  t.after(stop);
+  return {
+    url: `http://${addresses[0]}`,
+    app,
+    dataDir,
+    stop,
+    restart: async () => {
+      await stop();
+      return await startCache(t, registries, { ...options, dataDir });
+    },
+  };
+}
