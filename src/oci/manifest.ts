@@ -16,7 +16,7 @@ export interface Manifest {
   readonly mediaType: string;
   /** Children of an index; empty for an image manifest. */
   readonly manifests: readonly Descriptor[];
-  /** Config and layers of an image manifest; empty for an index. */
+  /** Config and layers of an image manifest, blobs of an artifact manifest; empty for an index. */
   readonly blobs: readonly Descriptor[];
   readonly subject?: Digest;
   readonly artifactType?: string;
@@ -43,24 +43,52 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
   return {
     mediaType,
     manifests: descriptors(body["manifests"]),
-    blobs: [...descriptors([body["config"]]), ...descriptors(body["layers"]), ...schema1Layers(body)],
+    // `blobs` is what the artifact manifests of image-spec 1.1's release candidates and of ORAS have for layers.
+    blobs: [[body["config"]], body["layers"], body["blobs"]].flatMap(descriptors).concat(schema1Layers(body)),
     ...optional("subject", descriptor(body["subject"])?.digest),
     ...optional("artifactType", artifactTypeOf(body)),
     ...optional("annotations", stringMap(body["annotations"])),
   };
 }
 
+type Shape = "index" | "image" | "schema1";
+
+const SHAPE_OF_TYPE: ReadonlyMap<string, Shape> = new Map([
+  [types.OCI_INDEX, "index"],
+  [types.DOCKER_LIST, "index"],
+  [types.OCI_MANIFEST, "image"],
+  [types.DOCKER_MANIFEST, "image"],
+  [types.DOCKER_SCHEMA1, "schema1"],
+  [types.DOCKER_SCHEMA1_SIGNED, "schema1"],
+]);
+
 function mediaTypeOf(body: Json, contentType: string | undefined): string | undefined {
-  if (Array.isArray(body["fsLayers"])) return "signatures" in body ? types.DOCKER_SCHEMA1_SIGNED : types.DOCKER_SCHEMA1;
-  const shape = Array.isArray(body["manifests"])
-    ? types.OCI_INDEX
-    : isObject(body["config"]) || Array.isArray(body["layers"]) || Array.isArray(body["blobs"])
-      ? types.OCI_MANIFEST
-      : undefined;
-  if (shape === undefined) return undefined;
-  if (typeof body["mediaType"] === "string" && body["mediaType"] !== "") return body["mediaType"];
-  const sent = contentType === undefined ? "" : types.bareMediaType(contentType);
-  return /^application\/vnd\.[\w.+-]+$/.test(sent) ? sent : shape;
+  const stated = text(body["mediaType"]);
+  // It becomes the Content-Type of our answers: what is no media type must not get that far.
+  const own = stated !== undefined && types.isMediaType(stated) ? stated : undefined;
+  const shape = shapeOf(body, own);
+  if (shape === undefined || (own !== undefined && !fits(own, shape))) return undefined;
+  if (shape === "schema1") return "signatures" in body ? types.DOCKER_SCHEMA1_SIGNED : types.DOCKER_SCHEMA1;
+  const sent = types.bareMediaType(contentType ?? "");
+  const isUsable = sent.startsWith("application/vnd.") && types.isMediaType(sent) && fits(sent, shape);
+  return own ?? (isUsable ? sent : shape === "index" ? types.OCI_INDEX : types.OCI_MANIFEST);
+}
+
+/** Undefined also for a body that can be read in two ways: clients would not agree on what it is (CVE-2021-41190). */
+function shapeOf(body: Json, own: string | undefined): Shape | undefined {
+  const isImage = isObject(body["config"]) || Array.isArray(body["layers"]) || Array.isArray(body["blobs"]);
+  const found: Shape[] = [];
+  if (Array.isArray(body["manifests"])) found.push("index");
+  if (isImage) found.push("image");
+  if (Array.isArray(body["fsLayers"])) found.push("schema1");
+  // Go writes an empty list as null.
+  if (found.length === 0 && own !== undefined && types.isIndexType(own) && body["manifests"] === null) return "index";
+  return found.length === 1 ? found[0] : undefined;
+}
+
+/** A type that we know belongs to one shape; another may have any. */
+function fits(mediaType: string, shape: Shape): boolean {
+  return (SHAPE_OF_TYPE.get(mediaType) ?? shape) === shape;
 }
 
 function parseObject(bytes: Uint8Array): Json | undefined {
@@ -72,6 +100,7 @@ function parseObject(bytes: Uint8Array): Json | undefined {
   }
 }
 
+/** What is no descriptor, or has a digest that we cannot verify, is left out. */
 function descriptors(value: unknown): Descriptor[] {
   if (!Array.isArray(value)) return [];
   return value.map(descriptor).filter((one) => one !== undefined);
@@ -120,7 +149,9 @@ function artifactTypeOf(body: Json): string | undefined {
 
 function stringMap(value: unknown): Record<string, string> | undefined {
   if (!isObject(value)) return undefined;
-  return Object.fromEntries(Object.entries(value).filter((pair): pair is [string, string] => typeof pair[1] === "string"));
+  return Object.fromEntries(
+    Object.entries(value).filter((pair): pair is [string, string] => typeof pair[1] === "string"),
+  );
 }
 
 function text(value: unknown): string | undefined {

@@ -20,3 +20,11 @@ export function bareMediaType(contentType: string): string {
   const end = contentType.indexOf(";");
   return (end === -1 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
 }
+
+const NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}";
+const MEDIA_TYPE = new RegExp(`^${NAME}/${NAME}$`);
+
+/** A type and subtype without parameters (RFC 6838, section 4.2), so that it can stand in a header. */
+export function isMediaType(text: string): boolean {
+  return MEDIA_TYPE.test(text);
+}
