@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
 import { type Socket, connect } from "node:net";
 
@@ -57,9 +57,20 @@ export async function readSome(response: IncomingMessage, bytes: number): Promis
       pieces.push(piece);
       count += piece.length;
     } else if (response.readableEnded || response.destroyed) break;
-    else await Promise.race([once(response, "readable"), once(response, "end"), once(response, "close")]);
+    else await anyOf(response, ["readable", "end", "close"]);
   }
   return Buffer.concat(pieces);
+}
+
+async function anyOf(emitter: EventEmitter, events: readonly string[]): Promise<void> {
+  const rest = new AbortController();
+  const waits = events.map(async (event) => await once(emitter, event, { signal: rest.signal }));
+  try {
+    await Promise.race(waits);
+  } finally {
+    rest.abort();
+    await Promise.allSettled(waits);
+  }
 }
 
 /** Sends raw bytes and gives back all that comes until the server closes, or until `until` is seen. */
