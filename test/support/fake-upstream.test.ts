@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import { access, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { suite, test } from "node:test";
+import { deflateSync } from "node:zlib";
 import { Agent, request } from "undici";
-import { sha256 } from "./bytes.ts";
+import { seededBytes, sha256, sha512 } from "./bytes.ts";
+import { selfSignedCertificate } from "./certificate.ts";
 import { BLOB, BYTES, DIGEST, REPOSITORY, broken, get, start } from "./fake-upstream/fixture.ts";
+import { tempDir } from "./temp.ts";
 
 suite("the fake upstream serves", () => {
   test("blobs whole, by range, and their headers alone", async () => {
@@ -171,5 +176,74 @@ suite("the fake upstream as a process", () => {
     gate.resolve();
     assert.deepEqual(new Set(await Promise.all(all)), new Set([DIGEST]));
     await agent.destroy();
+  });
+
+  test("speaks TLS with a certificate of its own, under other names", async () => {
+    const tls = selfSignedCertificate(["registry.test", "127.0.0.1"]);
+    await using fake = await start({ tls, redirectBlobs: true, hosts: { cdn: "cdn.test" } });
+    const agent = new Agent({ connect: { ca: tls.cert } });
+    const { statusCode, headers } = await request(fake.url + BLOB, { dispatcher: agent });
+    assert.deepEqual([statusCode, String(headers["location"]).startsWith("https://cdn.test:")], [307, true]);
+    await assert.rejects(request(fake.url + BLOB), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
+    const named = new Agent({ connect: { ca: tls.cert, servername: "registry.test" } });
+    assert.equal((await request(fake.url + BLOB, { dispatcher: named })).statusCode, 307);
+    const wrong = new Agent({ connect: { ca: tls.cert, servername: "other.test" } });
+    await assert.rejects(request(fake.url + BLOB, { dispatcher: wrong }), { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+    await Promise.all([agent, named, wrong].map((one) => one.destroy()));
+  });
+
+  test("holds a large blob once, and sends it to many at the pace of each", async () => {
+    await using fake = await start({ bytesPerSecond: 100_000_000 });
+    const large = seededBytes(64 * 1024 * 1024, "large");
+    const digest = fake.addBlob(REPOSITORY, large);
+    const before = process.memoryUsage().arrayBuffers;
+    const readers = Array.from({ length: 20 }, async () => {
+      const { body } = await request(`${fake.url}/v2/${REPOSITORY}/blobs/${digest}`);
+      return body.on("error", () => {});
+    });
+    const bodies = await Promise.all(readers);
+    await fake.until(() => fake.requests.every((one) => one.bytesSent > 0));
+    assert.ok(
+      fake.requests.every((one) => one.bytesSent < large.length),
+      "sent to readers that do not read",
+    );
+    assert.ok(process.memoryUsage().arrayBuffers - before < large.length, "copies were made");
+    for (const body of bodies) body.destroy();
+    await fake.until(() => fake.requests.every((one) => one.closed));
+  });
+});
+
+suite("made content", () => {
+  test("is the same for a seed, another for another, and does not compress", () => {
+    const bytes = seededBytes(3_000_000, "seed");
+    assert.deepEqual(seededBytes(3_000_000, "seed"), bytes);
+    assert.notDeepEqual(seededBytes(100, "other"), bytes.subarray(0, 100));
+    assert.deepEqual(seededBytes(100, "seed"), bytes.subarray(0, 100));
+    assert.ok(deflateSync(bytes).length >= bytes.length);
+    assert.equal(seededBytes(0).length, 0);
+  });
+
+  test("may have SHA-512 digests and Docker's types", async () => {
+    await using fake = await start();
+    const bytes = seededBytes(10);
+    assert.equal(fake.addBlob("a/b", bytes, "sha512"), sha512(bytes));
+    assert.deepEqual((await get(`${fake.url}/v2/a/b/blobs/${sha512(bytes)}`)).bytes, bytes);
+    const image = fake.addImage("a/b", "docker", { flavour: "docker" });
+    const manifest = await get(`${fake.url}/v2/a/b/manifests/docker`);
+    assert.match(
+      String(manifest.headers["content-type"]),
+      /^application\/vnd\.docker\.distribution\.manifest\.v2\+json$/,
+    );
+    const digest = fake.addManifest("a/b", image.bytes, { tag: "512", algorithm: "sha512" });
+    assert.match(digest, /^sha512:/);
+    assert.equal((await get(`${fake.url}/v2/a/b/manifests/512`)).headers["docker-content-digest"], digest);
+  });
+
+  test("of a test's own folder is gone after the test", async () => {
+    const afters: (() => Promise<void>)[] = [];
+    const folder = await tempDir({ after: (run) => void afters.push(run) });
+    await writeFile(join(folder, "file"), "content");
+    for (const run of afters) await run();
+    await assert.rejects(access(folder), { code: "ENOENT" });
   });
 });

@@ -95,7 +95,7 @@ export class Content {
     const manifest = imageManifest(docker, config, layers);
     const bytes = Buffer.from(JSON.stringify(manifest));
     const digest = this.addManifest(repository, bytes, tag === undefined ? {} : { tag });
-    return { repository, mediaType: manifest.mediaType, platform, digest, bytes, config, layers };
+    return { repository, mediaType: manifest.mediaType, platform, digest, bytes, size: bytes.length, config, layers };
   }
 
   addIndex(repository: string, tag: string, platforms: readonly string[], options: ImageOptions = {}): FakeIndex {
@@ -107,11 +107,18 @@ export class Content {
       platform: platformOf(image.platform),
     }));
     const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests }));
-    return { repository, mediaType, images, bytes, digest: this.addManifest(repository, bytes, { tag }) };
+    return {
+      repository,
+      mediaType,
+      images,
+      bytes,
+      size: bytes.length,
+      digest: this.addManifest(repository, bytes, { tag }),
+    };
   }
 
   #addContent(repository: string, bytes: Uint8Array): FakeContent {
-    return { bytes, digest: this.addBlob(repository, bytes) };
+    return { bytes, size: bytes.length, digest: this.addBlob(repository, bytes) };
   }
 
   #repository(name: string): HeldRepository {
@@ -142,7 +149,7 @@ function configOf(platform: string, seed: string, layers: readonly FakeContent[]
 }
 
 function descriptorOf(mediaType: string, content: FakeContent): { mediaType: string; digest: Digest; size: number } {
-  return { mediaType, digest: content.digest, size: content.bytes.length };
+  return { mediaType, digest: content.digest, size: content.size };
 }
 
 function imageManifest(docker: boolean, config: FakeContent, layers: readonly FakeContent[]) {

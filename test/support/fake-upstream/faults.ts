@@ -123,9 +123,12 @@ export function applyFault(plan: Plan, fault: Fault, whole: Answer): Plan {
 }
 
 const PIECES_PER_SECOND = 20;
+/** However fast, no larger pieces than what is sent without a rate. */
+const PIECE_BYTES_MAX = 256 * 1024;
 
 export function rateOf(bytesPerSecond: number, pieceBytes?: number): Rate {
-  return { bytesPerSecond, pieceBytes: pieceBytes ?? Math.max(1, Math.floor(bytesPerSecond / PIECES_PER_SECOND)) };
+  const even = Math.min(PIECE_BYTES_MAX, Math.max(1, Math.floor(bytesPerSecond / PIECES_PER_SECOND)));
+  return { bytesPerSecond, pieceBytes: pieceBytes ?? even };
 }
 
 function withPause(plan: Plan, pause: Pause): Plan {

@@ -205,6 +205,8 @@ export interface ImageOptions {
 export interface FakeContent {
   readonly digest: Digest;
   readonly bytes: Uint8Array;
+  /** Of the bytes. */
+  readonly size: number;
 }
 
 export interface FakeImage extends FakeContent {
