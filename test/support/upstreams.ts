@@ -73,7 +73,7 @@ export function registryConfig(changes: Partial<RegistryConfig> & { readonly ups
  * What was sent, one line a request: `registry GET manifests/1 token 200`. Queries are left out, digests and repository
  * names too; the fourth word is how the request was authorized.
  */
-export function sent(fake: FakeUpstream, filter: RequestMatch = {}): string[] {
+export function sent(fake: FakeUpstream, filter: Pick<RequestMatch, "role" | "method"> = {}): string[] {
   return fake.requests
     .filter(({ role, method }) => (filter.role ?? role) === role && (filter.method ?? method) === method)
     .map(({ role, method, path, headers, status }) => {
