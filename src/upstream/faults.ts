@@ -28,17 +28,17 @@ export function faultOf(error: unknown, host: string, signal: AbortSignal): Upst
   const kind = kindOf(error);
   const code = codeOf(error);
   const reason = code === undefined ? "" : ` (${code})`;
-  return new UpstreamError(kind, `${MESSAGES[kind]} ${host}${reason}`, { cause: error });
+  return new UpstreamError(kind, `${host} ${MESSAGES[kind]}${reason}`, { cause: error });
 }
 
 type FaultKind = Extract<UpstreamErrorKind, "aborted" | "protocol" | "timeout" | "unreachable" | "untrusted">;
 
 const MESSAGES: Record<FaultKind, string> = {
-  aborted: "closed while asking",
-  protocol: "no proper HTTP from",
-  timeout: "no answer in time from",
-  unreachable: "no connection to, or a broken one from,",
-  untrusted: "a private address behind",
+  aborted: "is not asked any more",
+  protocol: "does not speak proper HTTP",
+  timeout: "did not answer in time",
+  unreachable: "cannot be reached, or broke off",
+  untrusted: "has no public address",
 };
 
 function kindOf(error: unknown): FaultKind {
