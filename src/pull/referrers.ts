@@ -45,6 +45,8 @@ function filtered(index: string, artifactType: string | undefined): string {
 function entriesOf(index: Uint8Array): Entry[] {
   if (parseManifest(index) === undefined) throw new UpstreamError("protocol", "sent referrers that are not an index");
   const { manifests } = JSON.parse(new TextDecoder().decode(index)) as { manifests?: unknown };
+  // An empty list of Go's is sometimes sent as null.
+  if (manifests === null) return [];
   if (!Array.isArray(manifests)) throw new UpstreamError("protocol", "sent referrers that are not an index");
   return manifests.filter((one): one is Entry => typeof one === "object" && one !== null);
 }

@@ -41,14 +41,12 @@ export interface TestCacheOptions {
   readonly config?: Partial<Config>;
 }
 
-/** The whole cache in this process, on a port of its own. It stops with the test. */
-export async function startCache(
-  t: HasAfter,
+export function testConfig(
+  dataDir: string,
   registries: readonly RegistryConfig[],
-  options: TestCacheOptions = {},
-): Promise<TestCache> {
-  const dataDir = options.dataDir ?? (await tempDir(t));
-  const config: Config = {
+  differs: Partial<Config> = {},
+): Config {
+  return {
     source: undefined,
     listen: [{ host: "127.0.0.1", port: 0 }],
     dataDir,
@@ -58,8 +56,18 @@ export async function startCache(
     fillsMax: 32,
     log: { format: "json", level: "silent" },
     stopTimeoutMs: 2_000,
-    ...options.config,
+    ...differs,
   };
+}
+
+/** The whole cache in this process, on a port of its own. It stops with the test. */
+export async function startCache(
+  t: HasAfter,
+  registries: readonly RegistryConfig[],
+  options: TestCacheOptions = {},
+): Promise<TestCache> {
+  const dataDir = options.dataDir ?? (await tempDir(t));
+  const config = testConfig(dataDir, registries, options.config);
   const app = await createApp(config, pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" }));
   const { addresses } = await app.start();
   let stopping: Promise<void> | undefined;

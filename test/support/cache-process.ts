@@ -1,0 +1,66 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { pino } from "pino";
+import { createApp } from "../../src/app.ts";
+import type { Config } from "../../src/config/config.ts";
+import type { HasAfter } from "./temp.ts";
+
+/** The cache in a process of its own, to be measured and killed. */
+export interface CacheProcess {
+  readonly url: string;
+  readonly pid: number;
+  /** The most memory it ever had resident, bytes. */
+  peakResidentBytes(): Promise<number>;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** SIGTERM; resolves with the exit code. */
+  terminate(): Promise<number | null>;
+}
+
+const SELF = fileURLToPath(import.meta.url);
+
+export async function startCacheProcess(t: HasAfter, config: Config): Promise<CacheProcess> {
+  const child = fork(SELF, [JSON.stringify(config)], { stdio: "inherit" });
+  const gone = once(child, "exit") as Promise<[number | null]>;
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await gone;
+  });
+  const [address] = (await Promise.race([once(child, "message"), died(gone)])) as [string];
+  return {
+    url: `http://${address}`,
+    pid: child.pid as number,
+    peakResidentBytes: async () => await peakResidentBytes(child),
+    kill: async () => {
+      child.kill("SIGKILL");
+      await gone;
+    },
+    terminate: async () => {
+      child.kill("SIGTERM");
+      return (await gone)[0];
+    },
+  };
+}
+
+async function died(gone: Promise<[number | null]>): Promise<never> {
+  const [code] = await gone;
+  throw new Error(`the cache's process ended with ${code} before it listened`);
+}
+
+async function peakResidentBytes(child: ChildProcess): Promise<number> {
+  const status = await readFile(`/proc/${child.pid}/status`, "utf8");
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+}
+
+async function main(config: Config): Promise<void> {
+  const app = await createApp(config, pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" }));
+  process.once("SIGTERM", () => void app.stop().then(() => process.exit(0)));
+  const { addresses } = await app.start();
+  process.send?.(addresses[0]);
+}
+
+if (process.argv[1] === SELF && process.argv[2] !== undefined) {
+  await main(JSON.parse(process.argv[2]) as Config);
+}
