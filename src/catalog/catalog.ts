@@ -23,7 +23,7 @@ export interface Catalog {
   confirmTags(confirmations: readonly TagConfirmation[]): Promise<void>;
   tag(repository: Repository, tag: Tag): Promise<HeldTag | undefined>;
 
-  /** Last use, in one transaction; keys that are not there are ignored. */
+  /** Last use, in few transactions; keys that are not there are ignored. */
   touch(uses: readonly Use[]): Promise<void>;
 
   /** Remembered upstream answers that serve while it is away: `tags` and `referrers` lists, by repository and key. */

@@ -1,0 +1,185 @@
+import type { Digest } from "../oci/digest.ts";
+import { type Manifest, UNKNOWN_SIZE } from "../oci/manifest.ts";
+import type { Repository } from "../oci/reference.ts";
+import { repositoryPath } from "../oci/reference.ts";
+import { inBatches, ROWS_PER_INSERT } from "./batches.ts";
+import type { BlobRecord, HeldManifest, ManifestRecord } from "./catalog.ts";
+import type { CatalogDb, ReferenceTable } from "./schema.ts";
+
+type ManifestFacts = Omit<ManifestRecord, "repository">;
+type BlobFacts = Omit<BlobRecord, "repository">;
+
+/**
+ * Makes the manifest held. One that was held before keeps its age, its use and what it names (the digest fixes that);
+ * who fetched it is who did so last, as in the store.
+ */
+export async function holdManifest(
+  db: CatalogDb,
+  repositoryId: number,
+  facts: ManifestFacts,
+  nowMs: number,
+): Promise<void> {
+  if (await insertManifest(db, repositoryId, facts, nowMs)) return;
+  await db
+    .updateTable("manifests")
+    .set({ media_type: facts.manifest.mediaType, fetched_with: facts.fetchedWith ?? null, recorded_at_ms: nowMs })
+    .where("repository_id", "=", repositoryId)
+    .where("digest", "=", facts.digest)
+    .execute();
+}
+
+/**
+ * As `holdManifest`, but what it names is written anew. The media type stays: it may have come from the upstream's
+ * headers, which the store does not keep.
+ */
+export async function rebuildManifest(
+  db: CatalogDb,
+  repositoryId: number,
+  facts: ManifestFacts,
+  nowMs: number,
+): Promise<void> {
+  if (await insertManifest(db, repositoryId, facts, nowMs)) return;
+  const { id } = await db
+    .updateTable("manifests")
+    .set({
+      size: facts.size,
+      artifact_type: facts.manifest.artifactType ?? null,
+      subject: facts.manifest.subject ?? null,
+      fetched_with: facts.fetchedWith ?? null,
+      recorded_at_ms: nowMs,
+    })
+    .where("repository_id", "=", repositoryId)
+    .where("digest", "=", facts.digest)
+    .returning("id")
+    .executeTakeFirstOrThrow();
+  await db.deleteFrom("manifest_references").where("manifest_id", "=", id).execute();
+  await insertReferences(db, repositoryId, id, facts.manifest);
+}
+
+/** False where it is held already. */
+async function insertManifest(
+  db: CatalogDb,
+  repositoryId: number,
+  facts: ManifestFacts,
+  nowMs: number,
+): Promise<boolean> {
+  const inserted = await db
+    .insertInto("manifests")
+    .values({
+      repository_id: repositoryId,
+      digest: facts.digest,
+      media_type: facts.manifest.mediaType,
+      artifact_type: facts.manifest.artifactType ?? null,
+      subject: facts.manifest.subject ?? null,
+      size: facts.size,
+      fetched_with: facts.fetchedWith ?? null,
+      held_at_ms: facts.atMs,
+      recorded_at_ms: nowMs,
+      last_used_at_ms: facts.atMs,
+    })
+    .onConflict((conflict) => conflict.columns(["repository_id", "digest"]).doNothing())
+    .returning("id")
+    .executeTakeFirst();
+  if (inserted === undefined) return false;
+  await insertReferences(db, repositoryId, inserted.id, facts.manifest);
+  // A tag may have been recorded before its manifest.
+  await db
+    .updateTable("tags")
+    .set({ manifest_id: inserted.id })
+    .where("repository_id", "=", repositoryId)
+    .where("digest", "=", facts.digest)
+    .execute();
+  return true;
+}
+
+async function insertReferences(
+  db: CatalogDb,
+  repositoryId: number,
+  manifestId: number,
+  manifest: Manifest,
+): Promise<void> {
+  const rows = referencesOf(manifest).map(({ digest, kind, size }) => ({
+    manifest_id: manifestId,
+    repository_id: repositoryId,
+    digest,
+    kind,
+    size,
+  }));
+  await inBatches(rows, ROWS_PER_INSERT, async (piece) => {
+    await db.insertInto("manifest_references").values(piece).execute();
+  });
+}
+
+/** Everything that a manifest names, each digest once; where it is named twice, a known size wins. */
+function referencesOf(manifest: Manifest): Pick<ReferenceTable, "digest" | "kind" | "size">[] {
+  const found = new Map<Digest, Pick<ReferenceTable, "digest" | "kind" | "size">>();
+  for (const [kind, descriptors] of [
+    ["manifest", manifest.manifests],
+    ["blob", manifest.blobs],
+  ] as const) {
+    for (const { digest, size } of descriptors) {
+      const earlier = found.get(digest);
+      if (earlier === undefined || earlier.size === UNKNOWN_SIZE) found.set(digest, { digest, kind, size });
+    }
+  }
+  return [...found.values()];
+}
+
+export async function findManifest(
+  db: CatalogDb,
+  repository: Repository,
+  digest: Digest,
+): Promise<HeldManifest | undefined> {
+  const row = await db
+    .selectFrom("manifests as m")
+    .innerJoin("repositories as r", "r.id", "m.repository_id")
+    .select(["m.media_type", "m.size", "m.fetched_with"])
+    .where("r.path", "=", repositoryPath(repository))
+    .where("m.digest", "=", digest)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  return { mediaType: row.media_type, size: row.size, fetchedWith: row.fetched_with ?? undefined };
+}
+
+/** A known size before UNKNOWN_SIZE, which is below all others. */
+export function namedByQuery(db: CatalogDb, repository: Repository, digest: Digest) {
+  return db
+    .selectFrom("manifest_references as n")
+    .innerJoin("repositories as r", "r.id", "n.repository_id")
+    .select("n.size")
+    .where("r.path", "=", repositoryPath(repository))
+    .where("n.digest", "=", digest)
+    .orderBy("n.size", "desc")
+    .limit(1);
+}
+
+/** Makes blobs held; ones that were held before keep age and use. No digest may come twice. */
+export async function holdBlobs(
+  db: CatalogDb,
+  repositoryId: number,
+  blobs: readonly BlobFacts[],
+  nowMs: number,
+): Promise<void> {
+  await inBatches(blobs, ROWS_PER_INSERT, async (piece) => {
+    const rows = piece.map((blob) => ({
+      repository_id: repositoryId,
+      digest: blob.digest,
+      size: blob.size,
+      fetched_with: blob.fetchedWith ?? null,
+      held_at_ms: blob.atMs,
+      recorded_at_ms: nowMs,
+      last_used_at_ms: blob.atMs,
+    }));
+    await db
+      .insertInto("blobs")
+      .values(rows)
+      .onConflict((conflict) =>
+        conflict.columns(["repository_id", "digest"]).doUpdateSet((eb) => ({
+          size: eb.ref("excluded.size"),
+          fetched_with: eb.ref("excluded.fetched_with"),
+          recorded_at_ms: eb.ref("excluded.recorded_at_ms"),
+        })),
+      )
+      .execute();
+  });
+}

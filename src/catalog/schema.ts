@@ -1,0 +1,108 @@
+import type { Generated, Kysely } from "kysely";
+
+/**
+ * The tables as queries see them; `migrations.ts` makes them. Times are milliseconds since the epoch, sizes bytes.
+ * `recorded_at_ms` is always our own clock at the last write that proved the row: `replaceHeld` must not forget what was
+ * recorded while it walked the store.
+ */
+export interface CatalogSchema {
+  readonly facts: FactTable;
+  readonly repositories: RepositoryTable;
+  readonly manifests: ManifestTable;
+  readonly manifest_references: ReferenceTable;
+  readonly blobs: BlobTable;
+  readonly tags: TagTable;
+  readonly tag_history: TagHistoryTable;
+  readonly saved_lists: SavedListTable;
+}
+
+/** A connection, or a transaction on one. */
+export type CatalogDb = Kysely<CatalogSchema>;
+
+/** Facts about the catalog itself. */
+export interface FactTable {
+  key: string;
+  value: string;
+}
+
+export interface RepositoryTable {
+  id: Generated<number>;
+  /** The key: `docker.io/library/nginx`. */
+  path: string;
+  registry_id: string;
+  serves: string;
+  name: string;
+  recorded_at_ms: number;
+}
+
+/** A manifest that a repository has; one that several have is several rows, each with a use and a fetcher of its own. */
+export interface ManifestTable {
+  id: Generated<number>;
+  repository_id: number;
+  digest: string;
+  media_type: string;
+  artifact_type: string | null;
+  /** The digest that it refers to, not proven to be held anywhere. */
+  subject: string | null;
+  size: number;
+  /** Whose credentials fetched it; null: anonymous. */
+  fetched_with: string | null;
+  held_at_ms: number;
+  recorded_at_ms: number;
+  /** Becoming held counts as a use. */
+  last_used_at_ms: number;
+}
+
+/** What a manifest names. The repository stands here too, so that `namedBy` is one look-up in one index. */
+export interface ReferenceTable {
+  manifest_id: number;
+  digest: string;
+  repository_id: number;
+  kind: "manifest" | "blob";
+  /** As the manifest says, or UNKNOWN_SIZE. */
+  size: number;
+}
+
+/** A blob that is linked to a repository. */
+export interface BlobTable {
+  repository_id: number;
+  digest: string;
+  size: number;
+  fetched_with: string | null;
+  held_at_ms: number;
+  recorded_at_ms: number;
+  last_used_at_ms: number;
+}
+
+/** Where a tag points now; where it pointed before stands in the history. */
+export interface TagTable {
+  repository_id: number;
+  tag: string;
+  digest: string;
+  /** The held manifest of that digest; null while it is not held. */
+  manifest_id: number | null;
+  /** Since when it points to this digest. */
+  first_seen_at_ms: number;
+  confirmed_at_ms: number;
+  recorded_at_ms: number;
+  last_used_at_ms: number;
+}
+
+/** Where a tag pointed before, oldest first by id. */
+export interface TagHistoryTable {
+  id: Generated<number>;
+  repository_id: number;
+  tag: string;
+  digest: string;
+  first_seen_at_ms: number;
+  confirmed_at_ms: number;
+}
+
+export interface SavedListTable {
+  repository_id: number;
+  kind: "tags" | "referrers";
+  key: string;
+  body: string;
+  bytes: number;
+  saved_at_ms: number;
+}

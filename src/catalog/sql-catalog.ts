@@ -1,0 +1,126 @@
+import type { Digest } from "../oci/digest.ts";
+import type { Repository, Tag } from "../oci/reference.ts";
+import { inBatches } from "./batches.ts";
+import type * as catalog from "./catalog.ts";
+import * as inventory from "./inventory.ts";
+import * as lists from "./lists.ts";
+import * as manifests from "./manifests.ts";
+import * as replace from "./replace.ts";
+import { repositoryIdOf } from "./repositories.ts";
+import type { CatalogDb } from "./schema.ts";
+import * as tags from "./tags.ts";
+import * as use from "./use.ts";
+
+/** Uses or confirmations written in one transaction; a record that a pull waits for gets its turn between two. */
+const NOTES_PER_TRANSACTION = 500;
+
+export interface SqlCatalogOptions {
+  /** Where questions go; may be `writes` itself. */
+  readonly reads: CatalogDb;
+  readonly writes: CatalogDb;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** The catalog over any SQL dialect that Kysely speaks; every record is one transaction. */
+export class SqlCatalog implements catalog.Catalog {
+  readonly #reads: CatalogDb;
+  readonly #writes: CatalogDb;
+  readonly #now: () => number;
+
+  constructor(options: SqlCatalogOptions) {
+    this.#reads = options.reads;
+    this.#writes = options.writes;
+    this.#now = options.now;
+  }
+
+  async recordManifest(record: catalog.ManifestRecord): Promise<void> {
+    await this.#in(record.repository, async (db, id, nowMs) => await manifests.holdManifest(db, id, record, nowMs));
+  }
+
+  async manifest(repository: Repository, digest: Digest): Promise<catalog.HeldManifest | undefined> {
+    return await manifests.findManifest(this.#reads, repository, digest);
+  }
+
+  async recordBlob(record: catalog.BlobRecord): Promise<void> {
+    await this.#in(record.repository, async (db, id, nowMs) => await manifests.holdBlobs(db, id, [record], nowMs));
+  }
+
+  async namedBy(repository: Repository, digest: Digest): Promise<{ size: number } | undefined> {
+    return await manifests.namedByQuery(this.#reads, repository, digest).executeTakeFirst();
+  }
+
+  async recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void> {
+    await this.#in(repository, async (db, id, nowMs) => await tags.pointTag(db, id, { tag, digest, atMs }, nowMs));
+  }
+
+  async confirmTags(confirmations: readonly catalog.TagConfirmation[]): Promise<void> {
+    await inBatches(confirmations, NOTES_PER_TRANSACTION, async (piece) => {
+      await this.#transaction(async (db) => await tags.confirmTags(db, piece, this.#now()));
+    });
+  }
+
+  async tag(repository: Repository, tag: Tag): Promise<catalog.HeldTag | undefined> {
+    return await tags.findTag(this.#reads, repository, tag);
+  }
+
+  async touch(uses: readonly catalog.Use[]): Promise<void> {
+    await inBatches(uses, NOTES_PER_TRANSACTION, async (piece) => {
+      await this.#transaction(async (db) => await use.touch(db, piece));
+    });
+  }
+
+  async saveList(repository: Repository, kind: catalog.ListKind, key: string, list: catalog.SavedList): Promise<void> {
+    if (Buffer.byteLength(list.body) > lists.LIST_BYTES_MAX) return;
+    await this.#in(repository, async (db, id) => await lists.saveList(db, id, { kind, key }, list));
+  }
+
+  async list(repository: Repository, kind: catalog.ListKind, key: string): Promise<catalog.SavedList | undefined> {
+    return await lists.findList(this.#reads, repository, kind, key);
+  }
+
+  async repositories(query: { registryId?: string; last?: string; limit: number }): Promise<catalog.HeldRepository[]> {
+    return await inventory.heldRepositories(this.#reads, query);
+  }
+
+  async countImages(): Promise<ReadonlyMap<string, number>> {
+    return await inventory.countImages(this.#reads);
+  }
+
+  async inventory(): Promise<catalog.InventoryRow[]> {
+    return await inventory.inventory(this.#reads);
+  }
+
+  async replaceHeld(snapshot: AsyncIterable<catalog.HeldSnapshot>): Promise<void> {
+    await replace.replaceHeld(this.#writes, snapshot, this.#now);
+  }
+
+  async isEmpty(): Promise<boolean> {
+    return await replace.isEmpty(this.#reads);
+  }
+
+  /** Waits for the statements and transactions that were asked for before. */
+  async close(): Promise<void> {
+    await Promise.all([...new Set([this.#reads, this.#writes])].map(closeWhenIdle));
+  }
+
+  async #in(
+    repository: Repository,
+    run: (db: CatalogDb, repositoryId: number, nowMs: number) => Promise<void>,
+  ): Promise<void> {
+    await this.#transaction(async (db) => {
+      const nowMs = this.#now();
+      await run(db, await repositoryIdOf(db, repository, nowMs), nowMs);
+    });
+  }
+
+  async #transaction(run: (db: CatalogDb) => Promise<void>): Promise<void> {
+    await this.#writes.transaction().execute(run);
+  }
+}
+
+/** A connection serves one caller at a time, in order: whoever gets it now is the last one. */
+async function closeWhenIdle(db: CatalogDb): Promise<void> {
+  await db.connection().execute(async () => {});
+  await db.destroy();
+}
