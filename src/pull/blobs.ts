@@ -50,7 +50,10 @@ export class BlobPull {
   /** `signal` is the client's: it ends the waiting, not the fill. */
   async get(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
     try {
-      const answer = (await this.#stored(repository, digest)) ?? (await this.#filled(repository, digest, signal));
+      const { upstream } = registryOf(this.#o.registries, repository);
+      const answer = await this.#o.refusals.ask(blobQuestion(repository, digest), upstream.credentialId, () =>
+        this.#answer(repository, digest, signal),
+      );
       this.#o.notebook.used(repository, digest);
       return answer;
     } catch (error) {
@@ -79,9 +82,17 @@ export class BlobPull {
     return size;
   }
 
+  async #answer(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
+    const running = this.#o.fills.find(digest);
+    const there =
+      running === undefined
+        ? await this.#stored(repository, digest)
+        : // Undefined where the other repository's upstream has failed: ours may not.
+          await this.#follow(running, repository, signal, "joined");
+    return there ?? (await this.#started(repository, digest, signal));
+  }
+
   async #stored(repository: Repository, digest: Digest): Promise<BlobAnswer | undefined> {
-    // A fill that is just being committed is in both places; its spool serves as well.
-    if (this.#o.fills.find(digest) !== undefined) return undefined;
     const blob = await this.#o.store.openBlob(digest);
     if (blob === undefined) return undefined;
     try {
@@ -123,21 +134,7 @@ export class BlobPull {
     return await result;
   }
 
-  async #filled(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
-    const { upstream } = registryOf(this.#o.registries, repository);
-    return await this.#o.refusals.ask(blobQuestion(repository, digest), upstream.credentialId, () =>
-      this.#fill(repository, digest, signal),
-    );
-  }
-
-  async #fill(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
-    const running = this.#o.fills.find(digest);
-    if (running !== undefined) {
-      await this.#belonging(repository, digest);
-      const answer = await this.#follow(running, repository, signal, "joined");
-      // The other repository's upstream may have failed where ours would not.
-      if (answer !== undefined) return answer;
-    }
+  async #started(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
     const known = await this.#o.proof.known("layer", repository, digest);
     const fill = this.#o.fills.find(digest) ?? this.#o.fills.start(repository, digest, known?.size);
     const answer = await this.#follow(fill, repository, signal, "miss");
@@ -152,9 +149,11 @@ export class BlobPull {
     signal: AbortSignal,
     how: "joined" | "miss",
   ): Promise<BlobAnswer | undefined> {
-    this.#o.fills.alsoFor(fill, repository);
+    // First of all, since a fill without readers closes its spool as soon as it has ended.
     fill.join();
     try {
+      if (how === "joined") await this.#belonging(repository, fill.digest);
+      this.#o.fills.alsoFor(fill, repository);
       await begun(fill, signal);
       if (fill.state.kind !== "failed") return await this.#followed(fill, repository, signal, how);
       await fill.leave();
