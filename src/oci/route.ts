@@ -36,8 +36,17 @@ export function parseApiPath(path: string): ApiPath | undefined {
   return { prefix, ...parseRest(segments.slice(at + 1)) };
 }
 
-/** Segments are decoded after splitting, once: an encoded slash or a second layer of encoding stays an odd character. */
+/**
+ * Segments are decoded after splitting, once: a second layer of encoding stays an odd character. An encoded slash is
+ * refused, since names are joined again: `quay.io%2Fx` must not become the repository `quay.io/x` of another registry.
+ */
 function decodeSegment(segment: string): string {
+  const decoded = decodedOnce(segment);
+  if (decoded.includes("/")) throw new RegistryError(400, "NAME_INVALID", "the path has an encoded slash");
+  return decoded;
+}
+
+function decodedOnce(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch (cause) {
@@ -53,7 +62,10 @@ function parseRest(rest: readonly string[]): { name: readonly string[]; endpoint
 }
 
 /** Read from the end, since `manifests`, `blobs` and `tags` are valid components of names too. */
-function parseNamed(rest: readonly string[], trimmed: readonly string[]): { name: readonly string[]; endpoint: Endpoint } {
+function parseNamed(
+  rest: readonly string[],
+  trimmed: readonly string[],
+): { name: readonly string[]; endpoint: Endpoint } {
   const [verb, last] = [rest.at(-2), rest.at(-1)];
   const name = rest.slice(0, -2);
   if (last !== undefined && last !== "") {

@@ -13,9 +13,10 @@ export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number,
     // What was understood says more than the path; only what was not is shown as it came.
     ...(notes.registry === undefined ? { path: path.slice(0, PATH_SHOWN_MAX) } : {}),
     ...known,
-    status: res.statusCode,
+    // A client that left before it was answered has got no status.
+    ...(res.headersSent ? { status: res.statusCode } : {}),
     durationMs: Date.now() - startedAtMs,
-    client: req.socket.remoteAddress,
+    client: exchange.client,
     ...(isWhole ? {} : { aborted: true }),
     ...reason(error),
   };

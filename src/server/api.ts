@@ -38,7 +38,12 @@ export class Api {
     assertReading(exchange);
     const path = parseApiPath(exchange.path);
     if (path === undefined) return false;
-    const hints = { host: exchange.req.headers.host, prefix: path.prefix, name: path.name, ns: exchange.query.getAll("ns") };
+    const hints = {
+      host: exchange.req.headers.host,
+      prefix: path.prefix,
+      name: path.name,
+      ns: exchange.query.getAll("ns"),
+    };
     const found = this.#o.registries.find(hints);
     if (found.namespace !== undefined) exchange.res.setHeader("OCI-Namespace", found.namespace);
     exchange.notes.registry = found.registry.id;
@@ -49,7 +54,8 @@ export class Api {
   async #answer(exchange: Exchange, endpoint: Endpoint, found: FoundRegistry): Promise<void> {
     switch (endpoint.kind) {
       case "ping":
-        return sendJson(exchange, 200, pinged(found));
+        assertWhole(found);
+        return sendJson(exchange, 200, {});
       case "catalog":
         return await this.#catalog(exchange, found);
       case "upload":
@@ -152,6 +158,7 @@ export class Api {
 
   /** What is held: by one registry with its own names, or everything under names that can be pulled here. */
   async #catalog(exchange: Exchange, found: FoundRegistry): Promise<void> {
+    assertWhole(found);
     const page = pageOf(exchange.query);
     const prefix = `${found.registry.serves}/`;
     const limit = (page.n ?? CATALOG_PAGE) + 1;
@@ -183,10 +190,9 @@ function readOnly(): RegistryError {
   });
 }
 
-/** A ping below a path is for a registry there; a name that is none would be a repository without an endpoint. */
-function pinged(found: FoundRegistry): object {
+/** Ping and catalog are for a whole registry; a name that is none would be a repository without an endpoint. */
+function assertWhole(found: FoundRegistry): void {
   if (found.name.length > 0) throw new RegistryError(404, "NAME_UNKNOWN", "no such endpoint of the registry API");
-  return {};
 }
 
 function noted(exchange: Exchange, outcome: Outcome): Record<string, string> {

@@ -1,8 +1,19 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { ClientGone } from "./access-log.ts";
 
 /** Requests that one connection may have open; clients that pipeline at all send a few. */
 const REQUESTS_PER_CONNECTION_MAX = 16;
+
+/** A request that has begun on a connection. */
+export interface OpenRequest {
+  /** Ends when the client is gone. */
+  readonly signal: AbortSignal;
+  /** True while we are stopping: the answer should say that no other follows on this connection. */
+  readonly isLast: boolean;
+  /** Call once, when the response has gone out or was given up. */
+  readonly end: () => void;
+}
 
 /**
  * Knows the open requests of each connection. Node does not close responses that are queued behind a pipelined one when
@@ -10,6 +21,7 @@ const REQUESTS_PER_CONNECTION_MAX = 16;
  */
 export class Connections {
   readonly #open = new Map<Socket, Set<AbortController>>();
+  #isDraining = false;
 
   get count(): number {
     return this.#open.size;
@@ -25,13 +37,36 @@ export class Connections {
     });
   }
 
-  /** The signal of a new request, or undefined where its connection has too many. */
-  begin(socket: Socket): { signal: AbortSignal; end: () => void } | undefined {
+  /** A new request, or undefined where its connection has too many. */
+  begin(socket: Socket): OpenRequest | undefined {
     const requests = this.#open.get(socket) ?? new Set();
     if (requests.size >= REQUESTS_PER_CONNECTION_MAX) return undefined;
     const controller = new AbortController();
     requests.add(controller);
     if (socket.destroyed) controller.abort(new ClientGone("the connection is closed"));
-    return { signal: controller.signal, end: () => void requests.delete(controller) };
+    const end = () => {
+      requests.delete(controller);
+      if (this.#isDraining && requests.size === 0) socket.destroySoon();
+    };
+    return { signal: controller.signal, isLast: this.#isDraining, end };
+  }
+
+  /** Whether a response is being sent, or waits for its turn. */
+  isBusy(socket: Duplex): boolean {
+    return (this.#open.get(socket as Socket)?.size ?? 0) > 0;
+  }
+
+  /**
+   * Closes every connection without a request, and each of the others after its last response. Node's own
+   * `closeIdleConnections` spares connections that have never sent a request, and they would delay the stop.
+   */
+  drain(): void {
+    this.#isDraining = true;
+    for (const [socket, requests] of this.#open) if (requests.size === 0) socket.destroySoon();
+  }
+
+  /** Cuts what is left. */
+  closeAll(): void {
+    for (const socket of this.#open.keys()) socket.destroy();
   }
 }

@@ -6,6 +6,8 @@ export interface Exchange {
   readonly res: ServerResponse;
   /** Ends when the client is gone. */
   readonly signal: AbortSignal;
+  /** Its address, taken at once: a socket that is closed no longer knows. */
+  readonly client: string | undefined;
   readonly isHead: boolean;
   /** Path and query as sent, split; never logged with the query. */
   readonly path: string;

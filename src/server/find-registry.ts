@@ -38,16 +38,16 @@ export class RegistryTable {
     if (byId === undefined) throw new Error(`the default registry ${defaultId} is not among the enabled ones`);
     this.#default = byId;
     for (const registry of registries) {
-      for (const hostname of registry.hostnames) this.#byHostname.set(hostname.toLowerCase(), registry);
-      for (const name of [registry.serves, ...registry.aliases]) this.#byName.set(name.toLowerCase(), registry);
+      for (const hostname of registry.hostnames) this.#byHostname.set(keyOf(hostname), registry);
+      for (const name of [registry.serves, ...registry.aliases]) this.#byName.set(keyOf(name), registry);
     }
   }
 
   find(hints: RegistryHints): FoundRegistry {
     const [first] = hints.name;
-    const byHost = hints.host === undefined ? undefined : this.#byHostname.get(hostnameOf(hints.host));
+    const byHost = hints.host === undefined ? undefined : this.#ofHost(hints.host);
     const byPrefix = hints.prefix === undefined ? undefined : this.#known(hints.prefix);
-    const byName = first === undefined ? undefined : this.#byName.get(first.toLowerCase());
+    const byName = first === undefined ? undefined : this.#byName.get(keyOf(first));
     const byNs = hints.ns.map((ns) => this.#known(ns));
     const said = [byHost, byPrefix, byName, ...byNs].filter((one) => one !== undefined);
     const registry = said[0] ?? this.#default;
@@ -62,8 +62,13 @@ export class RegistryTable {
     };
   }
 
+  /** A configured name may have a port; one without is good for every port. */
+  #ofHost(host: string): RegistryConfig | undefined {
+    return this.#byHostname.get(keyOf(host)) ?? this.#byHostname.get(hostnameOf(host));
+  }
+
   #known(name: string): RegistryConfig {
-    const registry = this.#byName.get(name.toLowerCase());
+    const registry = this.#byName.get(keyOf(name));
     if (registry === undefined) throw unknown(name);
     return registry;
   }
@@ -73,7 +78,8 @@ export class RegistryTable {
 export function repositoryOf({ registry, name }: FoundRegistry): Repository {
   const full = registry.libraryPrefix && name.length === 1 ? `library/${name[0]}` : name.join("/");
   const parsed = parseRepositoryName(full);
-  if (parsed === undefined) throw new RegistryError(400, "NAME_INVALID", "the repository name is malformed or too long");
+  if (parsed === undefined)
+    throw new RegistryError(400, "NAME_INVALID", "the repository name is malformed or too long");
   return { registryId: registry.id, serves: registry.serves, name: parsed };
 }
 
@@ -97,5 +103,10 @@ function contradiction(): RegistryError {
 
 /** `Cache.Example.com:5000` -> `cache.example.com`; `[::1]:5000` -> `[::1]`. */
 function hostnameOf(host: string): string {
-  return host.toLowerCase().replace(/:\d*$/, "").replace(/\.$/, "");
+  return keyOf(host).replace(/:\d*$/, "").replace(/\.$/, "");
+}
+
+/** Only ASCII letters lose their case: U+212A, a Kelvin sign, would else become the k of docker.io. */
+function keyOf(name: string): string {
+  return name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import type { Logger } from "pino";
 import { RegistryError } from "../oci/errors.ts";
 import { logRequest } from "./access-log.ts";
+import { assertHeaders, assertNoBody } from "./assert-request.ts";
 import type { Connections } from "./connections.ts";
 import type { Exchange } from "./exchange.ts";
 import { sendError } from "./respond.ts";
@@ -18,13 +19,15 @@ export function requestListener(handlers: readonly Handler[], connections: Conne
       req.socket.destroy();
       return;
     }
-    const startedAtMs = Date.now();
+    if (request.isLast) res.shouldKeepAlive = false;
     res.once("error", (error) => log.debug({ err: error }, "response"));
-    void serve(handlers, req, res, request.signal).then(async (exchange) => {
+    void (async () => {
+      const startedAtMs = Date.now();
+      const exchange = await serve(handlers, req, res, request.signal);
       const isWhole = await finished(res, request.signal);
       request.end();
       logRequest(log, exchange, startedAtMs, isWhole);
-    });
+    })();
   };
 }
 
@@ -36,6 +39,7 @@ async function serve(
 ): Promise<Exchange> {
   let exchange = exchangeOf(req, res, signal, { path: "", query: new URLSearchParams() });
   try {
+    assertHeaders(req);
     exchange = exchangeOf(req, res, signal, parseTarget(req.url ?? ""));
     assertNoBody(req);
     for (const handle of handlers) if (await handle(exchange)) return exchange;
@@ -47,17 +51,8 @@ async function serve(
 }
 
 function exchangeOf(req: IncomingMessage, res: ServerResponse, signal: AbortSignal, target: Target): Exchange {
-  return { req, res, signal, isHead: req.method === "HEAD", ...target, notes: { bytes: 0 } };
-}
-
-/** A body on GET means nothing, and is how requests are smuggled past other servers (RFC 9110, section 9.3.1). */
-function assertNoBody(req: IncomingMessage): void {
-  if (req.method !== "GET" && req.method !== "HEAD") return;
-  const { "content-length": length, "transfer-encoding": encoding } = req.headers;
-  if ((length === undefined || Number(length) === 0) && encoding === undefined) return;
-  throw new RegistryError(400, "UNSUPPORTED", `a ${req.method} request must not have a body`, {
-    headers: { Connection: "close" },
-  });
+  const client = req.socket.remoteAddress;
+  return { req, res, signal, client, isHead: req.method === "HEAD", ...target, notes: { bytes: 0 } };
 }
 
 /** Waits until the response has gone out; false where the client left before. */

@@ -1,21 +1,37 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import type { ListenAddress } from "../config/config.ts";
-import { RegistryError } from "../oci/errors.ts";
+import { badRequestAnswerer } from "./bad-request.ts";
 import type { Connections } from "./connections.ts";
 
-/** Request line and all headers. */
-const HEADER_BYTES_MAX = 16 * 1024;
-const HEADERS_MAX = 100;
-/** For the headers of a request to arrive, against clients that send them slowly. */
-const HEADERS_TIMEOUT_MS = 15_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-const TIMEOUT_CHECK_MS = 5_000;
-/** A connection without a request. Longer than the 60 s of common load balancers. */
-const KEEP_ALIVE_MS = 75_000;
-/** A connection on which nothing moves: a client that takes no byte for so long is gone. */
-const SOCKET_IDLE_MS = 5 * 60_000;
+/** What a connection may cost before a request is known. */
+export interface ListenerLimits {
+  /** Request line and all headers. */
+  readonly headerBytesMax: number;
+  /** For the headers of a request to arrive, against clients that send them slowly. */
+  readonly headersTimeoutMs: number;
+  /** For a whole request to arrive. */
+  readonly requestTimeoutMs: number;
+  /** How often the two above are looked at. */
+  readonly timeoutCheckMs: number;
+  /** A connection without a request. */
+  readonly keepAliveMs: number;
+  /** A connection on which nothing moves: a client that takes no byte for so long is gone. */
+  readonly socketIdleMs: number;
+  /** How long a connection stays open after an answer to broken HTTP, so that the client can read it. */
+  readonly lingerMs: number;
+}
+
+export const LISTENER_LIMITS: ListenerLimits = {
+  headerBytesMax: 16 * 1024,
+  headersTimeoutMs: 15_000,
+  requestTimeoutMs: 30_000,
+  timeoutCheckMs: 5_000,
+  // Longer than the 60 s of common load balancers.
+  keepAliveMs: 75_000,
+  socketIdleMs: 5 * 60_000,
+  lingerMs: 1_000,
+};
 
 export interface Listener {
   /** `host:port` as it really is. */
@@ -25,29 +41,38 @@ export interface Listener {
 }
 
 /** Listens on one address. Rejects with the system's error (EADDRINUSE, EACCES, ...). */
-export async function listen(address: ListenAddress, handle: RequestListener, connections: Connections): Promise<Listener> {
+export async function listen(
+  address: ListenAddress,
+  handle: RequestListener,
+  connections: Connections,
+  limits: ListenerLimits = LISTENER_LIMITS,
+): Promise<Listener> {
   const server = createServer(
     {
-      maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      connectionsCheckingInterval: limits.timeoutCheckMs,
+      keepAliveTimeout: limits.keepAliveMs,
       insecureHTTPParser: false,
       noDelay: true,
+      // Checked by our own handler, which answers in the specification's form.
+      requireHostHeader: false,
     },
     handle,
   );
-  server.maxHeadersCount = HEADERS_MAX;
-  server.setTimeout(SOCKET_IDLE_MS);
+  // Node drops what is above its limit silently; ours is checked, and the bytes are bounded anyway.
+  server.maxHeadersCount = 0;
+  server.setTimeout(limits.socketIdleMs);
   server.on("connection", (socket: Socket) => connections.add(socket));
   // A push that waits for leave gets its answer at once instead of "100 Continue" and the body.
   server.on("checkContinue", handle);
-  server.on("clientError", answerBadRequest);
+  server.on("checkExpectation", handle);
+  server.on("clientError", badRequestAnswerer(connections, limits));
   await begun(server, address);
   const { port } = server.address() as AddressInfo;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return { address: `${host}:${port}`, stop: async (withinMs) => await stopped(server, withinMs) };
+  return { address: `${host}:${port}`, stop: async (withinMs) => await stopped(server, connections, withinMs) };
 }
 
 async function begun(server: Server, { host, port }: ListenAddress): Promise<void> {
@@ -60,45 +85,10 @@ async function begun(server: Server, { host, port }: ListenAddress): Promise<voi
   });
 }
 
-async function stopped(server: Server, withinMs: number): Promise<void> {
+async function stopped(server: Server, connections: Connections, withinMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), withinMs);
-  // Connections become idle one by one as their last response ends.
-  const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+  connections.drain();
+  const timer = setTimeout(() => connections.closeAll(), withinMs);
   await closed;
   clearTimeout(timer);
-  clearInterval(sweep);
-}
-
-const IDLE_SWEEP_MS = 100;
-
-/** What Node's parser refuses never reaches a handler; it gets an answer of the specification's form all the same. */
-function answerBadRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const { status, reason, told } = describe(error.code);
-  const body = JSON.stringify(told.toJSON());
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-}
-
-function describe(code: string | undefined): { status: number; reason: string; told: RegistryError } {
-  const bad = (status: number, reason: string, message: string) => ({
-    status,
-    reason,
-    told: new RegistryError(status, "UNSUPPORTED", message),
-  });
-  switch (code) {
-    case "HPE_HEADER_OVERFLOW":
-      return bad(431, "Request Header Fields Too Large", `the headers are longer than ${HEADER_BYTES_MAX} bytes`);
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return bad(408, "Request Timeout", "the request did not arrive in time");
-    default:
-      return bad(400, "Bad Request", "the request is not valid HTTP");
-  }
 }

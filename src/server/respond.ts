@@ -2,7 +2,12 @@ import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Sends a small JSON document. */
-export function sendJson(exchange: Exchange, status: number, body: unknown, headers: Record<string, string> = {}): void {
+export function sendJson(
+  exchange: Exchange,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
   const text = typeof body === "string" ? body : JSON.stringify(body);
   const bytes = Buffer.from(text);
   exchange.res.writeHead(status, {
@@ -30,7 +35,8 @@ export function sendError(exchange: Exchange, error: unknown): void {
     res.destroy();
     return;
   }
-  const told = error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", "an internal error; see the log");
+  const told =
+    error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", "an internal error; see the log");
   const retryAfter: Record<string, string> =
     told.retryAfterS === undefined ? {} : { "Retry-After": String(Math.ceil(told.retryAfterS)) };
   sendJson(exchange, told.status, told.toJSON(), { ...retryAfter, ...told.headers });

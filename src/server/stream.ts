@@ -19,7 +19,7 @@ export async function streamSpan(
   let pending: Promise<void> = Promise.resolve();
   try {
     let isFirst = true;
-    for (let position = span.start; position < span.end; ) {
+    for (let position = span.start; position < span.end;) {
       const count = await reader.read(reading, position);
       if (count === 0) throw new Error(`the bytes ended at ${position} of ${span.end}`);
       if (isFirst) beforeFirst();

@@ -12,7 +12,8 @@ const TARGET_LENGTH_MAX = 4_096;
 export function parseTarget(target: string): Target {
   if (target.length > TARGET_LENGTH_MAX) throw new RegistryError(414, "NAME_INVALID", "the URL is too long");
   if (!target.startsWith("/")) throw new RegistryError(400, "UNSUPPORTED", "this is a registry, not a forward proxy");
-  if (/[^\x21-\x7e]/.test(target)) throw new RegistryError(400, "NAME_INVALID", "the URL has characters that must be encoded");
+  if (/[^\x21-\x7e]/.test(target))
+    throw new RegistryError(400, "NAME_INVALID", "the URL has characters that must be encoded");
   const mark = target.indexOf("?");
   const path = mark === -1 ? target : target.slice(0, mark);
   return { path, query: new URLSearchParams(mark === -1 ? "" : target.slice(mark + 1)) };
