@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { isPublicAddress, literalAddress } from "./addresses.ts";
 
 const PRIVATE = [
@@ -38,7 +38,7 @@ test("what is no address is not public", () => {
   fc.assert(
     fc.property(
       fc.string().filter((text) => !/^[\da-fx.:]+$/i.test(text)),
-      (text) => isPublicAddress(text) === false,
+      (text) => !isPublicAddress(text),
     ),
   );
 });

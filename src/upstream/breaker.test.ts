@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import {
   BREAKER_FAILURES_MAX,
   BREAKER_OPEN_MAX_MS,
@@ -22,12 +22,16 @@ function limited(retryAfterS?: number): Outcome {
   return { kind: "rate-limited", retryAfterS };
 }
 
+function failures(count: number): Outcome[] {
+  return Array.from({ length: count }, () => failed);
+}
+
 function after(outcomes: readonly Outcome[], nowMs = 0): BreakerState {
   return outcomes.reduce((state, outcome) => settle(state, false, outcome, nowMs), CLOSED);
 }
 
 function opened(nowMs = 0): BreakerState {
-  return after(Array<Outcome>(BREAKER_FAILURES_MAX).fill(failed), nowMs);
+  return after(failures(BREAKER_FAILURES_MAX), nowMs);
 }
 
 /** Lets the probe through and gives it an outcome. */
@@ -38,12 +42,12 @@ function probed(state: BreakerState, outcome: Outcome, nowMs: number): BreakerSt
 }
 
 test("it opens after so many failures in a row", () => {
-  assert.equal(after(Array<Outcome>(BREAKER_FAILURES_MAX - 1).fill(failed)).kind, "closed");
+  assert.equal(after(failures(BREAKER_FAILURES_MAX - 1)).kind, "closed");
   assert.equal(opened().kind, "open");
 });
 
 test("an answer in between starts the count anew, a question that came to nothing does not", () => {
-  const almost = Array<Outcome>(BREAKER_FAILURES_MAX - 1).fill(failed);
+  const almost = failures(BREAKER_FAILURES_MAX - 1);
   assert.equal(after([...almost, answered, failed]).kind, "closed");
   assert.equal(after([...almost, neutral, failed]).kind, "open");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { REDIRECTS_MAX, decideRedirect, isOwnUpstream, isRedirect } from "./redirects.ts";
 
 const policy = { upstream: new URL("https://registry.example"), upstreamIsOwn: false, allowPrivateAddresses: false };

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import type { UpstreamTimeouts } from "../config/config.ts";
 import { orAborted } from "./aborts.ts";
@@ -46,10 +47,18 @@ export function createSend({ dispatcher, timeouts, userAgent, mayDial }: SendOpt
       signal,
       headersTimeout: timeouts.headersMs,
       bodyTimeout: timeouts.idleMs,
+      // undici would close the connection after each HEAD, and HEAD is what every tag is asked by.
+      reset: false,
       highWaterMark: BODY_BUFFER_BYTES,
     });
     // undici notices an abort only once a connection stands; a caller must not wait for the connect timeout.
     const { statusCode, headers: received, body } = await orAborted(answer, signal);
+    if (method === "HEAD") {
+      // undici frees a connection one turn after the end of the body. The GET that often follows a HEAD is worth waiting
+      // for that, or it would open another connection.
+      await orAborted(body.dump(), signal);
+      await nextTurn();
+    }
     return { method, url, status: statusCode, headers: received, body };
   };
   return async (request, signal) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { parseRetryAfter } from "./retry-after.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 6, 8, 49, 37);

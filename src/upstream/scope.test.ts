@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { SCOPE_LENGTH_MAX, repositoryOfPath, scopeFor } from "./scope.ts";
 
 test("a challenge's scope for this very repository is taken, for pull only", () => {

@@ -82,7 +82,7 @@ function dialledPort(target: Connector.Options): string {
 }
 
 /** Leaves out what is not public; a name with nothing else fails. */
-function publicOnly(lookup: LookupFunction): LookupFunction {
+export function publicOnly(lookup: LookupFunction): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, found, family) => {
       if (error !== null) return callback(error, "");
