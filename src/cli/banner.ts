@@ -1,0 +1,72 @@
+import type { Config } from "../config/config.ts";
+
+/** What an operator wants to know once everything runs. */
+export interface Started {
+  /** `http://127.0.0.1:5000` */
+  readonly urls: readonly string[];
+  readonly dataDir: string;
+  readonly config: string;
+  /** The names they serve. */
+  readonly registries: readonly string[];
+  /** A command that shows that it works. */
+  readonly tryIt: string;
+}
+
+export function startedOf(config: Config, addresses: readonly string[]): Started {
+  return {
+    urls: addresses.map((address) => `http://${address}`),
+    dataDir: config.dataDir,
+    config: config.source ?? "none (built-in defaults)",
+    registries: config.registries.map(({ serves }) => serves),
+    tryIt: tryIt(config, addresses),
+  };
+}
+
+/** Docker speaks plain HTTP to loopback addresses only, so elsewhere it is `curl` that needs no set-up. */
+function tryIt(config: Config, addresses: readonly string[]): string {
+  const local = addresses.map(loopbackOf).find((address) => address !== undefined);
+  const registry = config.registries.find(({ serves }) => serves === "docker.io") ?? config.registries[0];
+  const image = registry?.serves === "docker.io" ? "docker.io/library/alpine" : `${registry?.serves ?? ""}/REPOSITORY`;
+  if (local !== undefined && registry !== undefined) return `docker pull ${local}/${image}:latest`;
+  return `curl http://${local ?? addresses[0] ?? ""}/readyz`;
+}
+
+/** The address by which this machine's own programs reach the listener; undefined where that is no loopback address. */
+function loopbackOf(address: string): string | undefined {
+  const colon = address.lastIndexOf(":");
+  const host = address.slice(0, colon);
+  const port = address.slice(colon);
+  if (host === "0.0.0.0" || host === "[::]") return `127.0.0.1${port}`;
+  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host) ? address : undefined;
+}
+
+/** How the banner is painted. */
+export interface BannerPaint {
+  readonly strong: (text: string) => string;
+  readonly quiet: (text: string) => string;
+}
+
+const LABEL_WIDTH = 12;
+
+export function banner(started: Started, version: string, { strong, quiet }: BannerPaint): string {
+  const row = (label: string, value: string) => `  ${quiet(label.padEnd(LABEL_WIDTH))}${value}\n`;
+  const count = started.registries.length;
+  return [
+    `\n  ${strong("Registry Cache")} ${quiet(version)}\n\n`,
+    ...started.urls.map((url, index) => row(index === 0 ? "listens on" : "", strong(url))),
+    row("keeps data", started.dataDir),
+    row("caches", `${count} ${count === 1 ? "registry" : "registries"}: ${rowsOf(started.registries)}`),
+    row("configured", started.config),
+    `\n  ${quiet("try it".padEnd(LABEL_WIDTH))}${strong(started.tryIt)}\n`,
+    `  ${quiet("stop".padEnd(LABEL_WIDTH))}Ctrl+C\n\n`,
+  ].join("");
+}
+
+/** So that no line of the banner is wider than a narrow terminal. */
+const NAMES_A_ROW = 4;
+
+function rowsOf(names: readonly string[]): string {
+  const rows: string[] = [];
+  for (let at = 0; at < names.length; at += NAMES_A_ROW) rows.push(names.slice(at, at + NAMES_A_ROW).join(", "));
+  return rows.join(`,\n  ${" ".repeat(LABEL_WIDTH)}`);
+}

@@ -1,0 +1,65 @@
+import { Command } from "commander";
+import { loadConfig } from "../config/load.ts";
+import { humanSize } from "../lib/human.ts";
+import { createLogger } from "../lib/logger.ts";
+import type { ReindexReport } from "../upkeep/reindex-report.ts";
+import { explainStart } from "./start-errors.ts";
+import type { ExitCode, GlobalOptions, Invocation, Terminal } from "./terminal.ts";
+
+interface ReindexOptions extends GlobalOptions {
+  readonly json?: boolean;
+}
+
+export function reindexCommand({ terminal, exit }: Invocation): Command {
+  return new Command("reindex")
+    .summary("rebuild the catalog from the stored images")
+    .description(
+      "Rebuild the catalog (statistics, lists) from the stored images. The images themselves are not touched.",
+    )
+    .option("--json", "print the report as JSON")
+    .addHelpText("after", HELP)
+    .action(async (_options: unknown, command: Command) => {
+      exit(await reindex(terminal, command.optsWithGlobals<ReindexOptions>()));
+    });
+}
+
+const HELP = `
+Example:
+  $ registry-cache reindex --json | jq .repositories
+
+What is wrong in the store is passed over and told on standard error.`;
+
+async function reindex(terminal: Terminal, { config: configPath, json }: ReindexOptions): Promise<ExitCode> {
+  const config = await loadConfig({
+    ...(configPath === undefined ? {} : { configPath }),
+    environment: terminal.environment,
+    cwd: terminal.cwd,
+  });
+  const log = createLogger({ ...config.log, descriptor: 2, colors: terminal.errHasColors });
+  try {
+    const { reindexStore } = await import("../app.ts");
+    const report = await reindexStore(config, log);
+    terminal.out(json === true ? `${JSON.stringify(report, null, 2)}\n` : summary(report));
+    return 0;
+  } catch (error) {
+    throw explainStart(error, config);
+  }
+}
+
+/** One line, or two where there was something to complain about. */
+export function summary(report: ReindexReport): string {
+  const { repositories, manifests, tags, blobs, bytes, problemCount } = report;
+  const found = [
+    counted(repositories, "repository", "repositories"),
+    counted(manifests, "manifest", "manifests"),
+    counted(tags, "tag", "tags"),
+    counted(blobs, "layer", "layers"),
+  ];
+  const problems =
+    problemCount === 0 ? "" : `${counted(problemCount, "problem", "problems")} in the store, passed over\n`;
+  return `catalog rebuilt: ${found.join(", ")}, ${humanSize(bytes)}\n${problems}`;
+}
+
+function counted(count: number, one: string, more: string): string {
+  return `${count} ${count === 1 ? one : more}`;
+}

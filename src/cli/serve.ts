@@ -1,0 +1,84 @@
+import { styleText } from "node:util";
+import { Command } from "commander";
+import type { Logger } from "pino";
+import type { App } from "../app.ts";
+import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
+import { humanDuration } from "../lib/human.ts";
+import { createLogger } from "../lib/logger.ts";
+import { packageVersion } from "../lib/version.ts";
+import { banner, type BannerPaint, startedOf } from "./banner.ts";
+import { type Ending, watchForEnding } from "./ending.ts";
+import { explainStart } from "./start-errors.ts";
+import type { ExitCode, GlobalOptions, Invocation, Terminal } from "./terminal.ts";
+
+export function serveCommand({ terminal, exit }: Invocation): Command {
+  return new Command("serve")
+    .summary("serve all registries until stopped")
+    .description(
+      "Serve all configured registries until stopped; without a configuration, nine of them on 127.0.0.1:5000.",
+    )
+    .addHelpText("after", HELP)
+    .action(async (_options: unknown, command: Command) => {
+      exit(await serve(terminal, command.optsWithGlobals<GlobalOptions>().config));
+    });
+}
+
+const HELP = `
+Example:
+  $ registry-cache serve
+  $ docker pull 127.0.0.1:5000/docker.io/library/alpine:latest
+
+Ctrl+C or SIGTERM stops it once the responses under way are out, a second one at once.`;
+
+async function serve(terminal: Terminal, configPath: string | undefined): Promise<ExitCode> {
+  const config = await loadConfig({
+    ...(configPath === undefined ? {} : { configPath }),
+    environment: terminal.environment,
+    cwd: terminal.cwd,
+  });
+  const log = createLogger({ ...config.log, colors: terminal.outHasColors });
+  const ending = watchForEnding(process, (error) => log.fatal({ err: error }, "an error that nothing caught"));
+  return await Promise.race([ending.atOnce, serveUntilAsked(terminal, config, log, ending)]);
+}
+
+async function serveUntilAsked(terminal: Terminal, config: Config, log: Logger, ending: Ending): Promise<ExitCode> {
+  const { app, addresses } = await started(config, log);
+  announce(terminal, config, addresses, log);
+  const signal = await ending.asked;
+  const atMost = humanDuration(config.stopTimeoutMs);
+  log.info({ signal }, `stopping; responses under way have up to ${atMost}, a second signal stops at once`);
+  await app.stop();
+  log.info("stopped");
+  return 0;
+}
+
+async function started(config: Config, log: Logger): Promise<{ app: App; addresses: readonly string[] }> {
+  try {
+    // Here and not above: the other commands need none of it, and start sooner without.
+    const { createApp } = await import("../app.ts");
+    const app = await createApp(config, log);
+    try {
+      return { app, addresses: (await app.start()).addresses };
+    } catch (error) {
+      await app.stop();
+      throw error;
+    }
+  } catch (error) {
+    throw explainStart(error, config);
+  }
+}
+
+function announce(terminal: Terminal, config: Config, addresses: readonly string[], log: Logger): void {
+  const version = packageVersion();
+  const facts = startedOf(config, addresses);
+  if (config.log.format === "pretty") terminal.out(banner(facts, version, paint(terminal)));
+  else log.info({ version, ...facts }, "serving");
+}
+
+function paint(terminal: Terminal): BannerPaint {
+  if (!terminal.outHasColors) return { strong: (text) => text, quiet: (text) => text };
+  // The terminal was looked at already.
+  const options = { validateStream: false };
+  return { strong: (text) => styleText("bold", text, options), quiet: (text) => styleText("dim", text, options) };
+}

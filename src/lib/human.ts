@@ -1,0 +1,36 @@
+/** Sizes and durations rounded for people to read; `units.ts` has the exact ones that configurations are written in. */
+
+const SIZE_STEP = 1024;
+const SIZE_UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+/** Below it a decimal says something: `3.4 MiB`, but `34 MiB`. */
+const DECIMAL_BELOW = 9.95;
+
+/** `528 B`, `3.4 MiB`, `41 GiB`. */
+export function humanSize(bytes: number): string {
+  if (bytes < SIZE_STEP) return `${bytes} B`;
+  let value = bytes;
+  let unit = "B";
+  for (const next of SIZE_UNITS) {
+    // What would round up to 1024 is shown as 1.0 of the next one.
+    if (Math.round(value) < SIZE_STEP) break;
+    value /= SIZE_STEP;
+    unit = next;
+  }
+  return `${value < DECIMAL_BELOW ? value.toFixed(1) : String(Math.round(value))} ${unit}`;
+}
+
+const SECOND_MS = 1000;
+const MINUTE_S = 60;
+const HOUR_MIN = 60;
+
+/** `3 ms`, `1.2 s`, `42 s`, `2 min 5 s`, `3 h 20 min`. */
+export function humanDuration(ms: number): string {
+  if (ms < SECOND_MS) return `${Math.round(ms)} ms`;
+  const seconds = ms / SECOND_MS;
+  if (seconds < DECIMAL_BELOW) return `${seconds.toFixed(1)} s`;
+  const wholeSeconds = Math.round(seconds);
+  if (wholeSeconds < MINUTE_S) return `${wholeSeconds} s`;
+  const minutes = Math.floor(wholeSeconds / MINUTE_S);
+  if (minutes < HOUR_MIN) return `${minutes} min ${wholeSeconds % MINUTE_S} s`;
+  return `${Math.floor(minutes / HOUR_MIN)} h ${minutes % HOUR_MIN} min`;
+}
