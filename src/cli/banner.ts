@@ -16,7 +16,7 @@ export function startedOf(config: Config, addresses: readonly string[]): Started
   return {
     urls: addresses.map((address) => `http://${address}`),
     dataDir: config.dataDir,
-    config: config.source ?? "none (built-in defaults)",
+    config: config.source ?? "built-in defaults",
     registries: config.registries.map(({ serves }) => serves),
     tryIt: tryIt(config, addresses),
   };
@@ -56,7 +56,7 @@ export function banner(started: Started, version: string, { strong, quiet }: Ban
     ...started.urls.map((url, index) => row(index === 0 ? "listens on" : "", strong(url))),
     row("keeps data", started.dataDir),
     row("caches", `${count} ${count === 1 ? "registry" : "registries"}: ${rowsOf(started.registries)}`),
-    row("configured", started.config),
+    row("settings", started.config),
     `\n  ${quiet("try it".padEnd(LABEL_WIDTH))}${strong(started.tryIt)}\n`,
     `  ${quiet("stop".padEnd(LABEL_WIDTH))}Ctrl+C\n\n`,
   ].join("");

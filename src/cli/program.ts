@@ -7,6 +7,8 @@ import { serveCommand } from "./serve.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
 const NAME = "registry-cache";
+/** Of the library's errors. */
+const HELP_PRINTED_CODE = "commander.help";
 
 /** Runs one command line; never rejects. Errors are told on standard error. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -17,14 +19,17 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   const program = programOf({ terminal, exit });
   try {
     if (args.length === 0) {
-      terminal.err(program.helpInformation());
+      program.outputHelp({ error: true });
       return 2;
     }
     await program.parseAsync(args, { from: "user" });
     return exitCode;
   } catch (error) {
+    // Help and version end the library's work with an "error" of their own.
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    const failure = failureOf(error instanceof CommanderError ? usageError(error) : error);
+    // Help was printed because nothing better could be said.
+    if (error instanceof CommanderError && error.code === HELP_PRINTED_CODE) return 2;
+    const failure = failureOf(error instanceof CommanderError ? usageError(error, helpFor(args, program)) : error);
     terminal.err(failure.text);
     return failure.exitCode;
   }
@@ -38,13 +43,14 @@ function programOf(invocation: Invocation): Command {
     )
     .option("-c, --config <file>", "the configuration; by default ./registry-cache.yaml where there is one")
     .version(packageVersion(), "-V, --version", "print the version")
-    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);
   for (const command of [serveCommand(invocation), checkCommand(invocation), reindexCommand(invocation)]) {
     program.addCommand(command);
   }
   for (const command of [program, ...program.commands]) {
     command
+      .helpOption("-h, --help", "print help")
       .exitOverride()
       .allowExcessArguments(false)
       .configureHelp({ showGlobalOptions: command !== program })
@@ -64,9 +70,15 @@ Example:
   $ docker pull 127.0.0.1:5000/docker.io/library/alpine:latest`;
 
 /** The library's message may be followed by its suggestion on a line of its own, which is our hint. */
-function usageError(error: CommanderError): CliError {
+function usageError(error: CommanderError, help: string): CliError {
   const [first = "", suggestion] = error.message.split("\n");
-  const hint =
-    suggestion === undefined || suggestion === "" ? `see ${NAME} --help` : suggestion.replace(/^\((.*)\)$/, "$1");
+  const didYouMean = /^\(D(id you mean .*)\)$/.exec(suggestion ?? "")?.[1];
+  const hint = didYouMean === undefined ? `see ${help}` : `d${didYouMean}`;
   return new CliError(first.replace(/^error: /, ""), { hint, exitCode: 2, cause: error });
+}
+
+/** Where the use of the command that was meant is told. */
+function helpFor(args: readonly string[], program: Command): string {
+  const command = program.commands.find((known) => args.includes(known.name()));
+  return command === undefined ? `${NAME} --help` : `${NAME} ${command.name()} --help`;
 }

@@ -86,6 +86,8 @@ function dataFailure(error: SystemError, dataDir: string): CliError | undefined 
       return failure("not permitted", `let this user read and write ${dataDir}, or ${choose}`);
     case "EROFS":
       return failure("the file system is read-only", choose);
+    case "ENOENT":
+      return failure("no such folder, and it cannot be made", `is a disk not mounted? Otherwise ${choose}`);
     case "ENOTDIR":
     case "EEXIST":
       return failure("not a folder", choose);

@@ -18,6 +18,7 @@ export interface Invocation {
   readonly exit: (code: ExitCode) => void;
 }
 
+/** What may stand before and after a command's name. */
 export interface GlobalOptions {
   readonly config?: string;
 }
