@@ -1,0 +1,57 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+
+import type { Origin } from "./origin.ts";
+import { answers, type Daemon, freePort, HOSTNAMES, type Runner } from "./processes.ts";
+
+const CHECKOUT = path.resolve(import.meta.dirname, "../../..");
+
+/** Registry Cache as a user starts it, with three registries whose upstream is the origin. */
+export class Cache {
+  readonly port: number;
+  /** `127.0.0.1:PORT`. */
+  readonly host: string;
+  readonly #daemon: Daemon;
+
+  private constructor(port: number, daemon: Daemon) {
+    this.port = port;
+    this.host = `127.0.0.1:${port}`;
+    this.#daemon = daemon;
+  }
+
+  static async start(runner: Runner, origin: Origin): Promise<Cache> {
+    const port = await freePort();
+    const dataDir = path.join(runner.folder, "cache");
+    await mkdir(dataDir);
+    const config = path.join(runner.folder, "registry-cache.yaml");
+    await writeFile(config, configuration(port, dataDir, origin.url));
+    const command = [path.join(CHECKOUT, "bin/registry-cache"), "serve", "--config", config];
+    const ready = (): Promise<boolean> => answers(`http://127.0.0.1:${port}/v2/`);
+    // The Node.js that runs this test is first in the cache's PATH too.
+    const env = { PATH: `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
+    return new Cache(port, await runner.start("cache", command, { ready, env }));
+  }
+
+  /** `HOSTNAME:PORT`, a name that means one registry. */
+  named(registry: keyof typeof HOSTNAMES): string {
+    return `${HOSTNAMES[registry]}:${this.port}`;
+  }
+
+  stop(): Promise<void> {
+    return this.#daemon.stop();
+  }
+}
+
+/** JSON, which is YAML too. Every tag is asked about at once again, so that the answers without an upstream are stale ones. */
+function configuration(port: number, dataDir: string, upstream: string): string {
+  const tags = [{ match: "*", revalidate_after: "0s" }];
+  return JSON.stringify({
+    listen: `127.0.0.1:${port}`,
+    data_dir: dataDir,
+    registries: {
+      dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub], tags },
+      ghcr: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.ghcr], tags },
+      corp: { serves: "registry.corp.example", upstream, hostnames: [HOSTNAMES.corp], tags },
+    },
+  });
+}
