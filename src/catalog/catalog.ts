@@ -39,7 +39,7 @@ export interface Catalog {
 
   /** Forgets what the store no longer has and takes over what it has: see `upkeep/reindex.ts`. */
   replaceHeld(snapshot: AsyncIterable<HeldSnapshot>): Promise<void>;
-  /** True when no manifest was ever recorded: a new file beside a store that may be full. */
+  /** True when no manifest was ever recorded (a new file beside a store that may be full), or a `replaceHeld` broke off. */
   isEmpty(): Promise<boolean>;
   close(): Promise<void>;
 }

@@ -141,6 +141,15 @@ export async function findManifest(
   return { mediaType: row.media_type, size: row.size, fetchedWith: row.fetched_with ?? undefined };
 }
 
+export async function findNamed(
+  db: CatalogDb,
+  repository: Repository,
+  digest: Digest,
+): Promise<{ size: number } | undefined> {
+  const row = await namedByQuery(db, repository, digest).executeTakeFirst();
+  return row === undefined ? undefined : { size: row.size };
+}
+
 /** A known size before UNKNOWN_SIZE, which is below all others. */
 export function namedByQuery(db: CatalogDb, repository: Repository, digest: Digest) {
   return db

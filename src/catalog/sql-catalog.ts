@@ -47,7 +47,7 @@ export class SqlCatalog implements catalog.Catalog {
   }
 
   async namedBy(repository: Repository, digest: Digest): Promise<{ size: number } | undefined> {
-    return await manifests.namedByQuery(this.#reads, repository, digest).executeTakeFirst();
+    return await manifests.findNamed(this.#reads, repository, digest);
   }
 
   async recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void> {

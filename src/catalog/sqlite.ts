@@ -49,15 +49,17 @@ export async function openSqliteDatabase(
 ): Promise<{ reads: CatalogDb; writes: CatalogDb }> {
   if (path !== IN_MEMORY) await mkdir(dirname(path), { recursive: true });
   const writes = connect(path, PRAGMAS, options);
-  try {
-    await migrate(writes, SQLITE_WORDS, (options.now ?? Date.now)());
-  } catch (error) {
-    await writes.destroy();
-    throw error;
-  }
   // Questions have a connection of their own, so that they need not wait while a long transaction is written.
   const reads = path === IN_MEMORY ? writes : connect(path, [...PRAGMAS, "query_only = true"], options);
-  return { reads, writes };
+  try {
+    await migrate(writes, SQLITE_WORDS, (options.now ?? Date.now)());
+    // Connections open at their first query; what is wrong shall show here.
+    await sql`select 1`.execute(reads);
+    return { reads, writes };
+  } catch (error) {
+    await Promise.all([reads.destroy(), writes.destroy()]);
+    throw error;
+  }
 }
 
 function connect(path: string, pragmas: readonly string[], { busyWaitMsMax }: SqliteCatalogOptions): CatalogDb {

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import * as fc from "fast-check";
+import type { Catalog } from "../../../src/catalog/catalog.ts";
+import { asTag, digest, latest, nginx, record, redis, repository, type SetUp } from "./samples.ts";
+
+export function statistics(setUp: SetUp): void {
+  const paths = async (catalog: Catalog, query: Parameters<Catalog["repositories"]>[0]) =>
+    (await catalog.repositories(query)).map((one) => `${one.serves}/${one.name}`);
+
+  it("lists held repositories in byte order of their store path, in pages, also of one registry", async (t) => {
+    const { catalog } = await setUp(t);
+    const all = ["a/b", "a-b", "a", "a.b", "a_b", "a0", "library/z"].map((name) => repository(name));
+    for (const one of [...all, repository("actions/runner", "ghcr", "ghcr.io")]) {
+      await catalog.recordManifest(record(one, "m"));
+    }
+    const blobOnly = { repository: repository("blob/only"), digest: digest("b"), size: 1, fetchedWith: undefined };
+    await catalog.recordBlob({ ...blobOnly, atMs: 10 });
+    const hub = ["a", "a-b", "a.b", "a/b", "a0", "a_b", "library/z"].map((name) => `docker.io/${name}`);
+    assert.deepEqual(await paths(catalog, { limit: 100 }), [...hub, "ghcr.io/actions/runner"]);
+    assert.deepEqual(await paths(catalog, { limit: 2, last: "docker.io/a.b" }), ["docker.io/a/b", "docker.io/a0"]);
+    assert.deepEqual(await paths(catalog, { limit: 9, last: "docker.io/nowhere" }), ["ghcr.io/actions/runner"]);
+    assert.deepEqual(await paths(catalog, { limit: 9, registryId: "ghcr" }), ["ghcr.io/actions/runner"]);
+    assert.deepEqual(await paths(catalog, { limit: 9, registryId: "quay" }), []);
+  });
+
+  it("counts a tag while its manifest is held, whichever was recorded first", async (t) => {
+    const { catalog } = await setUp(t);
+    await catalog.recordTag(nginx, latest, digest("m"), 10);
+    assert.deepEqual([...(await catalog.countImages())], []);
+    assert.deepEqual(await catalog.inventory(), []);
+    await catalog.recordManifest(record(redis, "m"));
+    assert.deepEqual([...(await catalog.countImages())], []);
+    await catalog.recordManifest(record(nginx, "m"));
+    assert.deepEqual([...(await catalog.countImages())], [["dockerhub", 1]]);
+    await catalog.recordTag(nginx, latest, digest("not held"), 20);
+    assert.deepEqual([...(await catalog.countImages())], []);
+  });
+
+  it("lists what is held by registry, repository and tag", async (t) => {
+    const { catalog } = await setUp(t);
+    const runner = repository("actions/runner", "ghcr", "ghcr.io");
+    for (const [where, tag] of [
+      [runner, "latest"],
+      [redis, "7-alpine"],
+      [nginx, "latest"],
+      [nginx, "Z"],
+      [nginx, "1.27"],
+      [nginx, "1.9"],
+    ] as const) {
+      await catalog.recordManifest(record(where, "m"));
+      await catalog.recordTag(where, asTag(tag), digest("m"), 10);
+    }
+    const rows = (await catalog.inventory()).map((row) => `${row.registryId} ${row.name} ${row.tag}`);
+    assert.deepEqual(rows, [
+      "dockerhub library/nginx 1.27",
+      "dockerhub library/nginx 1.9",
+      "dockerhub library/nginx Z",
+      "dockerhub library/nginx latest",
+      "dockerhub library/redis 7-alpine",
+      "ghcr actions/runner latest",
+    ]);
+    assert.deepEqual(Object.fromEntries(await catalog.countImages()), { dockerhub: 5, ghcr: 1 });
+  });
+
+  it("agrees with a plain model after any sequence of records", async (t) => {
+    const { catalog } = await setUp(t);
+    let run = 0;
+    const step = fc.record({ tags: fc.boolean(), tag: fc.nat(3), manifest: fc.nat(3), where: fc.nat(1) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
+        run += 1;
+        const held = new Set<string>();
+        const pointed = new Map<string, string>();
+        for (const { tags: isTag, tag, manifest, where } of steps) {
+          const of = repository(`run${run}/r${where}`, `registry${run}`, `host${run}`);
+          if (isTag) await catalog.recordTag(of, asTag(`t${tag}`), digest(`m${manifest}`), 10);
+          else await catalog.recordManifest(record(of, `m${manifest}`));
+          if (isTag) pointed.set(`${of.name} t${tag}`, `${of.name} m${manifest}`);
+          else held.add(`${of.name} m${manifest}`);
+        }
+        const expected = [...pointed].filter(([, manifest]) => held.has(manifest)).map(([tag]) => tag);
+        const found = (await catalog.inventory()).filter((row) => row.registryId === `registry${run}`);
+        assert.deepEqual(
+          found.map((row) => `${row.name} ${row.tag}`),
+          expected.toSorted(),
+        );
+        assert.equal((await catalog.countImages()).get(`registry${run}`) ?? 0, expected.length);
+      }),
+      { numRuns: 25 },
+    );
+  });
+}
