@@ -1,0 +1,92 @@
+import { nearest } from "../lib/nearest.ts";
+import { shown } from "../lib/units.ts";
+import type { Finding } from "./issues.ts";
+import type { RegistryDraft } from "./registries.ts";
+
+const ID = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
+
+/** What single values cannot show: ids, missing keys, names that two registries claim, the default. */
+export function crossCheck(drafts: readonly RegistryDraft[], defaultRegistry: string | undefined): Finding[] {
+  return [
+    ...drafts.flatMap((draft) => (draft.builtIn === undefined ? checkOwn(draft, drafts) : [])),
+    ...checkClaims(drafts.flatMap(namesOf)),
+    ...checkClaims(drafts.flatMap(hostnamesOf)),
+    ...checkDefault(drafts, defaultRegistry),
+  ];
+}
+
+export const DEFAULT_REGISTRY = "dockerhub";
+
+function checkOwn({ id, serves, upstream }: RegistryDraft, drafts: readonly RegistryDraft[]): Finding[] {
+  const path = ["registries", id];
+  if (!ID.test(id)) {
+    const hint =
+      "ids have small letters, digits and dashes, such as my-corp; the name that images carry goes to serves";
+    return [{ path, message: "is not a valid id for a registry", hint }];
+  }
+  const missing = [serves === undefined ? "serves" : "", upstream === undefined ? "upstream" : ""].filter(
+    (key) => key !== "",
+  );
+  if (missing.length === 0) return [];
+  const builtIn = drafts.flatMap((draft) => (draft.builtIn === undefined ? [] : [draft.id]));
+  const near = missing.length === 2 ? nearest(id, builtIn) : undefined;
+  const example = "such as `serves: registry.example.com` and `upstream: https://registry.example.com`";
+  return [
+    {
+      path,
+      message: `is not built in and has no ${missing.join(" and no ")}`,
+      hint: near === undefined ? example : `did you mean ${shown(near)}?`,
+    },
+  ];
+}
+
+/** A name by which requests find a registry. */
+interface Claim {
+  readonly name: string;
+  readonly id: string;
+  readonly path: readonly PropertyKey[];
+  /** Whether the user's file makes it. */
+  readonly isOwn: boolean;
+}
+
+function namesOf({ id, builtIn, input, serves }: RegistryDraft): Claim[] {
+  const path = ["registries", id, "serves"];
+  const aliases = (builtIn?.aliases ?? []).map((name) => ({ name, id, path, isOwn: false }));
+  return serves === undefined ? aliases : [{ name: serves, id, path, isOwn: input.serves !== undefined }, ...aliases];
+}
+
+function hostnamesOf({ id, input }: RegistryDraft): Claim[] {
+  return (input.hostnames ?? []).map((name, index) => ({
+    name,
+    id,
+    path: ["registries", id, "hostnames", index],
+    isOwn: true,
+  }));
+}
+
+function checkClaims(claims: readonly Claim[]): Finding[] {
+  return [...Map.groupBy(claims, ({ name }) => name).values()].flatMap((same) => {
+    const blamed = same.findLast(({ isOwn }) => isOwn) ?? same.at(-1);
+    const other = same.find(({ id }) => id !== blamed?.id);
+    if (blamed === undefined || other === undefined) return [];
+    const hint = other.isOwn ? "a name leads to one registry" : `set what differs under registries.${other.id}`;
+    return [{ path: blamed.path, message: `${shown(blamed.name)} already belongs to ${shown(other.id)}`, hint }];
+  });
+}
+
+function checkDefault(drafts: readonly RegistryDraft[], defaultRegistry: string | undefined): Finding[] {
+  const id = defaultRegistry ?? DEFAULT_REGISTRY;
+  const found = drafts.find((draft) => draft.id === id);
+  if (found?.isEnabled === true) return [];
+  const enabled = drafts.filter(({ isEnabled }) => isEnabled).map((draft) => draft.id);
+  if (found === undefined) {
+    const near = nearest(id, enabled);
+    const hint = near === undefined ? `the enabled ones are ${enabled.join(", ")}` : `did you mean ${shown(near)}?`;
+    return [{ path: ["default_registry"], message: `there is no registry ${shown(id)}`, hint }];
+  }
+  const path = defaultRegistry === undefined ? ["registries", id, "enabled"] : ["default_registry"];
+  const [first] = enabled;
+  const hint =
+    first === undefined ? "enable at least one registry" : `write for example \`default_registry: ${first}\``;
+  return [{ path, message: `the default registry ${shown(id)} is not enabled`, hint }];
+}

@@ -1,0 +1,70 @@
+import { isIPv6 } from "node:net";
+import { stringify } from "yaml";
+import { formatDuration, formatSize } from "../lib/units.ts";
+import { BUILT_IN_REGISTRIES } from "./built-in.ts";
+import { pemCertificates, readCertificate } from "./certificates.ts";
+import type { Config, ListenAddress, RegistryConfig, Revalidate } from "./config.ts";
+import { maskCredentials } from "./mask.ts";
+
+/** The configuration that is in force, in the keys of the file, secrets masked. */
+export function effectiveObject(config: Config): Record<string, unknown> {
+  const enabled = new Set(config.registries.map(({ id }) => id));
+  const disabled = BUILT_IN_REGISTRIES.filter(({ id }) => !enabled.has(id));
+  return {
+    listen: config.listen.map(listenText),
+    data_dir: config.dataDir,
+    min_free_disk: formatSize(config.minFreeDiskBytes),
+    default_registry: config.defaultRegistry,
+    fills_max: config.fillsMax,
+    stop_timeout: formatDuration(config.stopTimeoutMs),
+    log: { format: config.log.format, level: config.log.level },
+    registries: Object.fromEntries([
+      ...config.registries.map((registry) => [registry.id, registryObject(registry)] as const),
+      ...disabled.map(({ id }) => [id, { enabled: false }] as const),
+    ]),
+  };
+}
+
+/** The same as YAML, with a line that says where it comes from. */
+export function effectiveYaml(config: Config): string {
+  const source = config.source === undefined ? "built-in defaults, no configuration file" : config.source;
+  return `# ${JSON.stringify(source).slice(1, -1)}\n${stringify(effectiveObject(config), { lineWidth: 0 })}`;
+}
+
+function registryObject(registry: RegistryConfig): Record<string, unknown> {
+  const { timeouts, ca, requestsPerSecond } = registry;
+  return {
+    serves: registry.serves,
+    upstream: registry.upstream,
+    hostnames: registry.hostnames,
+    ...maskCredentials(registry.credentials),
+    tags: registry.tags.map(({ match, revalidate }) => ({ match, revalidate_after: revalidateText(revalidate) })),
+    when_deleted: registry.whenDeleted,
+    realms: registry.realms,
+    ...(ca === undefined ? {} : { ca: authoritiesText(ca) }),
+    allow_private_addresses: registry.allowPrivateAddresses,
+    questions_max: registry.questionsMax,
+    transfers_max: registry.transfersMax,
+    ...(requestsPerSecond === undefined ? {} : { requests_per_second: requestsPerSecond }),
+    connect_timeout: formatDuration(timeouts.connectMs),
+    headers_timeout: formatDuration(timeouts.headersMs),
+    idle_timeout: formatDuration(timeouts.idleMs),
+    ask_budget: formatDuration(timeouts.askBudgetMs),
+  };
+}
+
+function listenText({ host, port }: ListenAddress): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function revalidateText(revalidate: Revalidate): string {
+  return revalidate.kind === "after" ? formatDuration(revalidate.ms) : revalidate.kind;
+}
+
+/** The file's name is not kept; whom it makes us trust says more. */
+function authoritiesText(pem: string): string {
+  const subjects = pemCertificates(pem).map(
+    (one) => readCertificate(one)?.subject.replaceAll("\n", ", ") ?? "unreadable",
+  );
+  return `certificates of ${subjects.join("; ")}`;
+}

@@ -1,0 +1,89 @@
+import { createReadStream } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { ConfigError } from "./errors.ts";
+import { fileProblem } from "./yaml-text.ts";
+
+export const CONFIG_BYTES_MAX = 1024 * 1024;
+
+export const CONFIG_FILE_NAME = "registry-cache.yaml";
+const SYSTEM_CONFIG_FILE = "/etc/registry-cache/registry-cache.yaml";
+
+/** A file's bytes, and its name as the user would write it. */
+export interface NamedFile {
+  readonly name: string;
+  /** The folder it lies in, absolute. */
+  readonly folder: string;
+  readonly bytes: Buffer;
+}
+
+export interface ConfigPlaces {
+  /** `--config`. */
+  readonly configPath: string | undefined;
+  /** `REGISTRY_CACHE_CONFIG`. */
+  readonly environmentPath: string | undefined;
+  readonly cwd: string;
+}
+
+/**
+ * The configuration file; undefined where none was named and none lies in the usual places.
+ *
+ * @throws ConfigError where a file was named and cannot be read, or is there and cannot be read
+ */
+export async function findConfigFile({
+  configPath,
+  environmentPath,
+  cwd,
+}: ConfigPlaces): Promise<NamedFile | undefined> {
+  const named = configPath ?? environmentPath;
+  if (named !== undefined) {
+    const file = await readNamed(named, cwd);
+    if (file !== undefined) return file;
+    const hint = configPath === undefined ? "REGISTRY_CACHE_CONFIG names it" : "--config names it";
+    throw new ConfigError([fileProblem(named, "there is no such file", hint)]);
+  }
+  return (await readNamed(CONFIG_FILE_NAME, cwd)) ?? (await readNamed(SYSTEM_CONFIG_FILE, cwd));
+}
+
+async function readNamed(name: string, cwd: string): Promise<NamedFile | undefined> {
+  const path = resolve(cwd, name);
+  const bytes = await readBounded(path, CONFIG_BYTES_MAX);
+  if (Buffer.isBuffer(bytes)) return { name, folder: dirname(path), bytes };
+  if (bytes.isMissing) return undefined;
+  throw new ConfigError([fileProblem(name, bytes.message, bytes.hint)]);
+}
+
+/** Why a file could not be read, for people. */
+export interface Unreadable {
+  readonly isMissing: boolean;
+  readonly message: string;
+  readonly hint: string | undefined;
+}
+
+/** The whole file, or why not. Pipes will do as well: people write `--config <(...)`. */
+export async function readBounded(path: string, bytesMax: number): Promise<Buffer | Unreadable> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      bytes += piece.length;
+      if (bytes > bytesMax) {
+        return { isMissing: false, message: `is larger than ${bytesMax} bytes`, hint: "is it the right file?" };
+      }
+    }
+  } catch (error) {
+    return unreadable(error);
+  }
+  return Buffer.concat(pieces);
+}
+
+function unreadable(error: unknown): Unreadable {
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  if (code === "ENOENT" || code === "ENOTDIR")
+    return { isMissing: true, message: "there is no such file", hint: undefined };
+  if (code === "EISDIR") return { isMissing: false, message: "is a folder, not a file", hint: undefined };
+  if (code === "EACCES" || code === "EPERM") {
+    return { isMissing: false, message: "may not be read", hint: "give this process's user the right to read it" };
+  }
+  return { isMissing: false, message: `cannot be read (${code === "" ? String(error) : code})`, hint: undefined };
+}

@@ -1,0 +1,135 @@
+import { dirname, resolve } from "node:path";
+import { ValueError } from "../lib/value-error.ts";
+import { readAuthorities } from "./certificates.ts";
+import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
+import type { Config, RegistryConfig } from "./config.ts";
+import { CONFIG_VARIABLE, readVariables, secretVariable, unknownVariables, type Variables } from "./environment.ts";
+import { ConfigError, type Problem } from "./errors.ts";
+import { findConfigFile, type NamedFile } from "./files.ts";
+import type { Finding } from "./issues.ts";
+import { readOverrides } from "./overrides.ts";
+import { type RegistryDraft, registryConfig } from "./registries.ts";
+import { type ConfigText, readConfigText } from "./read-text.ts";
+import type { TopInput } from "./schema.ts";
+import { combineSecrets, readSecrets } from "./secrets.ts";
+
+export interface LoadOptions {
+  /** `--config`; other places are looked at without it. */
+  readonly configPath?: string;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  /** Whether people read the log as it is written; by default whether standard output is a terminal. */
+  readonly isTerminal?: boolean;
+}
+
+/**
+ * The effective configuration, from file, environment and secret files.
+ *
+ * @throws ConfigError with everything that is wrong
+ */
+export async function loadConfig(options: LoadOptions): Promise<Config> {
+  const { configPath, environment, cwd } = options;
+  const environmentPath = environment[CONFIG_VARIABLE] === "" ? undefined : environment[CONFIG_VARIABLE];
+  const file = await findConfigFile({ configPath, environmentPath, cwd });
+  const text = readConfigText(file);
+  const problems = [...text.problems];
+  const variables = await readVariables({ environment, ...folderOf(file, cwd) }, problems);
+  problems.push(...unknownVariables(variables, [...text.drafts.map(({ id }) => id), ...text.brokenIds]));
+  const top = readOverrides(variables, text.top, problems);
+  problems.push(...crossCheck(text.drafts, text.top.default_registry).filter(isNotNoise(text)).map(text.problem));
+  const context = { text, variables, cwd, folder: file?.folder ?? cwd, problems };
+  const registries = await resolveRegistries(context);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return effective(top, registries, file?.name, options);
+}
+
+/** A registry that could not be read is not missing its keys or its place as the default as well. */
+function isNotNoise(text: ConfigText): (finding: Finding) => boolean {
+  return ({ path }) => !(path[0] === "registries" && text.brokenIds.has(String(path[1])));
+}
+
+function folderOf(file: NamedFile | undefined, cwd: string): { folder: string; folderName: string } {
+  if (file === undefined) return { folder: cwd, folderName: "" };
+  const named = dirname(file.name);
+  return { folder: file.folder, folderName: named === "." ? "" : `${named.replace(/\/$/, "")}/` };
+}
+
+interface Context {
+  readonly text: ConfigText;
+  readonly variables: Variables;
+  readonly cwd: string;
+  /** What `ca` is relative to. */
+  readonly folder: string;
+  readonly problems: Problem[];
+}
+
+/** Registries that are switched off are checked all the same: they may be switched on in the middle of the night. */
+async function resolveRegistries(context: Context): Promise<RegistryConfig[]> {
+  const { drafts } = context.text;
+  const registries: RegistryConfig[] = [];
+  for (const draft of drafts) {
+    const credentials = await resolveCredentials(draft, context);
+    const ca = await resolveAuthorities(draft, context);
+    const config = registryConfig(draft, drafts, { credentials, ca });
+    if (config !== undefined && draft.isEnabled) registries.push(config);
+  }
+  return registries;
+}
+
+async function resolveCredentials({ id, input }: RegistryDraft, { text, variables, cwd, problems }: Context) {
+  const before = problems.length;
+  const secrets = await readSecrets(id, variables, cwd, problems);
+  // A secret that could not be read is not missing as well.
+  if (problems.length > before || text.brokenIds.has(id)) return undefined;
+  const { username, password, token } = input;
+  const combined = combineSecrets({ username, password, token, ...secrets });
+  if ("credentials" in combined) return combined.credentials;
+  const { key, missing, message } = combined;
+  const variable = variables.get(secretVariable(id, key)) ?? variables.get(`${secretVariable(id, key)}_FILE`);
+  const hint =
+    missing === undefined ? "remove one of the two" : `set ${secretVariable(id, missing)} or the key ${missing}`;
+  if (variable === undefined) problems.push(text.problem({ path: ["registries", id, key], message, hint }));
+  else
+    problems.push({ file: variable.file, line: variable.line, column: undefined, path: variable.name, message, hint });
+  return undefined;
+}
+
+async function resolveAuthorities({ id, input }: RegistryDraft, { text, folder, problems }: Context) {
+  if (input.ca === undefined) return undefined;
+  try {
+    return await readAuthorities(input.ca, folder);
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    problems.push(text.problem({ path: ["registries", id, "ca"], message: error.message, hint: error.hint }));
+    return undefined;
+  }
+}
+
+const DEFAULTS = {
+  listen: [{ host: "127.0.0.1", port: 5000 }],
+  dataDir: "./data",
+  minFreeDiskBytes: 1024 ** 3,
+  fillsMax: 32,
+  stopTimeoutMs: 25_000,
+} as const;
+
+function effective(
+  top: TopInput,
+  registries: readonly RegistryConfig[],
+  source: string | undefined,
+  { cwd, isTerminal }: LoadOptions,
+): Config {
+  const format = top.log?.format ?? "auto";
+  const auto = (isTerminal ?? process.stdout.isTTY) ? "pretty" : "json";
+  return {
+    source,
+    listen: top.listen ?? DEFAULTS.listen,
+    dataDir: resolve(cwd, top.data_dir ?? DEFAULTS.dataDir),
+    minFreeDiskBytes: top.min_free_disk ?? DEFAULTS.minFreeDiskBytes,
+    defaultRegistry: top.default_registry ?? DEFAULT_REGISTRY,
+    registries,
+    fillsMax: top.fills_max ?? DEFAULTS.fillsMax,
+    log: { format: format === "auto" ? auto : format, level: top.log?.level ?? "info" },
+    stopTimeoutMs: top.stop_timeout ?? DEFAULTS.stopTimeoutMs,
+  };
+}

@@ -1,0 +1,9 @@
+import type { Credentials } from "./config.ts";
+
+const MASK = "********";
+
+/** Credentials as they may be shown: who it is, and that there is a secret. */
+export function maskCredentials(credentials: Credentials | undefined): Record<string, string> {
+  if (credentials === undefined) return {};
+  return credentials.kind === "basic" ? { username: credentials.username, password: MASK } : { token: MASK };
+}

@@ -1,0 +1,30 @@
+import { ValueError } from "../lib/value-error.ts";
+import { SETTING_VARIABLES, type Variables, variableProblem } from "./environment.ts";
+import type { Problem } from "./errors.ts";
+import { LOG_FORMATS, LOG_LEVELS, type TopInput } from "./schema.ts";
+import { readListen, readOneOf, readText } from "./values.ts";
+
+/** Settings of the environment, which stand above the file's. Several addresses are separated by commas. */
+export function readOverrides(variables: Variables, fromFile: TopInput, problems: Problem[]): TopInput {
+  const read = <T>(name: string, parse: (text: string) => T): T | undefined => {
+    const variable = variables.get(name);
+    if (variable === undefined) return undefined;
+    try {
+      return parse(variable.value);
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error;
+      problems.push(variableProblem(variable, error.message, error.hint));
+      return undefined;
+    }
+  };
+  const listen = read(SETTING_VARIABLES.listen, (text) => text.split(",").map((one) => readListen(one.trim())));
+  const dataDir = read(SETTING_VARIABLES.dataDir, (text) => readText(text, "./data"));
+  const format = read(SETTING_VARIABLES.logFormat, (text) => readOneOf(text, LOG_FORMATS));
+  const level = read(SETTING_VARIABLES.logLevel, (text) => readOneOf(text, LOG_LEVELS));
+  return {
+    ...fromFile,
+    listen: listen ?? fromFile.listen,
+    data_dir: dataDir ?? fromFile.data_dir,
+    log: { format: format ?? fromFile.log?.format, level: level ?? fromFile.log?.level },
+  };
+}

@@ -1,0 +1,113 @@
+import { z } from "zod";
+import { compileTagGlob } from "../lib/glob.ts";
+import { ValueError } from "../lib/value-error.ts";
+import * as values from "./values.ts";
+
+/** The shape of the file: what may stand where. What entries mean together is checked in `checks.ts`. */
+
+export const LOG_FORMATS = ["json", "pretty", "auto"] as const;
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+
+const LIST_LENGTH_MAX = 1000;
+const WHEN_DELETED = ["serve", "deny"] as const;
+const CONCURRENCY_MAX = 1000;
+
+/** A value with its own reader. What the reader says goes into the issue, its hint into the issue's parameters. */
+function value<T>(read: (input: unknown) => T) {
+  return required(read).optional();
+}
+
+function required<T>(read: (input: unknown) => T) {
+  return z.unknown().transform((input, context): T => {
+    try {
+      return read(input);
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error;
+      context.addIssue({ code: "custom", message: error.message, params: { hint: error.hint } });
+      return z.NEVER;
+    }
+  });
+}
+
+/** A key without anything below it, as it is left when all lines below are commented out, is an empty mapping or list. */
+function orEmpty<T extends z.ZodType>(empty: () => unknown, schema: T) {
+  return z.preprocess((input) => (input === null ? empty() : input), schema).optional();
+}
+
+function mapping<T extends z.ZodRawShape>(shape: T) {
+  return z.strictObject(shape);
+}
+
+function list<T extends z.ZodType>(item: T, example: string) {
+  const error = `must be a list such as ${example}`;
+  const tooLong = `must not have more than ${LIST_LENGTH_MAX} entries`;
+  return orEmpty(() => [], z.array(item, { error }).max(LIST_LENGTH_MAX, { error: tooLong }));
+}
+
+const tagRule = mapping({
+  match: required((input) => {
+    const pattern = values.readText(input, '"v[0-9]*"');
+    compileTagGlob(pattern);
+    return pattern;
+  }),
+  revalidate_after: required(values.readRevalidate),
+});
+
+const registryObject = mapping({
+  enabled: value(values.readBoolean),
+  serves: value(values.readServes),
+  upstream: value(values.readUpstream),
+  hostnames: list(required(values.readHostname), "[hub.registry.example.com]"),
+  username: value(values.readUsername),
+  password: value((input) => values.readSecretText(input, "a text in quotes")),
+  token: value((input) => values.readSecretText(input, "a text in quotes")),
+  tags: list(tagRule, '[{ match: "*", revalidate_after: 60s }]'),
+  when_deleted: value((input) => values.readOneOf(input, WHEN_DELETED)),
+  realms: list(required(values.readRealm), "[auth.example.com]"),
+  ca: value((input) => values.readText(input, "./ca.pem")),
+  allow_private_addresses: value(values.readBoolean),
+  questions_max: value((input) => values.readInteger(input, 1, CONCURRENCY_MAX)),
+  transfers_max: value((input) => values.readInteger(input, 1, CONCURRENCY_MAX)),
+  requests_per_second: value(values.readRate),
+  connect_timeout: value((input) => values.readTimeout(input)),
+  headers_timeout: value((input) => values.readTimeout(input)),
+  idle_timeout: value((input) => values.readTimeout(input)),
+  ask_budget: value((input) => values.readTimeout(input)),
+});
+
+export const registrySchema = z.preprocess((input) => (input === null ? {} : input), registryObject);
+
+const topObject = mapping({
+  listen: z
+    .preprocess(
+      (input) => (Array.isArray(input) ? input : [input]),
+      z.array(required(values.readListen)).min(1, { error: "must not be empty" }).max(LIST_LENGTH_MAX),
+    )
+    .optional(),
+  data_dir: value((input) => values.readText(input, "./data")),
+  min_free_disk: value(values.readSize),
+  default_registry: value((input) => values.readText(input, "dockerhub")),
+  fills_max: value((input) => values.readInteger(input, 1, CONCURRENCY_MAX)),
+  stop_timeout: value((input) => values.readTimeout(input, 0)),
+  log: orEmpty(
+    () => ({}),
+    mapping({
+      format: value((input) => values.readOneOf(input, LOG_FORMATS)),
+      level: value((input) => values.readOneOf(input, LOG_LEVELS)),
+    }),
+  ),
+  // Each entry is read by `registrySchema` on its own, so that one faulty registry does not hide what is wrong elsewhere.
+  registries: orEmpty(() => ({}), z.record(z.string(), z.unknown())),
+});
+
+export const topSchema = z.preprocess((input) => (input === null || input === undefined ? {} : input), topObject);
+
+export type RegistryInput = z.output<typeof registryObject>;
+export type TopInput = z.output<typeof topObject>;
+
+/** The keys that may stand in the mapping at `path`, for hints. */
+export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
+  if (path[0] === "log") return ["format", "level"];
+  if (path[0] !== "registries") return Object.keys(topObject.shape);
+  return Object.keys(path.length > 2 ? tagRule.shape : registryObject.shape);
+}

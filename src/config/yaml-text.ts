@@ -1,0 +1,173 @@
+import { isUtf8 } from "node:buffer";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+  type YAMLError,
+} from "yaml";
+import { ConfigError, type Problem } from "./errors.ts";
+import type { Finding } from "./issues.ts";
+import { tooDeepAt } from "./nesting.ts";
+
+/** A file as YAML, which knows where in the text everything stands. */
+export interface YamlText {
+  readonly value: unknown;
+  readonly problem: (finding: Finding) => Problem;
+}
+
+/** References to anchors that may be expanded; a bomb has millions. */
+const ALIASES_MAX = 100;
+
+/**
+ * Reads one YAML 1.2 document.
+ *
+ * @throws ConfigError with everything that is wrong with its syntax
+ */
+export function parseYaml(bytes: Buffer, file: string): YamlText {
+  if (!isUtf8(bytes)) throw new ConfigError([notUtf8(bytes, file)]);
+  const lines = new LineCounter();
+  const document = parseText(bytes.toString("utf8"), lines, file);
+  const value = expand(document, lines, file);
+  return { value, problem: (finding) => locate(document, lines, file, finding) };
+}
+
+function parseText(text: string, lineCounter: LineCounter, file: string): Document.Parsed {
+  const tooDeep = tooDeepAt(text);
+  if (tooDeep !== undefined) {
+    lineCounter.addNewLine(0);
+    for (const { index } of text.matchAll(/\n/g)) lineCounter.addNewLine(index + 1);
+    const hint = "no configuration needs so many brackets inside each other";
+    throw new ConfigError([at(lineCounter, file, tooDeep, { path: "", message: "is nested too deeply", hint })]);
+  }
+  let document: Document.Parsed;
+  try {
+    document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true, logLevel: "silent" });
+  } catch {
+    // The parser calls itself for each level, and indentation nests too: the stack may be exhausted.
+    throw new ConfigError([nestedTooDeeply(file)]);
+  }
+  const errors = [...document.errors, ...document.warnings];
+  if (errors.length > 0) throw new ConfigError(errors.map((error) => syntaxProblem(error, lineCounter, file)));
+  return document;
+}
+
+function nestedTooDeeply(file: string): Problem {
+  return fileProblem(file, "is nested too deeply", "no configuration needs so many levels");
+}
+
+/** Our own words, for the parser's messages quote the text, and a password may be in it. */
+const SYNTAX: Readonly<Record<string, readonly [message: string, hint: string]>> = {
+  BAD_ALIAS: ["refers to an anchor that is not defined", "texts that begin with * must be in quotes"],
+  BAD_DQ_ESCAPE: ["unknown escape in a quoted text", "use single quotes, or write \\\\ for a backslash"],
+  BAD_INDENT: ["wrong indentation", "keys of one mapping begin in the same column"],
+  BAD_SCALAR_START: ["a text cannot begin with this character", "put the text in quotes"],
+  BLOCK_AS_IMPLICIT_KEY: [
+    "two keys on one line",
+    "write each `key: value` on its own line, texts with a colon in quotes",
+  ],
+  DUPLICATE_KEY: ["this key was already given above", "keep one of the two"],
+  MISSING_CHAR: ["a quote, bracket, comma, colon or space is missing", "texts with special characters go in quotes"],
+  MULTILINE_IMPLICIT_KEY: ["a key without a colon, or one over several lines", "write `key: value`"],
+  MULTIPLE_DOCS: ["a second document begins", "remove the line ---"],
+  TAB_AS_INDENT: ["a tab is used for indentation", "use spaces"],
+  TAG_RESOLVE_FAILED: ["unknown tag", "texts that begin with ! must be in quotes"],
+};
+
+function syntaxProblem(error: YAMLError, lines: LineCounter, file: string): Problem {
+  const [message, hint] = SYNTAX[error.code] ?? [
+    `not valid YAML (${error.code})`,
+    "texts with special characters go in quotes",
+  ];
+  return at(lines, file, error.pos[0], { path: "", message, hint });
+}
+
+function expand(document: Document.Parsed, lines: LineCounter, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: ALIASES_MAX });
+  } catch (error) {
+    if (error instanceof RangeError) throw new ConfigError([nestedTooDeeply(file)]);
+    let offset: number | undefined;
+    visit(document, {
+      Alias: (_key, alias) => {
+        offset = alias.range?.[0];
+        return visit.BREAK;
+      },
+    });
+    const message = "anchors are referred to too often, or to themselves";
+    const hint = `at most ${ALIASES_MAX} references are expanded`;
+    throw new ConfigError([at(lines, file, offset, { path: "", message, hint })]);
+  }
+}
+
+/** The nearest place that exists in the text: a key that is missing is blamed on the mapping around it. */
+function locate(
+  document: Document.Parsed,
+  lines: LineCounter,
+  file: string,
+  { path, message, hint }: Finding,
+): Problem {
+  let node: unknown = document.contents;
+  let offset: number | undefined;
+  let depth = 0;
+  for (const step of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
+      if (pair === undefined || !isScalar(pair.key)) break;
+      offset = pair.key.range?.[0];
+      node = pair.value;
+    } else if (isSeq(node) && typeof step === "number") {
+      node = node.items[step];
+      offset = (node as { range?: [number, number, number] | null } | undefined)?.range?.[0] ?? offset;
+    } else break;
+    depth += 1;
+  }
+  // One value may stand where a list may: it has no position then.
+  const isSingle = depth === path.length - 1 && typeof path.at(-1) === "number";
+  return at(lines, file, offset, { path: pathText(isSingle ? path.slice(0, -1) : path), message, hint });
+}
+
+const KEY_SHOWN_LENGTH_MAX = 80;
+
+/** `registries.dockerhub.tags[0].match`. */
+export function pathText(path: readonly PropertyKey[]): string {
+  const parts = path.map((step) => {
+    if (typeof step === "number") return `[${step}]`;
+    const key = String(step);
+    return `.${/^[\w-]{1,80}$/.test(key) ? key : JSON.stringify(key.slice(0, KEY_SHOWN_LENGTH_MAX))}`;
+  });
+  return parts.join("").replace(/^\./, "");
+}
+
+function at(
+  lines: LineCounter,
+  file: string,
+  offset: number | undefined,
+  rest: Pick<Problem, "path" | "message" | "hint">,
+): Problem {
+  const place = offset === undefined ? undefined : lines.linePos(offset);
+  return { file, line: place?.line, column: place?.col, ...rest };
+}
+
+export function fileProblem(file: string | undefined, message: string, hint: string | undefined): Problem {
+  return { file, line: undefined, column: undefined, path: "", message, hint };
+}
+
+const LINE_FEED = 0x0a;
+
+/** A line feed is never a part of another character in UTF-8, so each line is right or wrong by itself. */
+function notUtf8(bytes: Buffer, file: string): Problem {
+  let line = 1;
+  for (let start = 0; start < bytes.length; line += 1) {
+    const end = bytes.indexOf(LINE_FEED, start);
+    const stop = end === -1 ? bytes.length : end;
+    if (!isUtf8(bytes.subarray(start, stop))) break;
+    start = stop + 1;
+  }
+  return { ...fileProblem(file, "is not UTF-8", "save the file with the encoding UTF-8"), line, column: 1 };
+}
