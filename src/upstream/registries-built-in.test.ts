@@ -73,6 +73,17 @@ test("registry.k8s.io: everything is redirected, and the host that it leads to h
   ]);
 });
 
+test("registry.k8s.io: where it leads to, the repository has another name, for which the token is", async (t) => {
+  const { fake, upstream } = await startBench(t, {
+    fake: { auth: { challenge: ({ realm }) => [`Bearer realm="${realm}"`] }, cdnAuth: "bearer" },
+  });
+  const image = fake.addImage("k8s-artifacts/images/app", "latest");
+  const location = `${fake.cdnUrl}/v2/k8s-artifacts/images/app/manifests/latest`;
+  fake.script({ role: "registry" }, { kind: "redirect", status: 307, location });
+  assert.equal((await upstream.headManifest(app, latest, patient())).digest, image.digest);
+  assert.equal(tokenQueries(fake)[0]?.get("scope"), "repository:k8s-artifacts/images/app:pull");
+});
+
 test("registry.k8s.io: a host that it leads to cannot ask for a token wherever it likes", async (t) => {
   const { fake, upstream } = await startBench(t, {
     fake: { auth: "bearer", cdnAuth: "bearer", redirectManifests: true },

@@ -147,6 +147,23 @@ for (const staleToken of ["challenge", 401, 403] as const) {
   });
 }
 
+test("rule 4: where a stale token is refused with another service or scope of the same realm, those count", async (t) => {
+  const { fake, upstream } = await startBench(t, {
+    fake: {
+      auth: { challenge: ({ realm, stale }) => [`Bearer realm="${realm}",service="${stale ? "new" : "old"}"`] },
+      token: { expiresInS: 300 },
+    },
+  });
+  fake.addImage(app, "latest");
+  await upstream.headManifest(app, latest, patient());
+  fake.expireTokens();
+  await upstream.headManifest(app, latest, patient());
+  assert.deepEqual(
+    tokenQueries(fake).map((query) => query.get("service")),
+    ["old", "new"],
+  );
+});
+
 test("rule 5: a realm that is not on the list gets neither credentials nor a question", async (t) => {
   const { fake, upstream } = await startBench(t, {
     fake: { auth: "bearer", users: { alice: "secret" } },
@@ -180,6 +197,18 @@ test("rule 5: a trusted realm cannot pass the credentials on to another host", a
   fake.script({ role: "token" }, { kind: "redirect", location: `${fake.cdnUrl}/token` });
   await assert.rejects(upstream.headManifest(app, latest, patient()), failsAs("untrusted"));
   assert.equal(fake.count({ role: "cdn" }), 0);
+});
+
+test("rule 5: between trusted hosts a token service may move, but the credentials do not move with it", async (t) => {
+  const { fake, upstream } = await startBench(t, {
+    fake: { auth: "bearer", users: { alice: "secret" } },
+    registry: { credentials: alice, realms: ["auth.test", "cdn.test"] },
+  });
+  fake.addImage(app, "latest");
+  fake.script({ role: "token" }, { kind: "redirect", location: `${fake.cdnUrl}/moved` });
+  fake.script({ role: "cdn" }, { kind: "status", status: 401 });
+  await assert.rejects(upstream.headManifest(app, latest, patient()), failsAs("unauthorized", 401));
+  assert.deepEqual(sent(fake).slice(1), ["token GET /token basic 307", "cdn GET /moved anonymous 401"]);
 });
 
 for (const status of [301, 302, 303, 307, 308]) {

@@ -119,6 +119,23 @@ test("a new connection that is closed without an answer is a failure, and so is 
   await assert.rejects(upstream.headManifest(app, latest, patient()), failsAs("unreachable"));
 });
 
+test("a 401 or a redirect with a body that nobody wants does not keep its connection", async (t) => {
+  const { fake, upstream } = await startBench(t, { fake: { auth: "bearer" } });
+  fake.addImage(app, "latest");
+  const body = "x".repeat(4 * 1024 * 1024);
+  const headers = { "www-authenticate": `Bearer realm="${fake.tokenUrl}",service="fake-registry"` };
+  fake.script({ authorized: false, role: "registry" }, { kind: "status", status: 401, headers, body });
+  const location = { location: "/v2/team/app/manifests/latest" };
+  fake.script({ authorized: true }, { kind: "status", status: 307, headers: location, body });
+  await upstream.getManifest(app, latest, patient());
+  await fake.until(() => fake.requests.every(({ closed }) => closed));
+  assert.deepEqual(sent(fake, { role: "registry" }), [
+    "registry GET manifests/latest anonymous 401",
+    "registry GET manifests/latest token 307",
+    "registry GET manifests/latest token 200",
+  ]);
+});
+
 test("no such host, and nobody listening, are unreachable", async (t) => {
   const nowhere = openUpstream(t, registryConfig({ id: "a", upstream: "http://no.such.example" }));
   await assert.rejects(nowhere.headManifest(app, latest, patient()), failsAs("unreachable"));
