@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { resolve } from "node:path";
+import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import { readBounded } from "./files.ts";
 
@@ -16,17 +17,20 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 export async function readAuthorities(name: string, folder: string): Promise<string> {
   const bytes = await readBounded(resolve(folder, name), CA_BYTES_MAX);
   if (!Buffer.isBuffer(bytes))
-    throw new ValueError(`${name}: ${bytes.message}`, bytes.hint ?? "paths are relative to this file");
+    throw new ValueError(
+      `${shown(name)} ${bytes.message}`,
+      bytes.hint ?? "relative names count from this file's folder",
+    );
   const certificates = pemCertificates(bytes.toString("latin1"));
   if (certificates.length === 0) {
     throw new ValueError(
-      `${name}: has no certificate in PEM form`,
+      `${shown(name)} has no certificate in PEM form`,
       "such a file has lines -----BEGIN CERTIFICATE-----",
     );
   }
   for (const [index, certificate] of certificates.entries()) {
     if (readCertificate(certificate) === undefined) {
-      throw new ValueError(`${name}: certificate ${index + 1} is damaged`, "copy the file again");
+      throw new ValueError(`certificate ${index + 1} in ${shown(name)} is damaged`, "copy the file again");
     }
   }
   return `${certificates.join("\n")}\n`;

@@ -1,14 +1,14 @@
 import { nearest } from "../lib/nearest.ts";
 import { shown } from "../lib/units.ts";
+import { builtInServing } from "./ids.ts";
 import type { Finding } from "./issues.ts";
 import type { RegistryDraft } from "./registries.ts";
 
-const ID = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
-
-/** What single values cannot show: ids, missing keys, names that two registries claim, the default. */
+/** What single values cannot show: missing keys, names that two registries claim, rules that never apply, the default. */
 export function crossCheck(drafts: readonly RegistryDraft[], defaultRegistry: string | undefined): Finding[] {
   return [
     ...drafts.flatMap((draft) => (draft.builtIn === undefined ? checkOwn(draft, drafts) : [])),
+    ...drafts.flatMap(checkTagRules),
     ...checkClaims(drafts.flatMap(namesOf)),
     ...checkClaims(drafts.flatMap(hostnamesOf)),
     ...checkDefault(drafts, defaultRegistry),
@@ -19,11 +19,6 @@ export const DEFAULT_REGISTRY = "dockerhub";
 
 function checkOwn({ id, serves, upstream }: RegistryDraft, drafts: readonly RegistryDraft[]): Finding[] {
   const path = ["registries", id];
-  if (!ID.test(id)) {
-    const hint =
-      "ids have small letters, digits and dashes, such as my-corp; the name that images carry goes to serves";
-    return [{ path, message: "is not a valid id for a registry", hint }];
-  }
   const missing = [serves === undefined ? "serves" : "", upstream === undefined ? "upstream" : ""].filter(
     (key) => key !== "",
   );
@@ -38,6 +33,15 @@ function checkOwn({ id, serves, upstream }: RegistryDraft, drafts: readonly Regi
       hint: near === undefined ? example : `did you mean ${shown(near)}?`,
     },
   ];
+}
+
+function checkTagRules({ id, input }: RegistryDraft): Finding[] {
+  const rules = input.tags ?? [];
+  const catchAll = rules.findIndex(({ match }) => match === "*");
+  if (catchAll === -1 || catchAll === rules.length - 1) return [];
+  const path = ["registries", id, "tags", catchAll + 1];
+  const hint = 'the first match wins: move the rule for "*" to the end';
+  return [{ path, message: "never applies, for the rule above it matches every tag", hint }];
 }
 
 /** A name by which requests find a registry. */
@@ -80,7 +84,7 @@ function checkDefault(drafts: readonly RegistryDraft[], defaultRegistry: string 
   if (found?.isEnabled === true) return [];
   const enabled = drafts.filter(({ isEnabled }) => isEnabled).map((draft) => draft.id);
   if (found === undefined) {
-    const near = nearest(id, enabled);
+    const near = builtInServing(id) ?? nearest(id, enabled);
     const hint = near === undefined ? `the enabled ones are ${enabled.join(", ")}` : `did you mean ${shown(near)}?`;
     return [{ path: ["default_registry"], message: `there is no registry ${shown(id)}`, hint }];
   }

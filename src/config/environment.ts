@@ -65,7 +65,8 @@ async function readDotEnv(path: string, file: string, problems: Problem[]): Prom
   const bytes = await readBounded(path, CONFIG_BYTES_MAX);
   const place = { file, line: undefined, column: undefined, path: "" };
   if (!Buffer.isBuffer(bytes)) {
-    if (!bytes.isMissing) problems.push({ ...place, message: bytes.message, hint: bytes.hint });
+    // Some keep a Python environment in a folder of that name.
+    if (bytes.reason === "other") problems.push({ ...place, message: bytes.message, hint: bytes.hint });
     return [];
   }
   if (!isUtf8(bytes)) {

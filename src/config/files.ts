@@ -39,7 +39,7 @@ export async function findConfigFile({
     const file = await readNamed(named, cwd);
     if (file !== undefined) return file;
     const hint = configPath === undefined ? "REGISTRY_CACHE_CONFIG names it" : "--config names it";
-    throw new ConfigError([fileProblem(named, "there is no such file", hint)]);
+    throw new ConfigError([fileProblem(named, "does not exist", hint)]);
   }
   return (await readNamed(CONFIG_FILE_NAME, cwd)) ?? (await readNamed(SYSTEM_CONFIG_FILE, cwd));
 }
@@ -48,13 +48,14 @@ async function readNamed(name: string, cwd: string): Promise<NamedFile | undefin
   const path = resolve(cwd, name);
   const bytes = await readBounded(path, CONFIG_BYTES_MAX);
   if (Buffer.isBuffer(bytes)) return { name, folder: dirname(path), bytes };
-  if (bytes.isMissing) return undefined;
+  if (bytes.reason === "missing") return undefined;
   throw new ConfigError([fileProblem(name, bytes.message, bytes.hint)]);
 }
 
 /** Why a file could not be read, for people. */
 export interface Unreadable {
-  readonly isMissing: boolean;
+  readonly reason: "missing" | "folder" | "other";
+  /** Goes on from the file's name: `is a folder, not a file`. */
   readonly message: string;
   readonly hint: string | undefined;
 }
@@ -68,7 +69,7 @@ export async function readBounded(path: string, bytesMax: number): Promise<Buffe
       pieces.push(piece);
       bytes += piece.length;
       if (bytes > bytesMax) {
-        return { isMissing: false, message: `is larger than ${bytesMax} bytes`, hint: "is it the right file?" };
+        return { reason: "other", message: `is larger than ${bytesMax} bytes`, hint: "is it the right file?" };
       }
     }
   } catch (error) {
@@ -79,11 +80,10 @@ export async function readBounded(path: string, bytesMax: number): Promise<Buffe
 
 function unreadable(error: unknown): Unreadable {
   const code = (error as NodeJS.ErrnoException).code ?? "";
-  if (code === "ENOENT" || code === "ENOTDIR")
-    return { isMissing: true, message: "there is no such file", hint: undefined };
-  if (code === "EISDIR") return { isMissing: false, message: "is a folder, not a file", hint: undefined };
+  if (code === "ENOENT" || code === "ENOTDIR") return { reason: "missing", message: "does not exist", hint: undefined };
+  if (code === "EISDIR") return { reason: "folder", message: "is a folder, not a file", hint: undefined };
   if (code === "EACCES" || code === "EPERM") {
-    return { isMissing: false, message: "may not be read", hint: "give this process's user the right to read it" };
+    return { reason: "other", message: "may not be read", hint: "give this process's user the right to read it" };
   }
-  return { isMissing: false, message: `cannot be read (${code === "" ? String(error) : code})`, hint: undefined };
+  return { reason: "other", message: `cannot be read (${code === "" ? String(error) : code})`, hint: undefined };
 }

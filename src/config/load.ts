@@ -43,9 +43,12 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   return effective(top, registries, file?.name, options);
 }
 
-/** A registry that could not be read is not missing its keys or its place as the default as well. */
-function isNotNoise(text: ConfigText): (finding: Finding) => boolean {
-  return ({ path }) => !(path[0] === "registries" && text.brokenIds.has(String(path[1])));
+/** A registry that could not be read does not lack its keys as well, and may well be the default. */
+function isNotNoise({ brokenIds, top }: ConfigText): (finding: Finding) => boolean {
+  return ({ path }) => {
+    const id = path[0] === "default_registry" ? top.default_registry : path[1];
+    return !brokenIds.has(String(id));
+  };
 }
 
 function folderOf(file: NamedFile | undefined, cwd: string): { folder: string; folderName: string } {

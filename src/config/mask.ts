@@ -1,6 +1,7 @@
 import type { Credentials } from "./config.ts";
 
-const MASK = "********";
+/** Stands for a secret wherever a configuration is shown. */
+export const MASK = "********";
 
 /** Credentials as they may be shown: who it is, and that there is a secret. */
 export function maskCredentials(credentials: Credentials | undefined): Record<string, string> {

@@ -1,5 +1,6 @@
 import type { Problem } from "./errors.ts";
 import type { NamedFile } from "./files.ts";
+import { idFinding } from "./ids.ts";
 import { type Finding, findingsOf } from "./issues.ts";
 import { draftRegistries, type RegistryDraft } from "./registries.ts";
 import { type RegistryInput, registrySchema, type TopInput, topSchema } from "./schema.ts";
@@ -24,12 +25,12 @@ export function readConfigText(file: NamedFile | undefined): ConfigText {
   const inputs = new Map<string, RegistryInput>();
   const brokenIds = new Set<string>();
   for (const [id, entry] of registryEntries(yaml.value)) {
+    const wrongId = idFinding(id);
+    if (wrongId !== undefined) findings.push(wrongId);
     const registry = registrySchema.safeParse(entry, { reportInput: true });
-    if (registry.success) inputs.set(id, registry.data);
-    else {
-      brokenIds.add(id);
-      findings.push(...findingsOf(registry.error.issues, ["registries", id]));
-    }
+    if (!registry.success) findings.push(...findingsOf(registry.error.issues, ["registries", id]));
+    if (registry.success && wrongId === undefined) inputs.set(id, registry.data);
+    else brokenIds.add(id);
   }
   return {
     top: parsed.data ?? {},

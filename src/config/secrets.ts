@@ -53,7 +53,8 @@ export async function readSecrets(
 async function readSecretFile(variable: Variable, cwd: string, problems: Problem[]): Promise<string | undefined> {
   const bytes = await readBounded(resolve(cwd, variable.value), SECRET_BYTES_MAX);
   const problem = (message: string, hint: string | undefined) => {
-    problems.push(variableProblem(variable, `${variable.value}: ${message}`, hint));
+    // Its name is not quoted: many a password was put where the name of its file belongs.
+    problems.push(variableProblem(variable, `the file that it names ${message}`, hint));
     return undefined;
   };
   if (!Buffer.isBuffer(bytes)) return problem(bytes.message, bytes.hint);

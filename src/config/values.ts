@@ -2,6 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { parseDuration, parseSize, shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import type { ListenAddress, Revalidate } from "./config.ts";
+import { MASK } from "./mask.ts";
 
 /** Readers of single values: they give the value or throw ValueError. Whatever is not what it must be is said with an example. */
 
@@ -19,7 +20,9 @@ export function readText(input: unknown, example: string): string {
   if (typeof input === "number" || typeof input === "boolean") {
     throw new ValueError(`must be a text, not ${kindOf(input)}`, "put it in quotes");
   }
-  throw new ValueError(`must be a text, not ${input === "" ? "empty" : kindOf(input)}`, `such as ${example}`);
+  const message =
+    input === undefined ? "is missing" : `must be a text, not ${typeof input === "string" ? "empty" : kindOf(input)}`;
+  throw new ValueError(message, `such as ${example}`);
 }
 
 /** Usernames, passwords, tokens: never quoted in what is said about them. */
@@ -31,6 +34,7 @@ export function readSecretText(input: unknown, example: string): string {
       "it goes into an HTTP header, on one line",
     );
   }
+  if (text === MASK) throw new ValueError("is the mask that `check` prints, not a secret", "write the secret itself");
   return text;
 }
 

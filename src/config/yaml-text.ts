@@ -66,6 +66,7 @@ const SYNTAX: Readonly<Record<string, readonly [message: string, hint: string]>>
   BAD_DQ_ESCAPE: ["unknown escape in a quoted text", "use single quotes, or write \\\\ for a backslash"],
   BAD_INDENT: ["wrong indentation", "keys of one mapping begin in the same column"],
   BAD_SCALAR_START: ["a text cannot begin with this character", "put the text in quotes"],
+  BAD_COLLECTION_TYPE: ["the tag does not fit to what follows", "remove the tag"],
   BLOCK_AS_IMPLICIT_KEY: [
     "two keys on one line",
     "write each `key: value` on its own line, texts with a colon in quotes",
@@ -73,6 +74,9 @@ const SYNTAX: Readonly<Record<string, readonly [message: string, hint: string]>>
   DUPLICATE_KEY: ["this key was already given above", "keep one of the two"],
   MISSING_CHAR: ["a quote, bracket, comma, colon or space is missing", "texts with special characters go in quotes"],
   MULTILINE_IMPLICIT_KEY: ["a key without a colon, or one over several lines", "write `key: value`"],
+  NON_STRING_KEY: ["a key must be a plain text", "write `key: value`"],
+  RESOURCE_EXHAUSTION: ["is nested too deeply", "no configuration needs so many levels"],
+  UNEXPECTED_TOKEN: ["something stands where it cannot", "texts with special characters go in quotes"],
   MULTIPLE_DOCS: ["a second document begins", "remove the line ---"],
   TAB_AS_INDENT: ["a tab is used for indentation", "use spaces"],
   TAG_RESOLVE_FAILED: ["unknown tag", "texts that begin with ! must be in quotes"],
