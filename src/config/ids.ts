@@ -1,0 +1,22 @@
+import { shown } from "../lib/units.ts";
+import { BUILT_IN_REGISTRIES } from "./built-in.ts";
+import type { Finding } from "./issues.ts";
+
+/** Ids become parts of environment variables, so they have no character that those cannot have, but for dashes. */
+const ID = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
+
+/** What is wrong with a registry's id in the file, if anything is. */
+export function idFinding(id: string): Finding | undefined {
+  if (ID.test(id)) return undefined;
+  const meant = builtInServing(id);
+  const hint =
+    meant === undefined
+      ? "ids have small letters, digits and dashes, such as my-corp; the name that images carry goes to serves"
+      : `did you mean ${shown(meant)}, which serves ${id}?`;
+  return { path: ["registries", id], message: "is not a valid id for a registry", hint };
+}
+
+/** People know `dockerhub` by the name that images carry, `docker.io`. */
+export function builtInServing(name: string): string | undefined {
+  return BUILT_IN_REGISTRIES.find(({ serves, aliases }) => serves === name || aliases.includes(name))?.id;
+}
