@@ -1,4 +1,5 @@
 import { SingleFlight } from "../lib/single-flight.ts";
+import { orAborted } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
@@ -38,6 +39,9 @@ export interface BlobPullOptions {
   readonly signal: AbortSignal;
 }
 
+/** How often a request looks again because a fill began, ended or failed meanwhile. */
+const ROUNDS_MAX = 10;
+
 /** Pulls of blobs: from the store, else by following the digest's one fill. Rejects with `RegistryError`. */
 export class BlobPull {
   readonly #o: BlobPullOptions;
@@ -50,10 +54,7 @@ export class BlobPull {
   /** `signal` is the client's: it ends the waiting, not the fill. */
   async get(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
     try {
-      const { upstream } = registryOf(this.#o.registries, repository);
-      const answer = await this.#o.refusals.ask(blobQuestion(repository, digest), upstream.credentialId, () =>
-        this.#answer(repository, digest, signal),
-      );
+      const answer = await this.#answer(repository, digest, signal);
       this.#o.notebook.used(repository, digest);
       return answer;
     } catch (error) {
@@ -82,21 +83,33 @@ export class BlobPull {
     return size;
   }
 
+  /**
+   * A running fill is followed, else the store is read, else a fill is started. Each look takes time in which others may
+   * start or end the digest's fill, so that the looks begin anew when one did: a fill of others is joined with proof only.
+   */
   async #answer(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
-    const running = this.#o.fills.find(digest);
-    const there =
-      running === undefined
-        ? await this.#stored(repository, digest)
-        : // Undefined where the other repository's upstream has failed: ours may not.
-          await this.#follow(running, repository, signal, "joined");
-    return there ?? (await this.#started(repository, digest, signal));
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const running = this.#o.fills.find(digest);
+      const there =
+        running === undefined
+          ? await this.#stored(repository, digest, signal)
+          : await this.#joined(running, repository, signal);
+      if (there !== undefined) return there;
+      const known = await this.#o.proof.known("layer", repository, digest);
+      if ((await this.#o.store.statBlob(digest)) !== undefined || this.#o.fills.find(digest) !== undefined) continue;
+      return await this.#started(repository, digest, known?.size, signal);
+    }
+    throw new UpstreamError(
+      "overloaded",
+      "the transfers of this blob for other repositories failed one after the other",
+    );
   }
 
-  async #stored(repository: Repository, digest: Digest): Promise<BlobAnswer | undefined> {
+  async #stored(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer | undefined> {
     const blob = await this.#o.store.openBlob(digest);
     if (blob === undefined) return undefined;
     try {
-      await this.#ensureLinked(repository, digest, blob.size);
+      await orAborted(this.#ensureLinked(repository, digest, blob.size), signal);
     } catch (error) {
       await blob.close();
       throw error;
@@ -134,11 +147,26 @@ export class BlobPull {
     return await result;
   }
 
-  async #started(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer> {
-    const known = await this.#o.proof.known("layer", repository, digest);
-    const fill = this.#o.fills.find(digest) ?? this.#o.fills.start(repository, digest, known?.size);
-    const answer = await this.#follow(fill, repository, signal, "miss");
-    if (answer === undefined) throw failureOf(fill);
+  async #started(
+    repository: Repository,
+    digest: Digest,
+    size: number | undefined,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer> {
+    const { upstream } = registryOf(this.#o.registries, repository);
+    return await this.#o.refusals.ask(blobQuestion(repository, digest), upstream.credentialId, async () => {
+      const fill = this.#o.fills.start(repository, digest, size);
+      const answer = await this.#follow(fill, repository, signal, "miss");
+      if (answer === undefined) throw failureOf(fill);
+      return answer;
+    });
+  }
+
+  /** Undefined where another repository's upstream has failed: ours may not. Our own would only fail again. */
+  async #joined(fill: Fill, repository: Repository, signal: AbortSignal): Promise<BlobAnswer | undefined> {
+    const isOwn = this.#o.fills.isFrom(fill, repository);
+    const answer = await this.#follow(fill, repository, signal, "joined");
+    if (answer === undefined && isOwn) throw failureOf(fill);
     return answer;
   }
 
@@ -152,8 +180,10 @@ export class BlobPull {
     // First of all, since a fill without readers closes its spool as soon as it has ended.
     fill.join();
     try {
-      if (how === "joined") await this.#belonging(repository, fill.digest);
-      this.#o.fills.alsoFor(fill, repository);
+      if (!this.#o.fills.isFor(fill, repository)) {
+        await orAborted(this.#belonging(repository, fill.digest), signal);
+        this.#o.fills.alsoFor(fill, repository);
+      }
       await begun(fill, signal);
       if (fill.state.kind !== "failed") return await this.#followed(fill, repository, signal, how);
       await fill.leave();

@@ -27,14 +27,14 @@ export interface FillOptions {
 /**
  * - `filling` bytes are coming, or will
  * - `verified` all bytes are there and right: readers may finish, whatever becomes of the commit
- * - `unkept` the disk is full at `writtenBytes`; readers go on by themselves from there
- * - `failed` readers fail with the error
+ * - `unkept` the disk is full, or broken, at `writtenBytes`; readers go on by themselves from there
+ * - `failed` upstream failed, or sent something else; readers fail with the error
  */
 export type FillState =
   | { readonly kind: "filling" }
   | { readonly kind: "verified" }
   | { readonly kind: "unkept"; readonly hash: Hash }
-  | { readonly kind: "failed"; readonly error: unknown };
+  | { readonly kind: "failed"; readonly error: UpstreamError };
 
 /**
  * The one upstream transfer of one digest into the store. It belongs to the process: readers come, follow at their own
@@ -87,6 +87,11 @@ export class Fill {
   /** Since when nobody reads, milliseconds since the epoch; undefined while somebody does. */
   get idleSinceMs(): number | undefined {
     return this.#readers === 0 ? this.#idleSinceMs : undefined;
+  }
+
+  /** It will not go on: whoever comes now needs another. */
+  get isPausing(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   /** Resolves when anything above may have changed. */
@@ -187,6 +192,11 @@ export class Fill {
     return this.#size !== undefined && this.#size - this.#writtenBytes <= MEMORY_TAIL_BYTES_MAX;
   }
 
+  #become(state: FillState): void {
+    this.#state = state;
+    this.#changes.notify();
+  }
+
   #setSize(size: number): void {
     this.#size = size;
     this.#changes.notify();
@@ -200,9 +210,9 @@ export class Fill {
 
   #verify(hash: Hash): void {
     const actual = finishDigest(digestAlgorithm(this.digest), hash);
-    if (actual !== this.digest) throw new UpstreamError("protocol", `sent content of digest ${actual}, not ${this.digest}`);
-    this.#state = { kind: "verified" };
-    this.#changes.notify();
+    if (actual !== this.digest)
+      throw new UpstreamError("protocol", `sent content of digest ${actual}, not ${this.digest}`);
+    this.#become({ kind: "verified" });
   }
 
   /** Readers have all bytes by now: what fails here costs the keeping, not the pull. */
@@ -218,17 +228,22 @@ export class Fill {
       this.#o.log.error({ ...about, err: error }, "a verified blob could not be kept");
       return await this.#dispose("discard");
     }
-    if (error instanceof NoRoomError) {
-      this.#o.log.warn({ ...about, reason: error.message }, "no room: streaming through without keeping");
-      this.#state = { kind: "unkept", hash };
-      this.#changes.notify();
+    if (!(error instanceof UpstreamError)) {
+      this.#logUnkept(about, error);
+      this.#become({ kind: "unkept", hash });
       return await this.#dispose("discard");
     }
-    this.#o.log.warn({ ...about, reason: error instanceof Error ? error.message : error }, "a fill ended early");
+    this.#o.log.warn({ ...about, reason: error.message }, "a fill ended early");
+    this.#become({ kind: "failed", error });
     // Wrong bytes are of no use to anybody; the beginning of right ones is.
-    const isWrong = error instanceof UpstreamError && error.kind === "protocol";
-    await this.#dispose(isWrong ? "discard" : "keep");
-    this.#state = { kind: "failed", error };
+    await this.#dispose(error.kind === "protocol" ? "discard" : "keep");
+  }
+
+  /** A store that fails in any way costs the keeping, not the pull. */
+  #logUnkept(about: object, error: unknown): void {
+    if (error instanceof NoRoomError) {
+      this.#o.log.warn({ ...about, reason: error.message }, "no room: streaming through without keeping");
+    } else this.#o.log.error({ ...about, err: error }, "the store failed: streaming through without keeping");
   }
 
   async #dispose(how: "keep" | "discard"): Promise<void> {

@@ -25,6 +25,8 @@ export interface FillsOptions {
 
 interface Entry {
   readonly fill: Fill;
+  /** Whose upstream it comes from. */
+  readonly from: string;
   /** Everybody who has asked and may have it: linked when it is committed. */
   readonly repositories: Map<string, Repository>;
   admitted: boolean;
@@ -44,7 +46,20 @@ export class Fills {
   /** The running fill of a digest, whoever started it. Before a repository joins, it must be proven to have the blob. */
   find(digest: Digest): Fill | undefined {
     const fill = this.#entries.get(digest)?.fill;
-    return fill?.state.kind === "filling" || fill?.state.kind === "verified" ? fill : undefined;
+    if (fill === undefined || fill.isPausing) return undefined;
+    return fill.state.kind === "filling" || fill.state.kind === "verified" ? fill : undefined;
+  }
+
+  /** Whether the fill comes from this very repository: its failure is the repository's own. */
+  isFrom(fill: Fill, repository: Repository): boolean {
+    const entry = this.#entries.get(fill.digest);
+    return entry?.fill === fill && entry.from === repositoryPath(repository);
+  }
+
+  /** Whether the repository is known to have the blob: it started the fill, or joined it with proof. */
+  isFor(fill: Fill, repository: Repository): boolean {
+    const entry = this.#entries.get(fill.digest);
+    return entry?.fill === fill && entry.repositories.has(repositoryPath(repository));
   }
 
   /** The repository gets its link when the fill is committed. */
@@ -56,7 +71,7 @@ export class Fills {
   /** Starts a fill from this repository's upstream; the caller has seen that none is running. */
   start(repository: Repository, digest: Digest, size: number | undefined): Fill {
     const previous = this.#entries.get(digest)?.fill;
-    const { upstream, config } = registryOf(this.#o.registries, repository);
+    const { config } = registryOf(this.#o.registries, repository);
     const repositories = new Map([[repositoryPath(repository), repository]]);
     const origin = { registryId: config.id, repository: repositoryPath(repository) };
     const fill: Fill = new Fill({
@@ -65,19 +80,25 @@ export class Fills {
       admission: async (signal) => {
         // The one before still owns the spool.
         await previous?.ended;
-        await this.#admit(digest, signal);
+        await this.#admit(entry, signal);
       },
       openSpool: async (known) => await this.#o.store.openSpool(digest, { ...origin, size: known }),
       openUpstream: this.opener(repository, digest),
-      committed: async (bytes) => {
-        for (const one of repositories.values()) await this.#o.held.linkBlob(one, digest, bytes, upstream.credentialId);
-      },
+      committed: async (bytes) => await this.#link(repositories, digest, bytes),
       log: this.#o.log.child({ repository: origin.repository }),
     });
-    const entry = { fill, repositories, admitted: false };
+    const entry: Entry = { fill, from: origin.repository, repositories, admitted: false };
     this.#entries.set(digest, entry);
     void fill.ended.then(() => this.#forget(digest, entry));
     return fill;
+  }
+
+  /** Each under its own credentials: what one fetched for all to see may be private where another has it. */
+  async #link(repositories: ReadonlyMap<string, Repository>, digest: Digest, bytes: number): Promise<void> {
+    for (const one of repositories.values()) {
+      const { credentialId } = registryOf(this.#o.registries, one).upstream;
+      await this.#o.held.linkBlob(one, digest, bytes, credentialId);
+    }
   }
 
   /** Opens the blob at the repository's own upstream. */
@@ -102,17 +123,17 @@ export class Fills {
     this.#changes.notify();
   }
 
-  async #admit(digest: Digest, signal: AbortSignal): Promise<void> {
+  async #admit(entry: Entry, signal: AbortSignal): Promise<void> {
     if (this.#isStopping) throw new UpstreamError("aborted", "the cache is stopping");
-    if (this.#entries.size > QUEUE_MAX) throw new UpstreamError("overloaded", `more than ${QUEUE_MAX} blobs are waited for`);
+    if (this.#entries.size > QUEUE_MAX)
+      throw new UpstreamError("overloaded", `more than ${QUEUE_MAX} blobs are waited for`);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(QUEUE_WAIT_MS)]);
     while (this.#running().length >= this.#o.fillsMax) {
       const idle = this.#oldestIdle();
       if (idle === undefined) await this.#placeFreed(limit, signal);
       else await idle.pause("paused for a blob that somebody waits for");
     }
-    const entry = this.#entries.get(digest);
-    if (entry !== undefined) entry.admitted = true;
+    entry.admitted = true;
   }
 
   async #placeFreed(limit: AbortSignal, signal: AbortSignal): Promise<void> {
@@ -130,8 +151,7 @@ export class Fills {
 
   #oldestIdle(): Fill | undefined {
     return this.#running()
-      .filter((fill) => fill.idleSinceMs !== undefined && fill.state.kind === "filling")
+      .filter((fill) => fill.idleSinceMs !== undefined && fill.state.kind === "filling" && !fill.isPausing)
       .toSorted((a, b) => (a.idleSinceMs ?? 0) - (b.idleSinceMs ?? 0))[0];
   }
 }
-

@@ -113,13 +113,19 @@ export class Held {
   async keepManifest(repository: Repository, kept: ManifestBytes, fetchedWith: string | undefined): Promise<boolean> {
     const { digest, bytes, manifest } = kept;
     return await this.#keeping(repository, digest, async () => {
-      if ((await this.#store.statBlob(digest)) !== bytes.length) await this.#makeRoomAndPut(digest, bytes);
+      if (!(await this.#isStored(digest, bytes))) await this.#makeRoomAndPut(digest, bytes);
       await this.#store.link("manifest", repository, digest, fetchedWith);
       this.#links.set(linkKey("manifest", repository, digest), true);
       this.#manifests.set(digest, kept);
       const record = { repository, digest, size: bytes.length, manifest, fetchedWith, atMs: Date.now() };
       await this.#toCatalog(this.#catalog.recordManifest(record));
     });
+  }
+
+  /** By content, not by size: a stored manifest in which a bit has flipped is replaced by the right one. */
+  async #isStored(digest: Digest, bytes: Uint8Array): Promise<boolean> {
+    if ((await this.#store.statBlob(digest)) !== bytes.length) return false;
+    return (await this.#store.readBlob(digest, bytes.length))?.equals(bytes) === true;
   }
 
   async #makeRoomAndPut(digest: Digest, bytes: Uint8Array): Promise<void> {

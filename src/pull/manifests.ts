@@ -75,7 +75,11 @@ export class ManifestPull {
     const nowMs = Date.now();
     switch (tagVerdict(held?.state.confirmedAtMs, revalidate, nowMs)) {
       case "refuse":
-        throw new RegistryError(404, "MANIFEST_UNKNOWN", `not held, and upstream is never asked for this tag (offline)`);
+        throw new RegistryError(
+          404,
+          "MANIFEST_UNKNOWN",
+          `not held, and upstream is never asked for this tag (offline)`,
+        );
       case "fetch":
         return await this.#fetchUnheld(registry, repository, tag);
       case "fresh":
@@ -227,7 +231,11 @@ function verified(body: ManifestBody, digest: Digest): ManifestBytes {
 
 function hit(held: HeldTagged, revalidate: Revalidate, nowMs: number): ManifestAnswer {
   const { confirmedAtMs } = held.state;
-  const outcome = { kind: "hit", ageS: ageS(confirmedAtMs, nowMs), freshForS: freshForS(confirmedAtMs, revalidate, nowMs) } as const;
+  const outcome = {
+    kind: "hit",
+    ageS: ageS(confirmedAtMs, nowMs),
+    freshForS: freshForS(confirmedAtMs, revalidate, nowMs),
+  } as const;
   return { ...held.manifest, outcome };
 }
 

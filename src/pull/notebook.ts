@@ -34,14 +34,13 @@ export class Notebook {
   }
 
   used(repository: Repository, digest: Digest, tag?: Tag): void {
-    if (this.#uses.size >= NOTES_MAX) return;
     const use = { repository, digest, atMs: Date.now() };
-    this.#uses.set(`${repositoryPath(repository)}@${digest}:${tag ?? ""}`, tag === undefined ? use : { ...use, tag });
+    const key = `${repositoryPath(repository)}@${digest}:${tag ?? ""}`;
+    note(this.#uses, key, tag === undefined ? use : { ...use, tag });
   }
 
   confirmed(repository: Repository, tag: Tag, atMs: number): void {
-    if (this.#confirmations.size >= NOTES_MAX) return;
-    this.#confirmations.set(`${repositoryPath(repository)}:${tag}`, { repository, tag, atMs });
+    note(this.#confirmations, `${repositoryPath(repository)}:${tag}`, { repository, tag, atMs });
   }
 
   /** Writes what was noted; one batch at a time. */
@@ -63,4 +62,9 @@ export class Notebook {
       this.#log.error({ err: error }, "last use could not be written to the catalog");
     }
   }
+}
+
+/** With the notebook full, what is new is dropped; what stands there already is still brought up to date. */
+function note<T>(notes: Map<string, T>, key: string, fact: T): void {
+  if (notes.size < NOTES_MAX || notes.has(key)) notes.set(key, fact);
 }

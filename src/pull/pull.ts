@@ -42,21 +42,22 @@ export function createPull(options: PullOptions): Pull {
   const fills = new Fills({ store, held, registries, fillsMax, log });
   const shared = { held, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);
+  const lists = new SavedLists({ ...shared, catalog });
   return {
     manifests,
     blobs: new BlobPull({ ...shared, store, fills }),
-    lists: new SavedLists({ ...shared, catalog }),
+    lists,
     fills,
     start: () => notebook.start(),
     idle: async () => {
-      await manifests.idle();
+      await Promise.all([manifests.idle(), lists.idle()]);
       await fills.idle();
       await notebook.flush();
     },
     stop: async () => {
       await fills.stop();
       life.abort();
-      await manifests.idle();
+      await Promise.all([manifests.idle(), lists.idle()]);
       await notebook.stop();
     },
   };

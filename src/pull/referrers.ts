@@ -27,7 +27,8 @@ export async function listReferrers(
 ): Promise<ReferrersAnswer> {
   const { body, outcome } = await lists.get(repository, "referrers", subject, async ({ upstream }, signal) => {
     const native = await upstream.getReferrers(repository.name, subject, signal);
-    const entries = native === undefined ? await fromFallbackTag(upstream, repository.name, subject, signal) : entriesOf(native);
+    const entries =
+      native === undefined ? await fromFallbackTag(upstream, repository.name, subject, signal) : entriesOf(native);
     return JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: entries });
   });
   return { index: filtered(body, artifactType), isFiltered: artifactType !== undefined, outcome };
@@ -39,7 +40,10 @@ type Entry = Record<string, unknown>;
 function filtered(index: string, artifactType: string | undefined): string {
   if (artifactType === undefined) return index;
   const parsed = JSON.parse(index) as { manifests: Entry[] };
-  return JSON.stringify({ ...parsed, manifests: parsed.manifests.filter((one) => one["artifactType"] === artifactType) });
+  return JSON.stringify({
+    ...parsed,
+    manifests: parsed.manifests.filter((one) => one["artifactType"] === artifactType),
+  });
 }
 
 function entriesOf(index: Uint8Array): Entry[] {

@@ -29,7 +29,8 @@ export function resumeDelayMs(error: unknown, attempts: Attempts): number | unde
       return attempts.fruitless >= (attempts.begun ? FRUITLESS_ATTEMPTS_MAX : 2) ? undefined : backoffMs;
     case "rate-limited": {
       const waitS = error.retryAfterS ?? 1;
-      if (!attempts.begun || waitS > RETRY_AFTER_MAX_S || attempts.fruitless >= FRUITLESS_ATTEMPTS_MAX) return undefined;
+      if (!attempts.begun || waitS > RETRY_AFTER_MAX_S || attempts.fruitless >= FRUITLESS_ATTEMPTS_MAX)
+        return undefined;
       return waitS * 1000;
     }
     case "unavailable":

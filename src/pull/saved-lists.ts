@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { Catalog, ListKind } from "../catalog/catalog.ts";
+import type { Catalog, ListKind, SavedList } from "../catalog/catalog.ts";
 import { SingleFlight } from "../lib/single-flight.ts";
 import { LATE, within } from "../lib/wait.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
@@ -43,7 +43,7 @@ export class SavedLists {
     ask: (registry: PullRegistry, signal: AbortSignal) => Promise<string>,
   ): Promise<ListAnswer> {
     const registry = registryOf(this.#o.registries, repository);
-    const saved = await this.#o.catalog.list(repository, kind, key);
+    const saved = await this.#saved(repository, kind, key);
     const nowMs = Date.now();
     const ageMs = saved === undefined ? 0 : nowMs - saved.atMs;
     if (saved !== undefined && ageMs >= 0 && ageMs < LIST_FRESH_MS) {
@@ -66,10 +66,28 @@ export class SavedLists {
       return late ?? { body: body as string, outcome: { kind: flight.joined ? "joined" : "miss" } };
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      const facts = { withCredentials: registry.upstream.credentialId !== undefined, whenDeleted: registry.config.whenDeleted };
+      const facts = {
+        withCredentials: registry.upstream.credentialId !== undefined,
+        whenDeleted: registry.config.whenDeleted,
+      };
       const answer = afterFailure(error.kind, facts) === "serve-stale" ? stale(error.kind) : undefined;
       if (answer !== undefined) return answer;
       throw answerFor(error, kind);
+    }
+  }
+
+  /** Waits until no question is under way. */
+  async idle(): Promise<void> {
+    await this.#flights.idle();
+  }
+
+  /** The catalog is a convenience: a broken one costs a question to upstream. */
+  async #saved(repository: Repository, kind: ListKind, key: string): Promise<SavedList | undefined> {
+    try {
+      return await this.#o.catalog.list(repository, kind, key);
+    } catch (error) {
+      this.#o.log.error({ err: error }, "the catalog could not be read; upstream is asked instead");
+      return undefined;
     }
   }
 

@@ -38,6 +38,7 @@ export async function* transfer(options: TransferOptions): AsyncGenerator<Uint8A
       if (isComplete(position, options.end ?? size)) return;
       throw new UpstreamError("unreachable", `ended at byte ${position} of ${options.end ?? size}`);
     } catch (error) {
+      if (isAllThere(error, position, size, options)) return;
       attempts = next(attempts, position > before);
       const delayMs = resumeDelayMs(error, attempts);
       if (delayMs === undefined) throw error;
@@ -86,6 +87,16 @@ async function* continued(
 
 function assertWithin(position: number, size: number | undefined): void {
   if (size !== undefined && position > size) throw new UpstreamError("protocol", `sent more than ${size} bytes`);
+}
+
+/**
+ * A partial of unknown size that is whole already: after its last byte there is none to be had (RFC 9110, section
+ * 15.5.17). If that is not so, the digest tells.
+ */
+function isAllThere(error: unknown, position: number, size: number | undefined, { end }: TransferOptions): boolean {
+  return (
+    error instanceof UpstreamError && error.status === 416 && position > 0 && size === undefined && end === undefined
+  );
 }
 
 function isComplete(position: number, end: number | undefined): boolean {

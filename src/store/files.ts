@@ -1,7 +1,7 @@
-import { type FileHandle, mkdir, open, readFile, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, readFile, readdir, rename, rm } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
-import type { Dirent } from "node:fs";
+import { constants, type Dirent, type Stats } from "node:fs";
 import { NoRoomError } from "./store.ts";
 
 /** The error codes by which an operating system says that nothing more can be written. */
@@ -20,19 +20,32 @@ export function rethrowNoRoom(error: unknown): never {
   throw error;
 }
 
+/** No such file, a file in place of a folder, a folder in place of a file, a symbolic link that is not followed. */
+const ABSENT_CODES: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "EISDIR", "ELOOP"]);
+
 /** Runs a read and turns "there is no such file or folder" into undefined. */
 export async function ifPresent<T>(read: Promise<T>): Promise<T | undefined> {
   try {
     return await read;
   } catch (error) {
     const code = errorCode(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code !== undefined && ABSENT_CODES.has(code)) return undefined;
     throw error;
   }
 }
 
-export async function readTextIfPresent(path: string): Promise<string | undefined> {
-  return await ifPresent(readFile(path, "utf8"));
+/** A file whose last name is a symbolic link is as good as none: we make none, and it may lead out of the data folder. */
+export const NO_FOLLOW = constants.O_NOFOLLOW;
+
+/** The whole of a small file; undefined where there is none. */
+export async function readFileIfPresent(path: string): Promise<Buffer | undefined> {
+  return await ifPresent(readFile(path, { flag: constants.O_RDONLY | NO_FOLLOW }));
+}
+
+/** What a file, not a folder or a link, has for facts. */
+export async function statFileIfPresent(path: string): Promise<Stats | undefined> {
+  const stats = await ifPresent(lstat(path));
+  return stats?.isFile() === true ? stats : undefined;
 }
 
 /** The folder's entries in lexical order; none where it is not there. */
@@ -43,13 +56,25 @@ export async function entriesOf(folder: string): Promise<Dirent[]> {
 
 /** Makes a file's whole content visible at once: written beside, synced, renamed, folder synced. */
 export async function writeFileDurably(path: string, content: Uint8Array | string, unfinished: string): Promise<void> {
+  try {
+    await writeBeside(path, content, unfinished);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") rethrowNoRoom(error);
+    // Another process on the same folder, whose process ids are not ours (containers), took our unfinished writes for
+    // left-overs of a dead one.
+    await mkdir(unfinished, { recursive: true });
+    await writeBeside(path, content, unfinished).catch(rethrowNoRoom);
+  }
+}
+
+async function writeBeside(path: string, content: Uint8Array | string, unfinished: string): Promise<void> {
   const temporary = join(unfinished, randomUUID());
   try {
     await writeSynced(temporary, content);
     await renameDurably(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    rethrowNoRoom(error);
+    throw error;
   }
 }
 

@@ -1,7 +1,8 @@
-import { mkdir, open, readFile, stat, statfs } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdir, open, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
-import { ifPresent, readAt, writeFileDurably } from "./files.ts";
+import { ifPresent, NO_FOLLOW, readAt, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { Links, walkRepositories } from "./links.ts";
 import { reapSpools, reapUnfinished } from "./reap.ts";
@@ -50,10 +51,15 @@ class FilesystemStore implements Store {
   readonly contents: Store["contents"];
 
   async openBlob(digest: Digest): Promise<StoredBlob | undefined> {
-    const handle = await ifPresent(open(this.#layout.blob(digest), "r"));
+    const handle = await ifPresent(open(this.#layout.blob(digest), constants.O_RDONLY | NO_FOLLOW));
     if (handle === undefined) return undefined;
     try {
-      const { size } = await handle.stat();
+      const stats = await handle.stat();
+      if (!stats.isFile()) {
+        await handle.close();
+        return undefined;
+      }
+      const { size } = stats;
       return {
         size,
         read: async (buffer, position) => await readAt(handle, buffer, position),
@@ -66,14 +72,15 @@ class FilesystemStore implements Store {
   }
 
   async statBlob(digest: Digest): Promise<number | undefined> {
-    return (await ifPresent(stat(this.#layout.blob(digest))))?.size;
+    return (await statFileIfPresent(this.#layout.blob(digest)))?.size;
   }
 
   async readBlob(digest: Digest, bytesMax: number): Promise<Buffer | undefined> {
     const size = await this.statBlob(digest);
     if (size === undefined) return undefined;
-    if (size > bytesMax) throw new RangeError(`${digest} has ${size} bytes, more than the ${bytesMax} to be read at once`);
-    return await ifPresent(readFile(this.#layout.blob(digest)));
+    if (size > bytesMax)
+      throw new RangeError(`${digest} has ${size} bytes, more than the ${bytesMax} to be read at once`);
+    return await readFileIfPresent(this.#layout.blob(digest));
   }
 
   async putBlob(digest: Digest, bytes: Uint8Array): Promise<void> {

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type Digest, digestAlgorithm, digestHex } from "../oci/digest.ts";
 import { type Repository, type Tag, repositoryPath } from "../oci/reference.ts";
 import type { LinkKind } from "./store.ts";
@@ -22,9 +22,11 @@ export interface Layout {
 }
 
 export function layoutOf(dataDir: string): Layout {
-  const v2 = join(dataDir, "docker", "registry", "v2");
+  // Absolute, as the paths are that the system gives back, which they are compared to.
+  const root = resolve(dataDir);
+  const v2 = join(root, "docker", "registry", "v2");
   const repositories = join(v2, "repositories");
-  const spools = join(dataDir, "spool");
+  const spools = join(root, "spool");
   const inRepository = (repository: Repository, ...rest: string[]) =>
     join(repositories, repositoryPath(repository), ...rest);
   const links = (kind: LinkKind, repository: Repository) =>
@@ -33,7 +35,7 @@ export function layoutOf(dataDir: string): Layout {
   return {
     repositories,
     spools,
-    unfinished: join(dataDir, "unfinished"),
+    unfinished: join(root, "unfinished"),
     blob: (digest) => {
       const hex = digestHex(digest);
       return join(v2, "blobs", digestAlgorithm(digest), hex.slice(0, 2), hex, "data");

@@ -1,8 +1,8 @@
-import { rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { parseTag, type Repository, type Tag } from "../oci/reference.ts";
-import { entriesOf, ifPresent, readTextIfPresent, writeFileDurably } from "./files.ts";
+import { entriesOf, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
 import { FETCHED_WITH_FILE, type Layout } from "./layout.ts";
 import type { LinkKind, RepositoryContents, StoredLink } from "./store.ts";
 
@@ -31,7 +31,7 @@ export class Links {
 
   async fetchedWith(kind: LinkKind, repository: Repository, digest: Digest): Promise<string | undefined> {
     const folder = dirname(this.#layout.link(kind, repository, digest));
-    return (await readTextIfPresent(join(folder, FETCHED_WITH_FILE)))?.trim();
+    return (await readFileIfPresent(join(folder, FETCHED_WITH_FILE)))?.toString().trim();
   }
 
   async setTag(repository: Repository, tag: Tag, digest: Digest): Promise<void> {
@@ -67,7 +67,7 @@ export class Links {
 
   async #storedLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<StoredLink | undefined> {
     const path = this.#layout.link(kind, repository, digest);
-    const stats = await ifPresent(stat(path));
+    const stats = await statFileIfPresent(path);
     if (stats === undefined || (await readLink(path)) !== digest) return undefined;
     return { digest, fetchedWith: await this.fetchedWith(kind, repository, digest), atMs: Math.floor(stats.mtimeMs) };
   }
@@ -78,7 +78,7 @@ export class Links {
       const tag = parseTag(entry.name);
       if (tag === undefined) continue;
       const path = this.#layout.tag(repository, tag);
-      const [stats, digest] = [await ifPresent(stat(path)), await readLink(path)];
+      const [stats, digest] = [await statFileIfPresent(path), await readLink(path)];
       if (stats !== undefined && digest !== undefined) found.push({ tag, digest, atMs: Math.floor(stats.mtimeMs) });
     }
     return found;
@@ -91,11 +91,12 @@ export async function* walkRepositories(root: string, prefix = ""): AsyncIterabl
   // registry:2 keeps its own folders (`_layers`, `_manifests`, `_uploads`) beside those of deeper repositories.
   if (prefix !== "" && entries.some((entry) => entry.name.startsWith("_"))) yield prefix;
   for (const entry of entries) {
-    if (!entry.name.startsWith("_")) yield* walkRepositories(root, prefix === "" ? entry.name : `${prefix}/${entry.name}`);
+    if (!entry.name.startsWith("_"))
+      yield* walkRepositories(root, prefix === "" ? entry.name : `${prefix}/${entry.name}`);
   }
 }
 
 async function readLink(path: string): Promise<Digest | undefined> {
-  const text = await readTextIfPresent(path);
-  return text === undefined ? undefined : parseDigest(text.trim());
+  const bytes = await readFileIfPresent(path);
+  return bytes === undefined ? undefined : parseDigest(bytes.toString().trim());
 }

@@ -1,4 +1,4 @@
-import { rm, stat } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { entriesOf, ifPresent } from "./files.ts";
 import { type Layout, ORIGIN_SUFFIX } from "./layout.ts";
@@ -14,7 +14,7 @@ export async function reapSpools(layout: Layout, beforeMs: number): Promise<Reap
       await removeLoneOrigin(path);
       continue;
     }
-    const stats = await ifPresent(stat(path));
+    const stats = await ifPresent(lstat(path));
     if (stats === undefined || stats.mtimeMs >= beforeMs) continue;
     await removeSpool(path);
     partials += 1;
@@ -25,7 +25,7 @@ export async function reapSpools(layout: Layout, beforeMs: number): Promise<Reap
 
 /** A crash between a commit's rename and its clean-up leaves an origin alone; a partial is always made before its origin. */
 async function removeLoneOrigin(path: string): Promise<void> {
-  const partial = await ifPresent(stat(path.slice(0, -ORIGIN_SUFFIX.length)));
+  const partial = await ifPresent(lstat(path.slice(0, -ORIGIN_SUFFIX.length)));
   if (partial === undefined) await rm(path, { force: true });
 }
 

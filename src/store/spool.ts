@@ -2,7 +2,7 @@ import type { Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { readAt, renameDurably, rethrowNoRoom, writeAllAt, writeFileDurably } from "./files.ts";
+import { NO_FOLLOW, readAt, renameDurably, rethrowNoRoom, writeAllAt, writeFileDurably } from "./files.ts";
 import { ORIGIN_SUFFIX } from "./layout.ts";
 import { NoRoomError, type Spool, type SpoolOrigin } from "./store.ts";
 
@@ -24,7 +24,8 @@ export async function openFileSpool(options: FileSpoolOptions): Promise<Spool> {
   try {
     await mkdir(dirname(options.path), { recursive: true });
     // Not "a+": appending would ignore the position that a write after a failed write needs.
-    const handle = await open(options.path, constants.O_RDWR | constants.O_CREAT, 0o644);
+    const flags = constants.O_RDWR | constants.O_CREAT | NO_FOLLOW;
+    const handle = await open(options.path, flags, 0o644);
     return await beginSpool(handle, options);
   } catch (error) {
     rethrowNoRoom(error);
@@ -34,14 +35,20 @@ export async function openFileSpool(options: FileSpoolOptions): Promise<Spool> {
 async function beginSpool(handle: FileHandle, options: FileSpoolOptions): Promise<Spool> {
   try {
     const { size } = await handle.stat();
-    const needed = Math.max(1, (options.origin.size ?? 0) - size);
-    if ((await options.room()) < needed) throw new NoRoomError(`${needed} bytes would touch the disk's reserve`);
-    await writeFileDurably(originPath(options.path), `${JSON.stringify(options.origin)}\n`, options.unfinished);
-    return new FileSpool(handle, size, options);
+    try {
+      const needed = Math.max(1, (options.origin.size ?? 0) - size);
+      if ((await options.room()) < needed) throw new NoRoomError(`${needed} bytes would touch the disk's reserve`);
+      // An old partial is wanted again: from now on it must not be reaped as one that nobody asks for.
+      const now = new Date();
+      await handle.utimes(now, now);
+      await writeFileDurably(originPath(options.path), `${JSON.stringify(options.origin)}\n`, options.unfinished);
+      return new FileSpool(handle, size, options);
+    } catch (error) {
+      if (size === 0) await removeSpool(options.path);
+      throw error;
+    }
   } catch (error) {
-    const { size } = await handle.stat();
     await handle.close();
-    if (size === 0) await removeSpool(options.path);
     throw error;
   }
 }
@@ -63,7 +70,7 @@ class FileSpool implements Spool {
 
   async rehash(hash: Hash, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<void> {
     const buffer = Buffer.allocUnsafe(REHASH_BUFFER_BYTES);
-    for (let position = 0; position < this.existingBytes; ) {
+    for (let position = 0; position < this.existingBytes;) {
       signal.throwIfAborted();
       const bytesRead = await readAt(this.#handle, buffer, position);
       if (bytesRead === 0) throw new Error("a partial became shorter while it was hashed");
@@ -122,7 +129,8 @@ export function originPath(spoolPath: string): string {
   return spoolPath + ORIGIN_SUFFIX;
 }
 
+/** Recursive, since a folder of that name would otherwise stop the reaping of all others, at every start. */
 export async function removeSpool(spoolPath: string): Promise<void> {
-  await rm(spoolPath, { force: true });
+  await rm(spoolPath, { force: true, recursive: true });
   await rm(originPath(spoolPath), { force: true });
 }
