@@ -1,0 +1,247 @@
+import assert from "node:assert/strict";
+import { suite, test, type TestContext } from "node:test";
+import { type Digest, digestOf, hasherFor } from "../../src/oci/digest.ts";
+import { parseRepositoryName, parseTag, type Repository, type Tag } from "../../src/oci/reference.ts";
+import type { SpoolOrigin, Store } from "../../src/store/store.ts";
+import { seededBytes } from "../support/bytes.ts";
+
+export const ORIGIN: SpoolOrigin = { registryId: "dockerhub", repository: "docker.io/library/app", size: undefined };
+
+export function repo(name: string, serves = "docker.io"): Repository {
+  const parsed = parseRepositoryName(name);
+  if (parsed === undefined) throw new Error(`no repository name: ${name}`);
+  return { registryId: serves, serves, name: parsed };
+}
+
+export function tagOf(text: string): Tag {
+  const tag = parseTag(text);
+  if (tag === undefined) throw new Error(`no tag: ${text}`);
+  return tag;
+}
+
+export async function readAll(store: Store, digest: Digest): Promise<Buffer | undefined> {
+  const blob = await store.openBlob(digest);
+  if (blob === undefined) return undefined;
+  try {
+    const whole = Buffer.alloc(blob.size);
+    for (let at = 0; at < whole.length;) at += await blob.read(whole.subarray(at), at);
+    return whole;
+  } finally {
+    await blob.close();
+  }
+}
+
+async function listed(paths: AsyncIterable<string>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const path of paths) all.push(path);
+  return all;
+}
+
+const APP = repo("library/app");
+const BYTES = seededBytes(300_000, "store");
+const DIGEST = digestOf(BYTES);
+const OTHER = digestOf(Buffer.from("other"));
+
+/** What every store must do; `open` gives a new handle on the same held bytes each time, as after a restart. */
+export function storeContract(name: string, prepare: (t: TestContext) => Promise<() => Promise<Store>>): void {
+  suite(`${name} keeps the store's contract`, () => {
+    test("what was never written is not there", async (t) => {
+      const store = await (await prepare(t))();
+      assert.equal(await store.openBlob(DIGEST), undefined);
+      assert.equal(await store.statBlob(DIGEST), undefined);
+      assert.equal(await store.readBlob(DIGEST, 10), undefined);
+      assert.equal(await store.hasLink("layer", APP, DIGEST), false);
+      assert.equal(await store.tag(APP, tagOf("1")), undefined);
+      assert.equal(await store.fetchedWith("manifest", APP, DIGEST), undefined);
+      assert.deepEqual(await listed(store.repositories()), []);
+      assert.deepEqual(await store.contents(APP), { manifests: [], layers: [], tags: [] });
+    });
+
+    test("a small blob is put at once and read whole, in parts, and not past its end", async (t) => {
+      const store = await (await prepare(t))();
+      await store.putBlob(DIGEST, BYTES);
+      assert.equal(await store.statBlob(DIGEST), BYTES.length);
+      assert.ok((await store.readBlob(DIGEST, BYTES.length))?.equals(BYTES));
+      await assert.rejects(store.readBlob(DIGEST, BYTES.length - 1), RangeError);
+      const blob = await store.openBlob(DIGEST);
+      assert.ok(blob !== undefined);
+      const part = Buffer.alloc(10);
+      assert.equal(await blob.read(part, 1000), 10);
+      assert.ok(part.equals(BYTES.subarray(1000, 1010)));
+      assert.equal(await blob.read(part, BYTES.length - 3), 3);
+      assert.equal(await blob.read(part, BYTES.length), 0);
+      await blob.close();
+    });
+
+    test("an empty blob is held too", async (t) => {
+      const store = await (await prepare(t))();
+      const empty = digestOf(Buffer.alloc(0));
+      await store.putBlob(empty, Buffer.alloc(0));
+      assert.equal(await store.statBlob(empty), 0);
+      assert.equal((await readAll(store, empty))?.length, 0);
+    });
+
+    test("a sha512 digest is a digest like any other", async (t) => {
+      const store = await (await prepare(t))();
+      const digest = digestOf(BYTES, "sha512");
+      await store.putBlob(digest, BYTES);
+      await store.link("manifest", APP, digest, undefined);
+      assert.ok((await readAll(store, digest))?.equals(BYTES));
+      assert.deepEqual((await store.contents(APP)).manifests[0]?.digest, digest);
+    });
+
+    test("nothing of a spool is visible before its commit, all of it afterwards", async (t) => {
+      const store = await (await prepare(t))();
+      const spool = await store.openSpool(DIGEST, ORIGIN);
+      assert.equal(spool.existingBytes, 0);
+      await spool.append(BYTES.subarray(0, 100_000));
+      await spool.append(BYTES.subarray(100_000));
+      assert.equal(await store.statBlob(DIGEST), undefined);
+      assert.equal(await store.openBlob(DIGEST), undefined);
+      const part = Buffer.alloc(10);
+      assert.equal(await spool.read(part, 99_995), 10, "the spool itself is readable while it grows");
+      assert.ok(part.equals(BYTES.subarray(99_995, 100_005)));
+      await spool.commit();
+      assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
+      assert.equal(await spool.read(part, 0), 10, "readers in flight notice nothing");
+      await spool.close();
+    });
+
+    test("a kept spool is a partial for the next store, which hashes it before it goes on", async (t) => {
+      const open = await prepare(t);
+      const first = await (await open()).openSpool(DIGEST, ORIGIN);
+      await first.append(BYTES.subarray(0, 200_000));
+      await first.keep();
+      await first.close();
+      const store = await open();
+      const second = await store.openSpool(DIGEST, ORIGIN);
+      assert.equal(second.existingBytes, 200_000);
+      const hash = hasherFor(DIGEST);
+      const progress: number[] = [];
+      await second.rehash(hash, new AbortController().signal, (bytes) => progress.push(bytes));
+      assert.equal(progress.at(-1), 200_000);
+      await second.append(BYTES.subarray(200_000));
+      assert.equal(`sha256:${hash.update(BYTES.subarray(200_000)).digest("hex")}`, DIGEST);
+      await second.commit();
+      await second.close();
+      assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
+    });
+
+    test("hashing a partial stops when it is told to", async (t) => {
+      const store = await (await prepare(t))();
+      const first = await store.openSpool(DIGEST, ORIGIN);
+      await first.append(BYTES);
+      await first.keep();
+      await first.close();
+      const again = await store.openSpool(DIGEST, ORIGIN);
+      const reason = new Error("enough");
+      await assert.rejects(
+        again.rehash(hasherFor(DIGEST), AbortSignal.abort(reason), () => assert.fail()),
+        reason,
+      );
+      await again.discard();
+      await again.close();
+    });
+
+    test("a discarded spool leaves nothing; its readers go on to the end", async (t) => {
+      const store = await (await prepare(t))();
+      const spool = await store.openSpool(DIGEST, ORIGIN);
+      await spool.append(BYTES);
+      await spool.discard();
+      const part = Buffer.alloc(10);
+      assert.equal(await spool.read(part, 5), 10);
+      await spool.close();
+      assert.equal(await store.statBlob(DIGEST), undefined);
+      const next = await store.openSpool(DIGEST, ORIGIN);
+      assert.equal(next.existingBytes, 0);
+      await next.discard();
+      await next.close();
+    });
+
+    test("keeping a spool without a byte leaves nothing", async (t) => {
+      const store = await (await prepare(t))();
+      const spool = await store.openSpool(DIGEST, ORIGIN);
+      await spool.keep();
+      await spool.close();
+      assert.deepEqual(await store.reapPartials(-60_000), { partials: 0, bytes: 0 });
+    });
+
+    test("links say which repository has what, by kind, also after a restart", async (t) => {
+      const open = await prepare(t);
+      const store = await open();
+      await store.putBlob(DIGEST, BYTES);
+      await store.link("layer", APP, DIGEST, undefined);
+      const again = await open();
+      assert.equal(await again.hasLink("layer", APP, DIGEST), true);
+      assert.equal(await again.hasLink("manifest", APP, DIGEST), false);
+      assert.equal(await again.hasLink("layer", repo("library/other"), DIGEST), false);
+      assert.equal(await again.hasLink("layer", repo("library/app", "ghcr.io"), DIGEST), false);
+    });
+
+    test("a tag points where it was set last, and others stay", async (t) => {
+      const store = await (await prepare(t))();
+      await store.setTag(APP, tagOf("1"), OTHER);
+      await store.setTag(APP, tagOf("2"), OTHER);
+      await store.setTag(APP, tagOf("1"), DIGEST);
+      assert.equal(await store.tag(APP, tagOf("1")), DIGEST);
+      assert.equal(await store.tag(APP, tagOf("2")), OTHER);
+      const { tags } = await store.contents(APP);
+      assert.deepEqual(
+        tags.map(({ tag, digest }) => [tag, digest]),
+        [
+          ["1", DIGEST],
+          ["2", OTHER],
+        ],
+      );
+    });
+
+    test("whose credentials fetched something is remembered, replaced, and forgotten when nobody's did", async (t) => {
+      const store = await (await prepare(t))();
+      for (const [who, kind] of [
+        ["basic:1", "manifest"],
+        ["basic:2", "manifest"],
+        [undefined, "manifest"],
+      ] as const) {
+        await store.link(kind, APP, DIGEST, who);
+        assert.equal(await store.fetchedWith(kind, APP, DIGEST), who);
+        assert.equal((await store.contents(APP)).manifests[0]?.fetchedWith, who);
+      }
+    });
+
+    test("all that is linked is found, repository by repository, however odd the name", async (t) => {
+      const store = await (await prepare(t))();
+      const names = [
+        "a",
+        "a/a",
+        "a/b/c/d/e",
+        "link",
+        "tags/list",
+        "blobs/manifests",
+        "current/index",
+        "a__b/c--d.e",
+        "x".repeat(255),
+      ];
+      for (const name of names) await store.link("layer", repo(name), DIGEST, undefined);
+      await store.link("manifest", repo("a", "localhost:5000"), DIGEST, undefined);
+      const expected = [...names.map((name) => `docker.io/${name}`), "localhost:5000/a"];
+      assert.deepEqual((await listed(store.repositories())).toSorted(), expected.toSorted());
+      for (const name of names) assert.equal((await store.contents(repo(name))).layers.length, 1, name);
+    });
+
+    test("the same content put, linked or tagged twice at once is there once and whole", async (t) => {
+      const store = await (await prepare(t))();
+      const twice = async (run: () => Promise<void>) => void (await Promise.all([run(), run(), run()]));
+      await twice(async () => await store.putBlob(DIGEST, BYTES));
+      await twice(async () => await store.link("layer", APP, DIGEST, "basic:1"));
+      await twice(async () => await store.setTag(APP, tagOf("1"), DIGEST));
+      assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
+      assert.equal((await store.contents(APP)).layers.length, 1);
+      assert.equal(await store.tag(APP, tagOf("1")), DIGEST);
+    });
+
+    test("there is room, in bytes", async (t) => {
+      const store = await (await prepare(t))();
+      assert.ok(Number.isSafeInteger(await store.room()));
+    });
+  });
+}
