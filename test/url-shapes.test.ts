@@ -3,20 +3,8 @@ import { after, before, describe, test } from "node:test";
 import { startCache, type TestCache, testRegistry } from "./support/cache.ts";
 import { type Answer, ask, errorCode } from "./support/client.ts";
 import { type FakeImage, type FakeUpstream, startFakeUpstream } from "./support/fake-upstream.ts";
+import { Life } from "./support/life.ts";
 import type { HasAfter } from "./support/temp.ts";
-
-/** Cleans up after a whole suite as a test's context does after a test. */
-class Life implements HasAfter {
-  readonly #ends: (() => Promise<void>)[] = [];
-
-  after(run: () => Promise<void>): void {
-    this.#ends.unshift(run);
-  }
-
-  async end(): Promise<void> {
-    for (const run of this.#ends) await run();
-  }
-}
 
 const PORTED = "registry.corp.example:5000";
 const GO_ENCODING = { "Accept-Encoding": "gzip" };

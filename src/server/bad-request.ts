@@ -17,11 +17,12 @@ export function badRequestAnswerer(
   return (error, socket) => {
     // The rest of a broken request goes on coming in after our answer; it is read and thrown away until we close.
     if (socket.writableEnded) return;
-    // In the middle of a response an answer would be taken for a part of its body.
-    if (error.code === "ECONNRESET" || !socket.writable || connections.isBusy(socket)) {
+    if (error.code === "ECONNRESET" || !socket.writable) {
       socket.destroy();
       return;
     }
+    // In the middle of a response an answer would be taken for a part of its body.
+    if (connections.endAfterResponses(socket)) return;
     socket.end(answerText(describe(error.code, limits)));
     const timer = setTimeout(() => socket.destroy(), limits.lingerMs);
     socket.once("close", () => clearTimeout(timer));

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ClientGone } from "./access-log.ts";
 
@@ -21,6 +21,7 @@ export interface OpenRequest {
  */
 export class Connections {
   readonly #open = new Map<Socket, Set<AbortController>>();
+  readonly #ending = new WeakSet<Socket>();
   #isDraining = false;
 
   get count(): number {
@@ -46,14 +47,16 @@ export class Connections {
     if (socket.destroyed) controller.abort(new ClientGone("the connection is closed"));
     const end = () => {
       requests.delete(controller);
-      if (this.#isDraining && requests.size === 0) socket.destroySoon();
+      if (requests.size === 0 && (this.#isDraining || this.#ending.has(socket))) socket.destroySoon();
     };
     return { signal: controller.signal, isLast: this.#isDraining, end };
   }
 
-  /** Whether a response is being sent, or waits for its turn. */
-  isBusy(socket: Duplex): boolean {
-    return (this.#open.get(socket as Socket)?.size ?? 0) > 0;
+  /** Closes a connection after its last response; false where it has none and may be written to. */
+  endAfterResponses(socket: Duplex): boolean {
+    if (!(socket instanceof Socket) || (this.#open.get(socket)?.size ?? 0) === 0) return false;
+    this.#ending.add(socket);
+    return true;
   }
 
   /**
