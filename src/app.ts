@@ -4,7 +4,8 @@ import type { Logger } from "pino";
 import picomatch from "picomatch";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
-import { openOrRebuild } from "./catalog/sqlite.ts";
+import { CatalogError } from "./catalog/errors.ts";
+import { IN_MEMORY, openOrRebuild, openSqliteCatalog } from "./catalog/sqlite.ts";
 import type { Config } from "./config/config.ts";
 import { packageVersion } from "./lib/version.ts";
 import { createPull } from "./pull/pull.ts";
@@ -55,8 +56,8 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
       await store.reapPartials(PARTIAL_AGE_MAX_MS);
       for (const address of config.listen) listeners.push(await listen(address, handle, connections));
       pull.start();
-      upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS)], log);
-      rebuilding = rebuildIfLost(config, store, catalog, log);
+      upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log)], log);
+      rebuilding = rebuildIfLost({ config, store, catalog, log, signal: life.signal });
       return { addresses: listeners.map((listener) => listener.address) };
     },
     idle: async () => {
@@ -91,19 +92,39 @@ export async function reindexStore(config: Config, log: Logger): Promise<Reindex
 async function openHeld(config: Config, log: Logger): Promise<{ store: Store; catalog: Catalog }> {
   await mkdir(config.dataDir, { recursive: true });
   const store = await openFilesystemStore(config);
-  const catalog = await openOrRebuild(join(config.dataDir, "catalog.sqlite"), (movedTo, error) =>
-    log.warn({ movedTo, reason: error.message }, "the catalog was damaged and is rebuilt from the store"),
-  );
-  return { store, catalog };
+  return { store, catalog: await openCatalog(config.dataDir, log) };
+}
+
+/** Nothing that serves needs the catalog's file: on a disk too full to open it, facts are kept in memory until the stop. */
+async function openCatalog(dataDir: string, log: Logger): Promise<Catalog> {
+  try {
+    return await openOrRebuild(join(dataDir, "catalog.sqlite"), (movedTo, error) =>
+      log.warn({ movedTo, reason: error.message }, "the catalog was damaged and is rebuilt from the store"),
+    );
+  } catch (error) {
+    if (!(error instanceof CatalogError) || error.kind !== "full") throw error;
+    log.error({ err: error }, "the disk is full: the catalog is kept in memory until the next start");
+    return await openSqliteCatalog(IN_MEMORY);
+  }
+}
+
+interface Rebuild {
+  readonly config: Config;
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
 }
 
 /** The catalog may be deleted at any time: a new one beside a full store is filled while we already serve. */
-async function rebuildIfLost(config: Config, store: Store, catalog: Catalog, log: Logger): Promise<void> {
+async function rebuildIfLost({ config, store, catalog, log, signal }: Rebuild): Promise<void> {
   try {
     if (!(await catalog.isEmpty()) || !(await hasRepositories(store))) return;
-    const report = await reindex(store, catalog, config.registries, log);
-    log.info({ ...report, problems: report.problems.length }, "the catalog was rebuilt from the store");
+    const report = await reindex(store, catalog, config.registries, log, signal);
+    log.info({ ...report, problems: report.problemCount }, "the catalog was rebuilt from the store");
   } catch (error) {
+    // The next start goes on where this one was stopped.
+    if (signal.aborted) return;
     log.error({ err: error }, "the catalog could not be rebuilt; pulls work without it, statistics do not");
   }
 }
