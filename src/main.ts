@@ -1,19 +1,21 @@
 #!/usr/bin/env node
+import { isatty } from "node:tty";
 import { run } from "./cli/program.ts";
+import type { Output } from "./cli/terminal.ts";
 
-// A reader that has seen enough (`| head`) is no failure, and must not end a server.
-for (const stream of [process.stdout, process.stderr]) {
+function outputTo(stream: typeof process.stdout | typeof process.stderr): Output {
+  // A reader that has seen enough (`| head`) is no failure, and must not end a server.
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
   });
+  const isTerminal = isatty(stream.fd);
+  return { write: (text) => stream.write(text), isTerminal, hasColors: isTerminal && stream.hasColors() };
 }
 
 const exitCode = await run(process.argv.slice(2), {
   environment: process.env,
   cwd: process.cwd(),
-  outHasColors: process.stdout.isTTY && process.stdout.hasColors(),
-  errHasColors: process.stderr.isTTY && process.stderr.hasColors(),
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
+  out: outputTo(process.stdout),
+  err: outputTo(process.stderr),
 });
 process.exit(exitCode);

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { effectiveObject, effectiveYaml } from "../config/effective.ts";
-import { loadConfig } from "../config/load.ts";
-import type { ExitCode, GlobalOptions, Invocation, Terminal } from "./terminal.ts";
+import { configurationOf, type GlobalOptions } from "./configuration.ts";
+import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
 interface CheckOptions extends GlobalOptions {
   readonly json?: boolean;
@@ -22,13 +22,9 @@ const HELP = `
 Example:
   $ registry-cache check --config registry-cache.yaml && systemctl restart registry-cache`;
 
-async function check(terminal: Terminal, { config: configPath, json }: CheckOptions): Promise<ExitCode> {
-  const config = await loadConfig({
-    ...(configPath === undefined ? {} : { configPath }),
-    environment: terminal.environment,
-    cwd: terminal.cwd,
-  });
-  const text = json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
-  terminal.out(text.endsWith("\n") ? text : `${text}\n`);
+async function check(terminal: Terminal, options: CheckOptions): Promise<ExitCode> {
+  const config = await configurationOf(terminal, options);
+  const text = options.json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
+  terminal.out.write(text.endsWith("\n") ? text : `${text}\n`);
   return 0;
 }

@@ -27,8 +27,8 @@ export function watchForEnding(source: EndingSource, onUncaught: (error: unknown
   source.on("SIGINT", onSignal);
   source.on("SIGTERM", onSignal);
   source.on("uncaughtException", (error) => {
-    onUncaught(error);
     atOnce.resolve(1);
+    onUncaught(error);
   });
   return { asked: asked.promise, atOnce: atOnce.promise };
 }

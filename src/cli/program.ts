@@ -30,7 +30,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     // Help was printed because nothing better could be said.
     if (error instanceof CommanderError && error.code === HELP_PRINTED_CODE) return 2;
     const failure = failureOf(error instanceof CommanderError ? usageError(error, helpFor(args, program)) : error);
-    terminal.err(failure.text);
+    terminal.err.write(failure.text);
     return failure.exitCode;
   }
 }
@@ -55,8 +55,8 @@ function programOf(invocation: Invocation): Command {
       .allowExcessArguments(false)
       .configureHelp({ showGlobalOptions: command !== program })
       .configureOutput({
-        writeOut: (text) => terminal.out(text),
-        writeErr: (text) => terminal.err(text),
+        writeOut: (text) => terminal.out.write(text),
+        writeErr: (text) => terminal.err.write(text),
         // What it says is thrown as well, and told in our own form.
         outputError: () => undefined,
       });

@@ -1,10 +1,10 @@
 import { Command } from "commander";
-import { loadConfig } from "../config/load.ts";
 import { humanSize } from "../lib/human.ts";
 import { createLogger } from "../lib/logger.ts";
 import type { ReindexReport } from "../upkeep/reindex-report.ts";
+import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { explainStart } from "./start-errors.ts";
-import type { ExitCode, GlobalOptions, Invocation, Terminal } from "./terminal.ts";
+import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
 interface ReindexOptions extends GlobalOptions {
   readonly json?: boolean;
@@ -29,17 +29,13 @@ Example:
 
 What is wrong in the store is passed over and told on standard error.`;
 
-async function reindex(terminal: Terminal, { config: configPath, json }: ReindexOptions): Promise<ExitCode> {
-  const config = await loadConfig({
-    ...(configPath === undefined ? {} : { configPath }),
-    environment: terminal.environment,
-    cwd: terminal.cwd,
-  });
-  const log = createLogger({ ...config.log, descriptor: 2, colors: terminal.errHasColors });
+async function reindex(terminal: Terminal, options: ReindexOptions): Promise<ExitCode> {
+  const config = await configurationOf(terminal, options, "err");
+  const log = createLogger({ ...config.log, descriptor: 2, colors: terminal.err.hasColors });
   try {
     const { reindexStore } = await import("../app.ts");
     const report = await reindexStore(config, log);
-    terminal.out(json === true ? `${JSON.stringify(report, null, 2)}\n` : summary(report));
+    terminal.out.write(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : summary(report));
     return 0;
   } catch (error) {
     throw explainStart(error, config);

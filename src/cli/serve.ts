@@ -3,14 +3,14 @@ import { Command } from "commander";
 import type { Logger } from "pino";
 import type { App } from "../app.ts";
 import type { Config } from "../config/config.ts";
-import { loadConfig } from "../config/load.ts";
 import { humanDuration } from "../lib/human.ts";
 import { createLogger } from "../lib/logger.ts";
 import { packageVersion } from "../lib/version.ts";
 import { banner, type BannerPaint, startedOf } from "./banner.ts";
+import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { type Ending, watchForEnding } from "./ending.ts";
 import { explainStart } from "./start-errors.ts";
-import type { ExitCode, GlobalOptions, Invocation, Terminal } from "./terminal.ts";
+import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
 export function serveCommand({ terminal, exit }: Invocation): Command {
   return new Command("serve")
@@ -20,7 +20,7 @@ export function serveCommand({ terminal, exit }: Invocation): Command {
     )
     .addHelpText("after", HELP)
     .action(async (_options: unknown, command: Command) => {
-      exit(await serve(terminal, command.optsWithGlobals<GlobalOptions>().config));
+      exit(await serve(terminal, command.optsWithGlobals<GlobalOptions>()));
     });
 }
 
@@ -31,13 +31,9 @@ Example:
 
 Ctrl+C or SIGTERM stops it once the responses under way are out, a second one at once.`;
 
-async function serve(terminal: Terminal, configPath: string | undefined): Promise<ExitCode> {
-  const config = await loadConfig({
-    ...(configPath === undefined ? {} : { configPath }),
-    environment: terminal.environment,
-    cwd: terminal.cwd,
-  });
-  const log = createLogger({ ...config.log, colors: terminal.outHasColors });
+async function serve(terminal: Terminal, options: GlobalOptions): Promise<ExitCode> {
+  const config = await configurationOf(terminal, options);
+  const log = createLogger({ ...config.log, colors: terminal.out.hasColors });
   const ending = watchForEnding(process, (error) => log.fatal({ err: error }, "an error that nothing caught"));
   return await Promise.race([ending.atOnce, serveUntilAsked(terminal, config, log, ending)]);
 }
@@ -61,7 +57,8 @@ async function started(config: Config, log: Logger): Promise<{ app: App; address
     try {
       return { app, addresses: (await app.start()).addresses };
     } catch (error) {
-      await app.stop();
+      // Why it could not start says more than why what had started could not stop.
+      await app.stop().catch((stopError: unknown) => log.debug({ err: stopError }, "stop after a failed start"));
       throw error;
     }
   } catch (error) {
@@ -72,12 +69,12 @@ async function started(config: Config, log: Logger): Promise<{ app: App; address
 function announce(terminal: Terminal, config: Config, addresses: readonly string[], log: Logger): void {
   const version = packageVersion();
   const facts = startedOf(config, addresses);
-  if (config.log.format === "pretty") terminal.out(banner(facts, version, paint(terminal)));
+  if (config.log.format === "pretty") terminal.out.write(banner(facts, version, paint(terminal)));
   else log.info({ version, ...facts }, "serving");
 }
 
 function paint(terminal: Terminal): BannerPaint {
-  if (!terminal.outHasColors) return { strong: (text) => text, quiet: (text) => text };
+  if (!terminal.out.hasColors) return { strong: (text) => text, quiet: (text) => text };
   // The terminal was looked at already.
   const options = { validateStream: false };
   return { strong: (text) => styleText("bold", text, options), quiet: (text) => styleText("dim", text, options) };

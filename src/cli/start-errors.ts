@@ -13,7 +13,7 @@ interface SystemError extends Error {
 const CAUSES_MAX = 8;
 
 /** Puts the system's reasons for which nothing starts into the operator's words; other errors stay what they are. */
-export function explainStart(error: unknown, config: Config): unknown {
+export function explainStart(error: unknown, config: Pick<Config, "dataDir">): unknown {
   const system = systemErrorIn(error);
   if (system?.syscall === "listen" || system?.syscall === "getaddrinfo") return listenFailure(system);
   if (system !== undefined) return dataFailure(system, config.dataDir) ?? error;

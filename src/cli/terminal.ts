@@ -2,11 +2,16 @@
 export interface Terminal {
   readonly environment: NodeJS.ProcessEnv;
   readonly cwd: string;
-  /** Whether the streams are terminals that show colours. */
-  readonly outHasColors: boolean;
-  readonly errHasColors: boolean;
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
+  readonly out: Output;
+  readonly err: Output;
+}
+
+export interface Output {
+  readonly write: (text: string) => void;
+  /** Whether people read it as it is written. */
+  readonly isTerminal: boolean;
+  /** Whether it is a terminal that shows colours, and they are wanted. */
+  readonly hasColors: boolean;
 }
 
 /** 0: done; 1: it could not be done; 2: the command line or the configuration is wrong. */
@@ -16,9 +21,4 @@ export type ExitCode = 0 | 1 | 2;
 export interface Invocation {
   readonly terminal: Terminal;
   readonly exit: (code: ExitCode) => void;
-}
-
-/** What may stand before and after a command's name. */
-export interface GlobalOptions {
-  readonly config?: string;
 }

@@ -25,12 +25,16 @@ const HOUR_MIN = 60;
 
 /** `3 ms`, `1.2 s`, `42 s`, `2 min 5 s`, `3 h 20 min`. */
 export function humanDuration(ms: number): string {
-  if (ms < SECOND_MS) return `${Math.round(ms)} ms`;
+  if (Math.round(ms) < SECOND_MS) return `${Math.round(ms)} ms`;
   const seconds = ms / SECOND_MS;
   if (seconds < DECIMAL_BELOW) return `${seconds.toFixed(1)} s`;
   const wholeSeconds = Math.round(seconds);
   if (wholeSeconds < MINUTE_S) return `${wholeSeconds} s`;
   const minutes = Math.floor(wholeSeconds / MINUTE_S);
-  if (minutes < HOUR_MIN) return `${minutes} min ${wholeSeconds % MINUTE_S} s`;
-  return `${Math.floor(minutes / HOUR_MIN)} h ${minutes % HOUR_MIN} min`;
+  if (minutes < HOUR_MIN) return joined(minutes, "min", wholeSeconds % MINUTE_S, "s");
+  return joined(Math.floor(minutes / HOUR_MIN), "h", minutes % HOUR_MIN, "min");
+}
+
+function joined(most: number, unit: string, rest: number, restUnit: string): string {
+  return rest === 0 ? `${most} ${unit}` : `${most} ${unit} ${rest} ${restUnit}`;
 }

@@ -1,6 +1,9 @@
 import { humanDuration, humanSize } from "./human.ts";
 import { printable } from "./printable.ts";
 
+/** As the logger wrote it, parsed. */
+export type LogRecord = Readonly<Record<string, unknown>>;
+
 /** What log lines are painted with; pino-pretty hands over functions that leave the text alone without a terminal. */
 export interface LineColors {
   readonly bold: (text: string) => string;
@@ -18,29 +21,30 @@ const DIGEST_HEX_SHOWN = 12;
 const ERROR_STATUS_MIN = 400;
 
 /** A log record as text for people: always one line, with an error's stack below it where there is one. */
-export function logLine(record: Readonly<Record<string, unknown>>, messageKey: string, colors: LineColors): string {
+export function logLine(record: LogRecord, messageKey: string, colors: LineColors): string {
   const message = record[messageKey];
-  const line = message === REQUEST_MESSAGE ? requestLine(record, colors) : plainLine(message, record, colors);
+  const line = message === REQUEST_MESSAGE ? requestLine(record, colors) : plainLine(record, messageKey, colors);
   return line + stackOf(record["err"], colors);
 }
 
 /** `GET  dockerhub/library/alpine:latest  miss  528 B  12 ms  127.0.0.1` */
-function requestLine(record: Readonly<Record<string, unknown>>, colors: LineColors): string {
+function requestLine(record: LogRecord, colors: LineColors): string {
   const { method, bytes, durationMs, client, aborted, error } = record;
   const parts = [
     shown(method),
     colors.bold(targetOf(record)),
     outcomeOf(record, colors),
-    typeof error === "string" ? colors.yellow(shown(error)) : "",
     aborted === true ? colors.yellow("client left") : "",
     typeof bytes === "number" ? humanSize(bytes) : "",
     typeof durationMs === "number" ? humanDuration(durationMs) : "",
     colors.dim(clientOf(client)),
+    // Last, since it may be long.
+    typeof error === "string" ? colors.yellow(shown(error)) : "",
   ];
   return parts.filter((part) => part !== "").join(SEPARATOR);
 }
 
-function targetOf({ registry, repository, reference, path }: Readonly<Record<string, unknown>>): string {
+function targetOf({ registry, repository, reference, path }: LogRecord): string {
   if (typeof registry !== "string") return shown(path);
   const name = typeof repository === "string" ? `${registry}/${repository}` : registry;
   return shown(typeof reference === "string" ? name + referenceOf(reference) : name);
@@ -54,7 +58,7 @@ function referenceOf(reference: string): string {
   return `@${reference.slice(0, end)}${reference.length > end ? "…" : ""}`;
 }
 
-function outcomeOf({ outcome, status }: Readonly<Record<string, unknown>>, colors: LineColors): string {
+function outcomeOf({ outcome, status }: LogRecord, colors: LineColors): string {
   const failed = typeof status === "number" && status >= ERROR_STATUS_MIN;
   const text = [outcome, failed || outcome === undefined ? status : undefined].filter((part) => part !== undefined);
   const paint = failed ? colors.red : shown(outcome).startsWith("stale") ? colors.yellow : colors.green;
@@ -69,11 +73,11 @@ function clientOf(client: unknown): string {
 const OWN_KEYS: ReadonlySet<string> = new Set(["level", "time", "pid", "hostname", "err"]);
 
 /** `the catalog was rebuilt  repositories=3  bytes=1024` */
-function plainLine(message: unknown, record: Readonly<Record<string, unknown>>, colors: LineColors): string {
+function plainLine(record: LogRecord, messageKey: string, colors: LineColors): string {
   const details = Object.entries(record)
-    .filter(([key, value]) => !OWN_KEYS.has(key) && value !== message)
+    .filter(([key]) => key !== messageKey && !OWN_KEYS.has(key))
     .map(([key, value]) => colors.dim(`${shown(key)}=`) + detail(value));
-  return [shown(message), ...details].join(SEPARATOR);
+  return [shown(record[messageKey]), ...details].join(SEPARATOR);
 }
 
 /** Quoted only where the end of the value could not be told otherwise. */

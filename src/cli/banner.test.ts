@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { testRegistry } from "../../test/support/cache.ts";
+import type { Config } from "../config/config.ts";
+import { banner, startedOf } from "./banner.ts";
+
+function configOf(differs: Partial<Config> = {}): Config {
+  return {
+    source: undefined,
+    listen: [],
+    dataDir: "/var/lib/registry-cache",
+    minFreeDiskBytes: 0,
+    defaultRegistry: "dockerhub",
+    registries: [testRegistry("http://127.0.0.1:1")],
+    fillsMax: 32,
+    log: { format: "pretty", level: "info" },
+    stopTimeoutMs: 25_000,
+    ...differs,
+  };
+}
+
+const keep = (text: string) => text;
+
+test("the banner says all that is needed to begin", () => {
+  const names = ["docker.io", "ghcr.io", "quay.io", "gcr.io", "registry.k8s.io"];
+  const registries = names.map((serves) => testRegistry("http://127.0.0.1:1", { serves }));
+  const started = startedOf(configOf({ registries }), ["127.0.0.1:5000", "[::1]:5000"]);
+  assert.equal(
+    banner(started, "1.2.3", { strong: keep, quiet: keep }),
+    `
+  Registry Cache 1.2.3
+
+  listens on  http://127.0.0.1:5000
+              http://[::1]:5000
+  keeps data  /var/lib/registry-cache
+  caches      5 registries: docker.io, ghcr.io, quay.io, gcr.io,
+              registry.k8s.io
+  settings    built-in defaults
+
+  try it      docker pull 127.0.0.1:5000/docker.io/library/alpine:latest
+  stop        Ctrl+C
+
+`,
+  );
+});
+
+test("the banner names the file that the settings came from", () => {
+  const started = startedOf(configOf({ source: "./registry-cache.yaml" }), ["127.0.0.1:5000"]);
+  assert.match(banner(started, "1.2.3", { strong: keep, quiet: keep }), /^ {2}settings {4}\.\/registry-cache\.yaml$/m);
+});
+
+test("one registry is not called several", () => {
+  const started = startedOf(configOf(), ["127.0.0.1:5000"]);
+  assert.match(banner(started, "1.2.3", { strong: keep, quiet: keep }), /1 registry: docker\.io$/m);
+});
+
+const corp = testRegistry("http://127.0.0.1:1", { id: "corp", serves: "registry.corp.example" });
+
+for (const [what, addresses, config, tryIt] of [
+  ["loopback", ["127.0.0.1:5000"], {}, "docker pull 127.0.0.1:5000/docker.io/library/alpine:latest"],
+  ["localhost", ["localhost:5000"], {}, "docker pull localhost:5000/docker.io/library/alpine:latest"],
+  ["IPv6's loopback", ["[::1]:5000"], {}, "docker pull [::1]:5000/docker.io/library/alpine:latest"],
+  ["all addresses", ["0.0.0.0:5000"], {}, "docker pull 127.0.0.1:5000/docker.io/library/alpine:latest"],
+  ["all addresses of both families", ["[::]:80"], {}, "docker pull 127.0.0.1:80/docker.io/library/alpine:latest"],
+  ["several", ["10.0.0.7:80", "127.0.0.9:81"], {}, "docker pull 127.0.0.9:81/docker.io/library/alpine:latest"],
+  // Docker would want TLS there.
+  ["another address alone", ["10.0.0.7:5000"], {}, "curl http://10.0.0.7:5000/readyz"],
+  [
+    "a name that looks like loopback",
+    ["127.0.0.1.example.com:5000"],
+    {},
+    "curl http://127.0.0.1.example.com:5000/readyz",
+  ],
+  [
+    "loopback, without Docker Hub",
+    ["127.0.0.1:5000"],
+    { registries: [corp] },
+    "docker pull 127.0.0.1:5000/registry.corp.example/REPOSITORY:latest",
+  ],
+  ["loopback, without any registry", ["127.0.0.1:5000"], { registries: [] }, "curl http://127.0.0.1:5000/readyz"],
+] as const) {
+  test(`what to try works as it is printed: ${what}`, () => {
+    assert.equal(startedOf(configOf(config), addresses).tryIt, tryIt);
+  });
+}
