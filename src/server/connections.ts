@@ -24,8 +24,9 @@ export class Connections {
   readonly #ending = new WeakSet<Socket>();
   #isDraining = false;
 
-  get count(): number {
-    return this.#open.size;
+  /** The open ones. */
+  get sockets(): Socket[] {
+    return [...this.#open.keys()];
   }
 
   /** Call once for every new connection. */
@@ -70,6 +71,6 @@ export class Connections {
 
   /** Cuts what is left. */
   closeAll(): void {
-    for (const socket of this.#open.keys()) socket.destroy();
+    for (const socket of this.sockets) socket.destroy();
   }
 }
