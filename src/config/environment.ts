@@ -111,11 +111,20 @@ export function unknownVariables(variables: Variables, ids: Iterable<string>): P
       return [variableProblem(variable, "has no effect here", "set it in the environment, or use --config")];
     }
     if (known.has(variable.name)) return [];
-    const near = nearest(variable.name, known);
+    const near = nearestVariable(variable.name, known);
     const hint =
       near === undefined ? `without registries' secrets there are ${settings.join(", ")}` : `did you mean ${near}?`;
     return [variableProblem(variable, "unknown environment variable", hint)];
   });
+}
+
+/** Without what all of them have in common, by which everything would resemble everything. */
+function nearestVariable(name: string, known: Iterable<string>): string | undefined {
+  const near = nearest(
+    name.slice(PREFIX.length),
+    [...known].map((one) => one.slice(PREFIX.length)),
+  );
+  return near === undefined ? undefined : PREFIX + near;
 }
 
 export function variableProblem({ name, file, line }: Variable, message: string, hint: string | undefined): Problem {

@@ -45,7 +45,9 @@ function describe({ file, line, path, message }: Problem): string {
   return printable([place, path, message].filter((part) => part !== undefined && part !== "").join(": "));
 }
 
-/** In the order of the file, and what has no line first. */
+/** File by file and in the order of its lines; what has no file or no line comes first. */
 function byPlace(a: Problem, b: Problem): number {
+  const [fileOfA, fileOfB] = [a.file ?? "", b.file ?? ""];
+  if (fileOfA !== fileOfB) return fileOfA < fileOfB ? -1 : 1;
   return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
 }

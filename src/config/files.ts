@@ -3,7 +3,8 @@ import { dirname, resolve } from "node:path";
 import { ConfigError } from "./errors.ts";
 import { fileProblem } from "./yaml-text.ts";
 
-export const CONFIG_BYTES_MAX = 1024 * 1024;
+/** Room for hundreds of registries. Looking for duplicate keys takes time in proportion to the square of their number. */
+export const CONFIG_BYTES_MAX = 128 * 1024;
 
 export const CONFIG_FILE_NAME = "registry-cache.yaml";
 const SYSTEM_CONFIG_FILE = "/etc/registry-cache/registry-cache.yaml";

@@ -5,8 +5,15 @@ import type { Finding } from "./issues.ts";
 /** Ids become parts of environment variables, so they have no character that those cannot have, but for dashes. */
 const ID = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
 
+/** `GET /summary` counts the images of all registries under this key, beside those of each under its id. */
+const RESERVED_ID = "total";
+
 /** What is wrong with a registry's id in the file, if anything is. */
 export function idFinding(id: string): Finding | undefined {
+  if (id === RESERVED_ID) {
+    const hint = "choose another one, such as my-total";
+    return { path: ["registries", id], message: "cannot be a registry's id: statistics use the word", hint };
+  }
   if (ID.test(id)) return undefined;
   const meant = builtInServing(id);
   const hint =

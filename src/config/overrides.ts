@@ -2,7 +2,7 @@ import { ValueError } from "../lib/value-error.ts";
 import { SETTING_VARIABLES, type Variables, variableProblem } from "./environment.ts";
 import type { Problem } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS, type TopInput } from "./schema.ts";
-import { readListen, readOneOf, readText } from "./values.ts";
+import { readListen, readOneOf, readPath } from "./values.ts";
 
 /** Settings of the environment, which stand above the file's. Several addresses are separated by commas. */
 export function readOverrides(variables: Variables, fromFile: TopInput, problems: Problem[]): TopInput {
@@ -18,7 +18,7 @@ export function readOverrides(variables: Variables, fromFile: TopInput, problems
     }
   };
   const listen = read(SETTING_VARIABLES.listen, (text) => text.split(",").map((one) => readListen(one.trim())));
-  const dataDir = read(SETTING_VARIABLES.dataDir, (text) => readText(text, "./data"));
+  const dataDir = read(SETTING_VARIABLES.dataDir, (text) => readPath(text, "./data"));
   const format = read(SETTING_VARIABLES.logFormat, (text) => readOneOf(text, LOG_FORMATS));
   const level = read(SETTING_VARIABLES.logLevel, (text) => readOneOf(text, LOG_LEVELS));
   return {

@@ -33,12 +33,18 @@ export function readConfigText(file: NamedFile | undefined): ConfigText {
     else brokenIds.add(id);
   }
   return {
-    top: parsed.data ?? {},
+    top: parsed.data ?? topOfBroken(yaml.value),
     drafts: draftRegistries(inputs),
     brokenIds,
     problems: findings.map(yaml.problem),
     problem: yaml.problem,
   };
+}
+
+/** Whatever else is wrong, the default that was chosen is needed to judge the registries. */
+function topOfBroken(value: unknown): TopInput {
+  const id = isMapping(value) ? value["default_registry"] : undefined;
+  return typeof id === "string" ? { default_registry: id } : {};
 }
 
 /** Taken from the raw value, for something else at the top may be wrong. */

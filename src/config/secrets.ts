@@ -12,10 +12,16 @@ import {
 } from "./environment.ts";
 import type { Problem } from "./errors.ts";
 import { readBounded } from "./files.ts";
-import { readSecretText, readUsername } from "./values.ts";
+import { readSecretText, readToken, readUsername } from "./values.ts";
 
 /** Tokens of cloud registries have some kilobytes; headers have 16 KiB in most servers. */
 const SECRET_BYTES_MAX = 64 * 1024;
+
+const READERS: Readonly<Record<SecretKey, (text: string) => string>> = {
+  username: readUsername,
+  password: (text) => readSecretText(text, "a text"),
+  token: readToken,
+};
 
 export type Secrets = { readonly [key in SecretKey]?: string | undefined };
 
@@ -41,7 +47,7 @@ export async function readSecrets(
     const text = variable === plain ? plain.value : await readSecretFile(variable, cwd, problems);
     if (text === undefined) continue;
     try {
-      secrets[key] = key === "username" ? readUsername(text) : readSecretText(text, "a text");
+      secrets[key] = READERS[key](text);
     } catch (error) {
       if (!(error instanceof ValueError)) throw error;
       problems.push(variableProblem(variable, error.message, error.hint));

@@ -38,6 +38,23 @@ export function readSecretText(input: unknown, example: string): string {
   return text;
 }
 
+/** A token is sent as it is; HTTP would not carry spaces and letters beyond ASCII. Passwords are encoded on the way. */
+export function readToken(input: unknown): string {
+  const text = readSecretText(input, "a text in quotes");
+  if (/^[\x21-\x7e]+$/.test(text)) return text;
+  throw new ValueError("contains a space or a letter beyond ASCII", "copy the token again, without anything around it");
+}
+
+/** A file's or folder's name. */
+export function readPath(input: unknown, example: string): string {
+  const text = readText(input, example);
+  if (text.includes("\0")) throw new ValueError("contains a NUL character", `such as ${example}`);
+  if (/^~(?:\/|$)/.test(text)) {
+    throw new ValueError("begins with ~, which only a shell replaces", "write the whole path, beginning with /");
+  }
+  return text;
+}
+
 export function readUsername(input: unknown): string {
   const text = readSecretText(input, "me");
   if (text.includes(":"))

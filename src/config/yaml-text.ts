@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -46,7 +47,8 @@ function parseText(text: string, lineCounter: LineCounter, file: string): Docume
   }
   let document: Document.Parsed;
   try {
-    document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true, logLevel: "silent" });
+    // Not "silent": a second document is then passed over without a word.
+    document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true, logLevel: "error" });
   } catch {
     // The parser calls itself for each level, and indentation nests too: the stack may be exhausted.
     throw new ConfigError([nestedTooDeeply(file)]);
@@ -91,21 +93,40 @@ function syntaxProblem(error: YAMLError, lines: LineCounter, file: string): Prob
 }
 
 function expand(document: Document.Parsed, lines: LineCounter, file: string): unknown {
+  let aliases: readonly Alias[] = [];
   try {
+    aliases = firstAliases(document);
     return document.toJS({ maxAliasCount: ALIASES_MAX });
   } catch (error) {
     if (error instanceof RangeError) throw new ConfigError([nestedTooDeeply(file)]);
-    let offset: number | undefined;
-    visit(document, {
-      Alias: (_key, alias) => {
-        offset = alias.range?.[0];
-        return visit.BREAK;
-      },
-    });
-    const message = "anchors are referred to too often, or to themselves";
-    const hint = `at most ${ALIASES_MAX} references are expanded`;
-    throw new ConfigError([at(lines, file, offset, { path: "", message, hint })]);
+    throw new ConfigError([aliasProblem(document, aliases, lines, file)]);
   }
+}
+
+/** As many as may be needed to find the one that is wrong: each look at its anchor walks through the whole document. */
+function firstAliases(document: Document.Parsed): Alias[] {
+  const aliases: Alias[] = [];
+  visit(document, {
+    Alias: (_key, alias) => {
+      aliases.push(alias);
+      return aliases.length > ALIASES_MAX ? visit.BREAK : undefined;
+    },
+  });
+  return aliases;
+}
+
+function aliasProblem(document: Document.Parsed, aliases: readonly Alias[], lines: LineCounter, file: string): Problem {
+  const dangling = aliases.find((alias) => alias.resolve(document) === undefined);
+  if (dangling !== undefined) {
+    const [message, hint] = [
+      "refers to an anchor that is not defined above",
+      "texts that begin with * must be in quotes",
+    ];
+    return at(lines, file, dangling.range?.[0], { path: "", message, hint });
+  }
+  const message = "anchors are referred to too often, or to themselves";
+  const hint = `at most ${ALIASES_MAX} references are expanded`;
+  return at(lines, file, aliases[0]?.range?.[0], { path: "", message, hint });
 }
 
 /** The nearest place that exists in the text: a key that is missing is blamed on the mapping around it. */
@@ -116,7 +137,7 @@ function locate(
   { path, message, hint }: Finding,
 ): Problem {
   let node: unknown = document.contents;
-  let offset: number | undefined;
+  let offset: number | undefined = document.contents?.range?.[0];
   let depth = 0;
   for (const step of path) {
     if (isAlias(node)) node = node.resolve(document);

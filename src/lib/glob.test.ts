@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { compileTagGlob } from "./glob.ts";
 import { ValueError } from "./value-error.ts";
 
@@ -16,7 +16,7 @@ describe("patterns over tags", () => {
     ["1.?", ["1.2"], ["1.27", "1x2", "1."]],
   ];
   for (const [pattern, matching, other] of cases) {
-    test(`${pattern}`, () => {
+    test(pattern, () => {
       const matches = compileTagGlob(pattern);
       assert.deepEqual([...matching, ...other].filter(matches), matching);
     });
