@@ -97,7 +97,7 @@ export class ManifestPull {
 
   async #fetchUnheld(registry: PullRegistry, repository: Repository, tag: Tag): Promise<ManifestAnswer> {
     const flight = this.#flights.run(flightKey(repository, tag), Date.now(), () =>
-      this.#refusable(registry, `${flightKey(repository, tag)}`, () => this.#fetchTag(registry, repository, tag)),
+      this.#refusable(registry, flightKey(repository, tag), () => this.#fetchTag(registry, repository, tag)),
     );
     try {
       const { manifest, outcome } = await flight.result;

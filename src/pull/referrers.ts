@@ -70,7 +70,7 @@ async function fromFallbackTag(
   const limit = pLimit(FALLBACK_QUESTIONS_AT_ONCE);
   const candidates = index.slice(0, FALLBACK_ENTRIES_MAX);
   const checked = candidates.map((entry) =>
-    limit(async () => await withManifest(entry, await referringManifest(upstream, name, entry, subject, signal))),
+    limit(async () => withManifest(entry, await referringManifest(upstream, name, entry, subject, signal))),
   );
   return (await Promise.all(checked)).filter((entry) => entry !== undefined);
 }

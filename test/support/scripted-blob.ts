@@ -1,0 +1,129 @@
+import { Readable } from "node:stream";
+import { pino } from "pino";
+import type { Digest } from "../../src/oci/digest.ts";
+import type { ByteReader } from "../../src/pull/bytes.ts";
+import { Fill, type FillOptions } from "../../src/pull/fill.ts";
+import { FillReader } from "../../src/pull/fill-reader.ts";
+import type { OpenUpstream } from "../../src/pull/transfer.ts";
+import type { Store } from "../../src/store/store.ts";
+import { type ByteRange, UpstreamError } from "../../src/upstream/upstream.ts";
+
+/** How an upstream behaves in one answer. */
+export interface Behaviour {
+  /** Bytes after which the body breaks off. */
+  readonly cutAfter?: number;
+  /** Ignores the range and begins at 0. */
+  readonly ignoresRange?: boolean;
+  /** Does not say the size. */
+  readonly hidesSize?: boolean;
+  readonly saysSize?: number;
+  /** Where it begins, whatever was asked for. */
+  readonly startsAt?: number;
+  readonly pieceBytes?: number;
+  /** Awaited before each piece; the piece's first byte is told. */
+  readonly before?: (at: number) => Promise<void> | void;
+  readonly refuses?: UpstreamError;
+}
+
+export interface ScriptedBlob {
+  readonly open: OpenUpstream;
+  /** What was asked for, in order. */
+  readonly asked: (ByteRange | undefined)[];
+}
+
+/** An upstream that has `bytes` and behaves as told, one behaviour a request; the last one stays. */
+export function scriptedBlob(bytes: Uint8Array, ...behaviours: readonly Behaviour[]): ScriptedBlob {
+  const asked: (ByteRange | undefined)[] = [];
+  const open: OpenUpstream = async (range, signal) => {
+    const behaviour = behaviours[Math.min(asked.length, behaviours.length - 1)] ?? {};
+    asked.push(range);
+    if (signal.aborted) throw signal.reason;
+    if (behaviour.refuses !== undefined) throw behaviour.refuses;
+    const whole = behaviour.ignoresRange === true || range === undefined;
+    const start = behaviour.startsAt ?? (whole ? 0 : range.start);
+    const end = whole ? bytes.length : Math.min(bytes.length, (range.end ?? Infinity) + 1);
+    const size = behaviour.hidesSize === true ? undefined : (behaviour.saysSize ?? bytes.length);
+    const body = Readable.from(pieces(bytes, start, end, behaviour, signal), { objectMode: true });
+    body.on("error", () => {});
+    return { start, size, body };
+  };
+  return { open, asked };
+}
+
+async function* pieces(bytes: Uint8Array, start: number, end: number, how: Behaviour, signal: AbortSignal) {
+  const cutAt = start + (how.cutAfter ?? Infinity);
+  const last = Math.min(end, cutAt);
+  for (let at = start; at < last;) {
+    await how.before?.(at);
+    if (signal.aborted) throw signal.reason;
+    const piece = bytes.subarray(at, Math.min(last, at + (how.pieceBytes ?? 32 * 1024)));
+    yield piece;
+    at += piece.length;
+  }
+  await how.before?.(last);
+  if (signal.aborted) throw signal.reason;
+  if (cutAt < end) throw new UpstreamError("unreachable", "cut");
+}
+
+export const SILENT = pino({ level: "silent" });
+
+/** A fill of `digest` from `open` into the store. */
+export function fillOf(store: Store, digest: Digest, open: OpenUpstream, differs: Partial<FillOptions> = {}): Fill {
+  return new Fill({
+    digest,
+    size: undefined,
+    admission: async () => {},
+    openSpool: async (size) => await store.openSpool(digest, { registryId: "test", repository: "docker.io/app", size }),
+    openUpstream: open,
+    committed: async () => {},
+    log: SILENT,
+    ...differs,
+  });
+}
+
+export interface ReadOptions {
+  readonly start?: number;
+  readonly end?: number;
+  readonly bufferBytes?: number;
+  /** Awaited after each read. */
+  readonly after?: (position: number) => Promise<void> | void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Got {
+  readonly bytes: Buffer;
+  readonly error: unknown;
+}
+
+export function readerOf(fill: Fill, size: number, open: OpenUpstream, options: ReadOptions = {}): FillReader {
+  const span = { start: options.start ?? 0, end: options.end ?? size };
+  const signal = options.signal ?? new AbortController().signal;
+  return new FillReader({ fill, span, size, openUpstream: open, signal });
+}
+
+/** Reads as a response does, and closes: what came, and how it ended. */
+export async function drain(reader: ByteReader, size: number, options: ReadOptions = {}): Promise<Got> {
+  const buffer = Buffer.alloc(options.bufferBytes ?? 50_000);
+  const { start = 0, end = size } = options;
+  const got: Buffer[] = [];
+  try {
+    for (let position = start; position < end;) {
+      const count = await reader.read(buffer, position);
+      if (count === 0) throw new Error(`silently ended at ${position} of ${end}`);
+      got.push(Buffer.from(buffer.subarray(0, count)));
+      position += count;
+      await options.after?.(position);
+    }
+    return { bytes: Buffer.concat(got), error: undefined };
+  } catch (error) {
+    return { bytes: Buffer.concat(got), error };
+  } finally {
+    await reader.close();
+  }
+}
+
+/** A door that is shut until it is opened. */
+export function gate(): { readonly promise: Promise<void>; readonly open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { promise, open: resolve };
+}
