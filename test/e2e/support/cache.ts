@@ -11,11 +11,13 @@ export class Cache {
   readonly port: number;
   /** `127.0.0.1:PORT`. */
   readonly host: string;
-  readonly #daemon: Daemon;
+  readonly #start: () => Promise<Daemon>;
+  #daemon: Daemon;
 
-  private constructor(port: number, daemon: Daemon) {
+  private constructor(port: number, start: () => Promise<Daemon>, daemon: Daemon) {
     this.port = port;
     this.host = `127.0.0.1:${port}`;
+    this.#start = start;
     this.#daemon = daemon;
   }
 
@@ -29,12 +31,19 @@ export class Cache {
     const ready = (): Promise<boolean> => answers(`http://127.0.0.1:${port}/v2/`);
     // The Node.js that runs this test is first in the cache's PATH too.
     const env = { PATH: `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
-    return new Cache(port, await runner.start("cache", command, { ready, env }));
+    const start = (): Promise<Daemon> => runner.start("serve", command, { ready, env });
+    return new Cache(port, start, await start());
   }
 
   /** `HOSTNAME:PORT`, a name that means one registry. */
   named(registry: keyof typeof HOSTNAMES): string {
     return `${HOSTNAMES[registry]}:${this.port}`;
+  }
+
+  /** Ends it without a chance to tidy up, and starts it again over the same data. */
+  async killAndRestart(): Promise<void> {
+    await this.#daemon.kill();
+    this.#daemon = await this.#start();
   }
 
   stop(): Promise<void> {

@@ -28,6 +28,8 @@ export interface Daemon {
   readonly log: string;
   /** Sends SIGTERM, then SIGKILL to one that stays; resolves when it is gone. */
   stop(): Promise<void>;
+  /** Sends SIGKILL, as a crash or the system's out-of-memory killer would. */
+  kill(): Promise<void>;
 }
 
 /** Starts and runs programs under one temporary folder. */
@@ -79,7 +81,8 @@ export class Runner {
     const child = spawn(file, args, { stdio: ["ignore", output, output], env, cwd: this.folder });
     closeSync(output);
     await once(child, "spawn");
-    const daemon: Daemon = { pid: child.pid ?? 0, log, stop: () => stopChild(child) };
+    const stop = (): Promise<void> => endChild(child, "SIGTERM");
+    const daemon: Daemon = { pid: child.pid ?? 0, log, stop, kill: () => endChild(child, "SIGKILL") };
     try {
       await untilReady(name, child, options.ready);
     } catch (error) {
@@ -129,10 +132,10 @@ async function untilReady(name: string, child: ChildProcess, ready: () => Promis
   }
 }
 
-async function stopChild(child: ChildProcess): Promise<void> {
+async function endChild(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  child.kill("SIGTERM");
+  child.kill(signal);
   const kill = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
   await exited;
   clearTimeout(kill);
