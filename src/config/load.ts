@@ -7,6 +7,7 @@ import { CONFIG_VARIABLE, readVariables, secretVariable, unknownVariables, type 
 import { ConfigError, type Problem } from "./errors.ts";
 import { findConfigFile, type NamedFile } from "./files.ts";
 import type { Finding } from "./issues.ts";
+import { checkLoops, checkRepeatedListen } from "./listen-checks.ts";
 import { readOverrides } from "./overrides.ts";
 import { type RegistryDraft, registryConfig } from "./registries.ts";
 import { type ConfigText, readConfigText } from "./read-text.ts";
@@ -37,6 +38,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   problems.push(...unknownVariables(variables, [...text.drafts.map(({ id }) => id), ...text.brokenIds]));
   const top = readOverrides(variables, text.top, problems);
   problems.push(...crossCheck(text.drafts, text.top.default_registry).filter(isNotNoise(text)).map(text.problem));
+  problems.push(...checkRepeatedListen(text.top.listen ?? []).map(text.problem));
+  problems.push(...checkLoops(text.drafts, top.listen ?? DEFAULTS.listen).map(text.problem));
   const context = { text, variables, cwd, folder: file?.folder ?? cwd, problems };
   const registries = await resolveRegistries(context);
   if (problems.length > 0) throw new ConfigError(problems);
