@@ -22,7 +22,8 @@ start: setup ## Serve all registries on http://127.0.0.1:5000 (ARGS="--config FI
 test: setup ## Run the tests
 	@$(WITH_NODE) node --test $(TEST_FLAGS) $(TESTS)
 
-check: types lint format-check ## Check types, lint rules and format
+check: setup ## Check types, lint rules and format (all three, whatever fails)
+	@$(MAKE) --no-print-directory -k types lint format-check
 
 types: setup
 	@$(WITH_NODE) tsc -p .
