@@ -108,6 +108,16 @@ test("transfers are refused by the same breaker", async (t) => {
   await assert.rejects(upstream.openBlob(app, image.config.digest, undefined, patient()), failsAs("unavailable"));
 });
 
+test("while the breaker is open nobody waits for a slot only to be refused", { timeout: 10_000 }, async (t) => {
+  const { fake, upstream, image, failOften } = await startStill(t, { registry: { transfersMax: 1 } });
+  fake.script({ method: "GET" }, { kind: "stall", atByte: 1 });
+  const { body } = await upstream.openBlob(app, image.config.digest, undefined, patient());
+  fake.script({ method: "HEAD" }, { kind: "status", status: 503, times: BREAKER_FAILURES_MAX });
+  await failOften();
+  await assert.rejects(upstream.openBlob(app, image.config.digest, undefined, patient()), failsAs("unavailable"));
+  body.destroy();
+});
+
 for (const [what, headers, pauseMs] of [
   ["that names no time", {}, RATE_LIMIT_PAUSE_MS],
   ["with Retry-After in seconds", { "retry-after": "7" }, 7000],
@@ -168,8 +178,8 @@ test("requests per second count at the registry and its token service, not at a 
   assert.equal((await upstream.getManifest(app, latest, patient())).digest !== undefined, true);
   const asker = new AbortController();
   const fifth = upstream.headManifest(app, latest, asker.signal);
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(fake.requests.length, 5);
+  // The clock stands still, so its turn never comes.
+  await assert.rejects(fake.until(() => fake.requests.length > 5, 200));
   asker.abort();
   await assert.rejects(fifth, failsAs("aborted"));
 });
@@ -189,6 +199,22 @@ test("closing ends what is under way and refuses what comes after, however often
   await ended;
   await assert.rejects(ask(), failsAs("aborted"));
   await fake.until(() => fake.connections("registry").open === 0);
+});
+
+test("closing lets go of connections that nobody uses", async (t) => {
+  const { fake, upstream, ask } = await startStill(t);
+  await ask();
+  assert.equal(fake.connections("registry").open, 1);
+  await upstream.close();
+  await fake.until(() => fake.connections("registry").open === 0);
+});
+
+test("closing ends the wait for a turn", { timeout: 10_000 }, async (t) => {
+  const { upstream, ask } = await startStill(t, { registry: { requestsPerSecond: 1 } });
+  await ask();
+  const ended = assert.rejects(ask(), failsAs("aborted"));
+  await upstream.close();
+  await ended;
 });
 
 test("closing ends the fetch of a token", async (t) => {

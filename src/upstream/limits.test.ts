@@ -150,6 +150,26 @@ test("who leaves a pace's queue takes nobody's turn", async (t) => {
   assert.deepEqual(atMs, [0, 1000]);
 });
 
+test("who comes when a turn is due does not get it before those who wait", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const clock = { nowMs: 0 };
+  const pace = new Pace(1, "requests", () => clock.nowMs);
+  await pace.turn(patient());
+  const order: string[] = [];
+  const waits = pace.turn(patient()).then(() => order.push("waited"));
+  // The turn is due, but the timer that gives it has not run yet.
+  clock.nowMs = 1000;
+  const comes = pace.turn(patient()).then(() => order.push("came"));
+  await settled();
+  assert.deepEqual(order, []);
+  t.mock.timers.tick(1000);
+  await waits;
+  clock.nowMs = 2000;
+  t.mock.timers.tick(1000);
+  await comes;
+  assert.deepEqual(order, ["waited", "came"]);
+});
+
 test("a pace's queue is bounded", async (t) => {
   const { start } = paceOf(t, 1);
   await Promise.all(start(1));

@@ -227,33 +227,29 @@ test("lscr.io: it is ghcr.io under another name, with the same tokens, limits an
   assert.equal(fake.count({ role: "token" }), 1);
 });
 
-test("lscr.io: of limits that differ from ghcr.io's the strictest counts for both", async (t) => {
-  const { fake } = await startBench(t);
+test("lscr.io: of limits that differ from ghcr.io's the strictest counts for both, and the realms of both", async (t) => {
+  const { fake } = await startBench(t, { fake: { auth: "bearer", token: { expiresInS: 300 } } });
   fake.addImage(app, "latest");
   const config = registryConfig({ upstream: fake.url });
   const upstreams = createUpstreams(
     [
       { ...config, id: "ghcr", questionsMax: 9 },
-      { ...config, id: "lscr", questionsMax: 1 },
+      { ...config, id: "lscr", questionsMax: 1, realms: ["auth.test"] },
     ],
     { version: "test", environment: {}, lookup: lookupTest },
   );
   t.after(() => Promise.all([...upstreams.values()].map((upstream) => upstream.close())));
-  let now = 0;
-  let most = 0;
-  const handler = (_req: unknown, res: { end(): void }) => {
-    now += 1;
-    most = Math.max(most, now);
-    setImmediate(() => {
-      now -= 1;
-      res.end();
-    });
-  };
-  fake.script({}, { kind: "answer", times: Infinity, handler });
-  const ids = ["ghcr", "lscr", "ghcr", "lscr"];
-  await Promise.all(ids.map(async (id) => await upstreams.get(id)?.headManifest(app, latest, patient())));
-  assert.equal(fake.requests.length, ids.length);
-  assert.equal(most, 1);
+  const ask = async (id: string) => await upstreams.get(id)?.headManifest(app, latest, patient());
+  await ask("ghcr");
+  fake.requests.length = 0;
+  let goOn = () => {};
+  const until = new Promise<void>((resolve) => (goOn = resolve));
+  fake.script({}, { kind: "answer", handler: async (_req, res) => until.then(() => void res.end()) });
+  const asked = ["ghcr", "lscr", "ghcr"].map(ask);
+  await assert.rejects(fake.until(() => fake.requests.length > 1, 200));
+  goOn();
+  await Promise.all(asked);
+  assert.equal(fake.requests.length, 3);
 });
 
 test("lscr.io: with credentials of its own it shares nothing", (t) => {

@@ -70,8 +70,6 @@ export class TokenCache {
 
   #start(key: string, request: TokenRequest): Promise<string> {
     const fetching = this.#fetchAndKeep(key, request).finally(() => this.#fetching.delete(key));
-    // Every waiter may have left by the time it fails.
-    fetching.catch(() => {});
     this.#fetching.set(key, fetching);
     return fetching;
   }

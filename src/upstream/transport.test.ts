@@ -163,11 +163,10 @@ test("a manifest that stops half-way is a timeout", async (t) => {
   await assert.rejects(upstream.getManifest(app, latest, patient()), failsAs("timeout"));
 });
 
-test("who leaves before a connection stands is gone at once", async (t) => {
+test("who leaves before a connection stands is gone at once", { timeout: 10_000 }, async (t) => {
   const asker = new AbortController();
-  const upstream = openUpstream(t, registryConfig({ upstream: "http://registry.test" }), {
-    lookup: () => asker.abort(),
-  });
+  const config = registryConfig({ upstream: "http://registry.test", timeouts: { ...timeouts, connectMs: 3_600_000 } });
+  const upstream = openUpstream(t, config, { lookup: () => asker.abort() });
   await assert.rejects(upstream.headManifest(app, latest, asker.signal), failsAs("aborted"));
 });
 
@@ -278,6 +277,25 @@ test("HTTP_PROXY: a literal private address is refused all the same", async (t) 
   });
   const digest = fake.addBlob(app, seededBytes(1000));
   await assert.rejects(upstream.openBlob(app, digest, undefined, patient()), failsAs("untrusted"));
+  assert.equal(proxy.seen.length, 1);
+});
+
+test("HTTP_PROXY: a realm or an upstream at a literal private address is refused, listed or not", async (t) => {
+  const proxy = await startProxy(t);
+  const options = {
+    registry: { allowPrivateAddresses: false, realms: ["127.0.0.1"] },
+    upstreams: { environment: { HTTP_PROXY: proxy.url }, lookup: noLookup },
+  };
+  const { fake, upstream } = await startBench(t, {
+    ...options,
+    fake: { hosts: { token: "127.0.0.1" }, auth: "bearer" },
+  });
+  fake.addImage(app, "latest");
+  await assert.rejects(upstream.headManifest(app, latest, patient()), failsAs("untrusted"));
+  assert.deepEqual(proxy.seen, ["HEAD http://registry.test/v2/team/app/manifests/latest"]);
+  const config = registryConfig({ ...options.registry, upstream: "http://10.0.0.1", upstreamIsOwn: false });
+  const another = openUpstream(t, config, options.upstreams);
+  await assert.rejects(another.headManifest(app, latest, patient()), failsAs("untrusted"));
   assert.equal(proxy.seen.length, 1);
 });
 

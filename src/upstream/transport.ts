@@ -60,7 +60,10 @@ export function proxySettings(environment: Readonly<Record<string, string | unde
   return { httpProxy: read("HTTP_PROXY"), httpsProxy: read("HTTPS_PROXY"), noProxy: read("NO_PROXY") };
 }
 
-/** Judges addresses after resolution and connects to those very addresses, so that DNS cannot answer twice differently. */
+/**
+ * Literal addresses need no resolution, `request.ts` has judged them. This judges names after resolution and connects to those
+ * very addresses, so that DNS cannot answer twice differently.
+ */
 function guardedConnector(options: TransportOptions, tls: { ca?: string[] }): Connector.connector {
   const lookup = options.lookup ?? resolve;
   const common = { ...tls, allowH2: false, timeout: options.timeouts.connectMs };
@@ -68,10 +71,6 @@ function guardedConnector(options: TransportOptions, tls: { ca?: string[] }): Co
   const guarded = buildConnector({ ...common, lookup: publicOnly(lookup) });
   return (target, callback) => {
     if (options.mayBePrivate(target.hostname, dialledPort(target))) return open(target, callback);
-    // A literal address needs no resolution, so `lookup` is not called for it.
-    if (isIP(target.hostname) !== 0 && !isPublicAddress(target.hostname)) {
-      return callback(new PrivateAddressError(`${target.hostname} is not a public address`), null);
-    }
     return guarded(target, callback);
   };
 }
