@@ -9,6 +9,7 @@ test("the word that was mistyped is found", () => {
   assert.equal(nearest("usrname", KEYS), "username");
   assert.equal(nearest("upsteam", KEYS), "upstream");
   assert.equal(nearest("tag", KEYS), "tags");
+  assert.equal(nearest("tgas", KEYS), "tags");
 });
 
 test("case does not make words differ", () => {

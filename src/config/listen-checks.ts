@@ -1,0 +1,54 @@
+import { isIPv4 } from "node:net";
+import { shown } from "../lib/units.ts";
+import type { ListenAddress } from "./config.ts";
+import type { Finding } from "./issues.ts";
+import type { RegistryDraft } from "./registries.ts";
+
+/** An address twice in the file: the second one would fail as "in use", by ourselves. Port 0 is another one each time. */
+export function checkRepeatedListen(listen: readonly ListenAddress[]): Finding[] {
+  return listen.flatMap((address, index) => {
+    const isRepeated = listen.slice(0, index).some((earlier) => isSame(earlier, address));
+    if (!isRepeated || address.port === 0) return [];
+    return [{ path: ["listen", index], message: "is the same as an address before it", hint: "remove one of them" }];
+  });
+}
+
+function isSame(one: ListenAddress, other: ListenAddress): boolean {
+  return one.host === other.host && one.port === other.port;
+}
+
+/** A registry whose upstream is this cache would ask itself, which asks itself, until all connections are used up. */
+export function checkLoops(drafts: readonly RegistryDraft[], listen: readonly ListenAddress[]): Finding[] {
+  return drafts.flatMap(({ id, input: { upstream } }) => {
+    if (upstream === undefined || !listen.some((address) => leadsTo(new URL(upstream), address))) return [];
+    return [
+      {
+        path: ["registries", id, "upstream"],
+        message: `${shown(upstream)} is where this cache itself listens`,
+        hint: "write the address of the registry that is to be cached, or listen on another port",
+      },
+    ];
+  });
+}
+
+/** As far as it can be told without asking DNS. */
+function leadsTo(upstream: URL, { host, port }: ListenAddress): boolean {
+  if (portOf(upstream) !== port) return false;
+  const name = upstream.hostname.replace(/^\[(.*)\]$/, "$1");
+  if (name === host) return true;
+  if (isWildcard(host)) return isLoopback(name);
+  return [name, host].includes("localhost") && isLoopback(name) && isLoopback(host);
+}
+
+function portOf({ port, protocol }: URL): number {
+  if (port !== "") return Number(port);
+  return protocol === "https:" ? 443 : 80;
+}
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+}
