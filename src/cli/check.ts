@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { effectiveObject, effectiveYaml } from "../config/effective.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -24,6 +23,7 @@ Example:
 
 async function check(terminal: Terminal, options: CheckOptions): Promise<ExitCode> {
   const config = await configurationOf(terminal, options);
+  const { effectiveObject, effectiveYaml } = await import("../config/effective.ts");
   const text = options.json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
   terminal.out.write(text.endsWith("\n") ? text : `${text}\n`);
   return 0;

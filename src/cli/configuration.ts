@@ -1,5 +1,4 @@
 import type { Config } from "../config/config.ts";
-import { loadConfig } from "../config/load.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What may stand before and after a command's name. */
@@ -14,5 +13,7 @@ export async function configurationOf(
   logsTo: "out" | "err" = "out",
 ): Promise<Config> {
   const { isTerminal } = logsTo === "out" ? out : err;
+  // Here and not above: `--help` and `--version` need none of it, and answer sooner without.
+  const { loadConfig } = await import("../config/load.ts");
   return await loadConfig({ ...(configPath === undefined ? {} : { configPath }), environment, cwd, isTerminal });
 }

@@ -1,6 +1,5 @@
 import { Command } from "commander";
 import { humanSize } from "../lib/human.ts";
-import { createLogger } from "../lib/logger.ts";
 import type { ReindexReport } from "../upkeep/reindex-report.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { explainStart } from "./start-errors.ts";
@@ -31,6 +30,7 @@ What is wrong in the store is passed over and told on standard error.`;
 
 async function reindex(terminal: Terminal, options: ReindexOptions): Promise<ExitCode> {
   const config = await configurationOf(terminal, options, "err");
+  const { createLogger } = await import("../lib/logger.ts");
   const log = createLogger({ ...config.log, descriptor: 2, colors: terminal.err.hasColors });
   try {
     const { reindexStore } = await import("../app.ts");

@@ -4,7 +4,6 @@ import type { Logger } from "pino";
 import type { App } from "../app.ts";
 import type { Config } from "../config/config.ts";
 import { humanDuration } from "../lib/human.ts";
-import { createLogger } from "../lib/logger.ts";
 import { packageVersion } from "../lib/version.ts";
 import { banner, type BannerPaint, startedOf } from "./banner.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
@@ -33,6 +32,7 @@ Ctrl+C or SIGTERM stops it once the responses under way are out, a second one at
 
 async function serve(terminal: Terminal, options: GlobalOptions): Promise<ExitCode> {
   const config = await configurationOf(terminal, options);
+  const { createLogger } = await import("../lib/logger.ts");
   const log = createLogger({ ...config.log, colors: terminal.out.hasColors });
   const ending = watchForEnding(process, (error) => log.fatal({ err: error }, "an error that nothing caught"));
   return await Promise.race([ending.atOnce, serveUntilAsked(terminal, config, log, ending)]);
