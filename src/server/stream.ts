@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { ByteReader, Span } from "../pull/bytes.ts";
+import { ClientGone } from "./access-log.ts";
 import type { BufferPool } from "./buffers.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -51,8 +52,9 @@ async function write(exchange: Exchange, bytes: Uint8Array): Promise<void> {
     signal.addEventListener("abort", gone, { once: true });
     writeTo(res, bytes, (error) => {
       signal.removeEventListener("abort", gone);
+      // Writing to a socket fails for one reason only: nobody is there any more.
       if (error === undefined || error === null) resolve();
-      else reject(error);
+      else reject(new ClientGone("the connection broke", { cause: error }));
     });
   });
   notes.bytes += bytes.length;
