@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import * as fc from "fast-check";
+import { selfSignedCertificate } from "../../test/support/certificate.ts";
+import { configFolder, yaml } from "../../test/support/config-folder.ts";
+import type { Config } from "./config.ts";
+import { effectiveObject, effectiveYaml } from "./effective.ts";
+
+describe("the effective configuration", () => {
+  it("is in the keys of the file, with all defaults", async (t) => {
+    const folder = await configFolder(t);
+    const config = await folder.load({ files: yaml('listen: ["[::1]:5000"]\ndata_dir: /srv\n') });
+    const text = effectiveYaml(config);
+    const start = `# registry-cache.yaml
+listen:
+  - "[::1]:5000"
+data_dir: /srv
+min_free_disk: 1GiB
+default_registry: dockerhub
+fills_max: 32
+stop_timeout: 25s
+log:
+  format: json
+  level: info
+registries:
+  dockerhub:
+    serves: docker.io
+    upstream: https://registry-1.docker.io
+    hostnames: []
+    tags:
+      - match: "*"
+        revalidate_after: 1m
+    when_deleted: serve
+    realms:
+      - auth.docker.io
+    allow_private_addresses: false
+    questions_max: 16
+    transfers_max: 16
+    connect_timeout: 5s
+    headers_timeout: 30s
+    idle_timeout: 1m
+    ask_budget: 3s
+  ghcr:
+`;
+    assert.equal(text.slice(0, start.length), start);
+  });
+
+  it("says so where there is no file, and names registries that are switched off", async (t) => {
+    const folder = await configFolder(t);
+    assert.match(effectiveYaml(await folder.load()), /^# built-in defaults, no configuration file\n/);
+    const config = await folder.load({ files: yaml("registries: { lscr: { enabled: false } }") });
+    const { registries } = effectiveObject(config) as { registries: Record<string, unknown> };
+    assert.deepEqual(registries["lscr"], { enabled: false });
+  });
+
+  it("has no secret in it", async (t) => {
+    const folder = await configFolder(t);
+    const config = await folder.load({
+      files: yaml("registries: { dockerhub: { username: me, password: hunter2 }, ecr: { token: hunter2 } }"),
+      environment: { REGISTRY_CACHE_GHCR_USERNAME: "me", REGISTRY_CACHE_GHCR_PASSWORD: "hunter2" },
+    });
+    for (const text of [effectiveYaml(config), JSON.stringify(effectiveObject(config))]) {
+      assert.ok(!text.includes("hunter2"));
+      assert.equal(text.split("********").length - 1, 3);
+    }
+    assert.match(effectiveYaml(config), /username: me\n +password: "\*{8}"\n/);
+    assert.match(effectiveYaml(config), /token: "\*{8}"\n/);
+  });
+
+  it("names the certificates that are trusted", async (t) => {
+    const folder = await configFolder(t);
+    const { cert } = selfSignedCertificate();
+    const files = { ...yaml("registries: { ghcr: { ca: ca.pem } }"), "ca.pem": cert + cert };
+    const text = effectiveYaml(await folder.load({ files }));
+    assert.match(text, /ca: certificates of CN=registry-cache test; CN=registry-cache test\n/);
+  });
+
+  it("is a file that means the same", async (t) => {
+    const folder = await configFolder(t);
+    await fc.assert(
+      fc.asyncProperty(files, async (file) => {
+        const config = await folder.load({ files: yaml(JSON.stringify(file)) });
+        const again = await folder.load({ files: yaml(effectiveYaml(config)) });
+        assert.deepEqual(comparable(again), comparable(config));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+/** Upstreams that the text spells out count as the user's. */
+function comparable(config: Config): Config {
+  return { ...config, registries: config.registries.map((registry) => ({ ...registry, upstreamIsOwn: true })) };
+}
+
+const seconds = fc.integer({ min: 1, max: 86_400 }).map((count) => `${count}s`);
+const host = fc.stringMatching(/^[a-z]{1,8}\.example$/);
+const optional = { requiredKeys: [] };
+
+/** Valid files. */
+const files = fc.record(
+  {
+    listen: fc.uniqueArray(
+      fc.integer({ min: 1, max: 65_535 }).map((port) => `127.0.0.1:${port}`),
+      { minLength: 1, maxLength: 3 },
+    ),
+    data_dir: fc.stringMatching(/^\/[a-z \-#:é]{1,10}[a-z]$/),
+    min_free_disk: fc.nat().map((bytes) => `${bytes}B`),
+    stop_timeout: seconds,
+    fills_max: fc.integer({ min: 1, max: 1000 }),
+    log: fc.record({ level: fc.constantFrom("debug", "silent"), format: fc.constantFrom("json", "pretty") }, optional),
+    registries: fc.record(
+      {
+        dockerhub: fc.record(
+          {
+            hostnames: fc.uniqueArray(host, { maxLength: 3 }),
+            tags: fc.array(
+              fc.record({
+                match: fc.constantFrom("v[0-9]*", "{a,b}", "latest", "??"),
+                revalidate_after: fc.oneof(seconds, fc.constantFrom("always", "never", "offline")),
+              }),
+              { maxLength: 3 },
+            ),
+            when_deleted: fc.constantFrom("serve", "deny"),
+            realms: fc.uniqueArray(host, { maxLength: 2 }),
+            requests_per_second: fc.double({ min: 0.01, max: 1000, noNaN: true }),
+            idle_timeout: seconds,
+            ask_budget: seconds,
+          },
+          optional,
+        ),
+        quay: fc.record({ enabled: fc.boolean(), allow_private_addresses: fc.boolean() }, optional),
+        corp: fc.record({
+          serves: host,
+          upstream: host.map((name) => `https://${name}`),
+          transfers_max: fc.integer({ min: 1, max: 1000 }),
+        }),
+      },
+      optional,
+    ),
+  },
+  optional,
+);
