@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type Outcome, runCommand } from "../../test/support/command.ts";
+import { MAIN, type Outcome, runCommand } from "../../test/support/command.ts";
 import { tempDir } from "../../test/support/temp.ts";
 import { packageVersion } from "../lib/version.ts";
 import { run } from "./program.ts";
@@ -110,4 +112,19 @@ test("the process ends with the command's exit code, output and errors", async (
   assert.deepEqual(good, await runHere(["check"], cwd));
   const wrong = await runCommand(t, ["chek"], { cwd });
   assert.deepEqual(wrong, { exitCode: 2, out: "", err: "error: unknown command 'chek'\nhint: did you mean check?\n" });
+});
+
+const FULL = "/dev/full";
+
+test("output that cannot be written is a failure", { skip: !existsSync(FULL) }, async (t) => {
+  const full = openSync(FULL, "w");
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, "check"], {
+    cwd: await tempDir(t),
+    env: { PATH: process.env["PATH"] },
+    stdio: ["ignore", full, "pipe"],
+    encoding: "utf8",
+  });
+  closeSync(full);
+  assert.equal(status, 1);
+  assert.match(stderr, /^error: standard output: ENOSPC: .*\n$/);
 });

@@ -4,7 +4,8 @@ import { resolve } from "node:path";
 import type { Readable } from "node:stream";
 import type { HasAfter } from "./temp.ts";
 
-const MAIN = resolve(import.meta.dirname, "../../src/main.ts");
+/** The program, for `node`. */
+export const MAIN = resolve(import.meta.dirname, "../../src/main.ts");
 
 export interface Outcome {
   /** Undefined where a signal ended it. */
