@@ -4,7 +4,7 @@ TESTS = 'src/**/*.test.ts' 'test/*.test.ts'
 E2E_TESTS = 'test/e2e/*.test.ts'
 # Concurrency suits two cores; a file that hangs fails after the timeout instead of holding everything up.
 TEST_FLAGS = --test-reporter=spec --test-concurrency=3 --test-timeout=120000
-E2E_FLAGS = --test-reporter=spec --test-concurrency=2 --test-timeout=600000
+E2E_FLAGS = --test-reporter=spec --test-concurrency=2 --test-timeout=900000
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
