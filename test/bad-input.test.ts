@@ -4,12 +4,12 @@ import { connect, type Socket } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { seededBytes, sha256 } from "./support/bytes.ts";
 import { startCache, type TestCache, testRegistry } from "./support/cache.ts";
 import { type Answer, ask, errorCode, open, raw } from "./support/client.ts";
 import { type FakeUpstream, startFakeUpstream } from "./support/fake-upstream.ts";
 import { Life } from "./support/life.ts";
+import { eventually, openFiles } from "./support/open-files.ts";
 import { tempDir } from "./support/temp.ts";
 
 const MIB = 1024 * 1024;
@@ -303,21 +303,21 @@ test("what follows a request and is no HTTP does no harm to the response that is
 test("connections that die with queued responses leave no descriptor open", async (t) => {
   const { origin, path } = await heldBlob(t, 8 * MIB);
   await ask(`${origin}/healthz`);
-  const atFirst = await openFiles();
+  const atFirst = (await openFiles()).length;
   for (let round = 0; round < 5; round++) {
     const sockets = await Promise.all(Array.from({ length: 4 }, async () => await stuck(origin, pipelined(path, 16))));
     for (const socket of sockets) socket.resetAndDestroy();
   }
-  await eventually(async () => (await openFiles()) <= atFirst);
+  await eventually(async () => (await openFiles()).length <= atFirst);
 });
 
 test("responses that are broken off by the client leave no descriptor open", async (t) => {
   const { origin, url } = await heldBlob(t, 8 * MIB);
   await ask(`${origin}/healthz`);
-  const atFirst = await openFiles();
+  const atFirst = (await openFiles()).length;
   const responses = await Promise.all(Array.from({ length: 20 }, async () => await open(url)));
   for (const response of responses) response.destroy();
-  await eventually(async () => (await openFiles()) <= atFirst);
+  await eventually(async () => (await openFiles()).length <= atFirst);
 });
 
 /** A client that has got the first bytes and takes no more. */
@@ -328,19 +328,6 @@ async function stuck(url: string, text: string): Promise<Socket> {
   socket.write(text);
   await once(socket, "readable");
   return socket;
-}
-
-async function openFiles(): Promise<number> {
-  return (await readdir("/proc/self/fd")).length;
-}
-
-/** The operating system tells nobody that a descriptor was closed. */
-async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if (await isTrue()) return;
-    await delay(10);
-  }
-  assert.fail("never came true");
 }
 
 test("after all of that it still serves, wrote nothing anywhere and asked nobody", async () => {

@@ -37,7 +37,13 @@ export function sendError(exchange: Exchange, error: unknown): void {
   }
   const told =
     error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", "an internal error; see the log");
-  const retryAfter: Record<string, string> =
-    told.retryAfterS === undefined ? {} : { "Retry-After": String(Math.ceil(told.retryAfterS)) };
+  const retryAfter = told.retryAfterS === undefined ? {} : { "Retry-After": retryAfterText(told.retryAfterS) };
   sendJson(exchange, told.status, told.toJSON(), { ...retryAfter, ...told.headers });
+}
+
+/** Podman sleeps what we say, five times; asking us again costs nothing, and it is we who wait for upstream. */
+const RETRY_AFTER_MAX_S = 10;
+
+function retryAfterText(seconds: number): string {
+  return String(Math.min(RETRY_AFTER_MAX_S, Math.max(1, Math.ceil(seconds))));
 }
