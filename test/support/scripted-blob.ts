@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { pino } from "pino";
+import { orAborted } from "../../src/lib/wait.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import type { ByteReader } from "../../src/pull/bytes.ts";
 import { Fill, type FillOptions } from "../../src/pull/fill.ts";
@@ -54,14 +55,12 @@ async function* pieces(bytes: Uint8Array, start: number, end: number, how: Behav
   const cutAt = start + (how.cutAfter ?? Infinity);
   const last = Math.min(end, cutAt);
   for (let at = start; at < last;) {
-    await how.before?.(at);
-    if (signal.aborted) throw signal.reason;
+    await orAborted(Promise.resolve(how.before?.(at)), signal);
     const piece = bytes.subarray(at, Math.min(last, at + (how.pieceBytes ?? 32 * 1024)));
     yield piece;
     at += piece.length;
   }
-  await how.before?.(last);
-  if (signal.aborted) throw signal.reason;
+  await orAborted(Promise.resolve(how.before?.(last)), signal);
   if (cutAt < end) throw new UpstreamError("unreachable", "cut");
 }
 

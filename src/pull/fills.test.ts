@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { repo } from "../../test/contracts/store.ts";
+import { testRegistry } from "../../test/support/cache.ts";
+import { seededBytes, sha256 } from "../../test/support/bytes.ts";
+import { type Behaviour, gate, type ScriptedBlob, scriptedBlob, SILENT } from "../../test/support/scripted-blob.ts";
+import { tempDir } from "../../test/support/temp.ts";
+import { openSqliteCatalog, IN_MEMORY } from "../catalog/sqlite.ts";
+import { openFilesystemStore } from "../store/filesystem.ts";
+import { type Upstream, UpstreamError } from "../upstream/upstream.ts";
+import { Fills } from "./fills.ts";
+import { Held } from "./held.ts";
+import { pullRegistries } from "./registries.ts";
+
+const A = { ...repo("library/a"), registryId: "dockerhub" };
+const B = { ...repo("library/b"), registryId: "dockerhub" };
+const PATIENT = new AbortController().signal;
+
+interface Blob {
+  readonly bytes: Buffer;
+  readonly digest: ReturnType<typeof sha256>;
+  readonly upstream: ScriptedBlob;
+}
+
+function blob(seed: string, ...script: Behaviour[]): Blob {
+  const bytes = seededBytes(300_000, seed);
+  return { bytes, digest: sha256(bytes), upstream: scriptedBlob(bytes, ...script) };
+}
+
+/** One that stops at its first byte until the gate opens. */
+function held(seed: string): Blob & { rest: ReturnType<typeof gate> } {
+  const rest = gate();
+  return { rest, ...blob(seed, { before: async (at) => (at > 0 ? await rest.promise : undefined) }, {}) };
+}
+
+async function setUp(t: TestContext, fillsMax: number, ...blobs: readonly Blob[]) {
+  const dataDir = await tempDir(t);
+  const store = await openFilesystemStore({ dataDir, minFreeDiskBytes: 0 });
+  const catalog = await openSqliteCatalog(IN_MEMORY);
+  t.after(async () => await catalog.close());
+  const upstream: Pick<Upstream, "openBlob" | "credentialId"> = {
+    credentialId: undefined,
+    openBlob: async (_, digest, range, signal) => {
+      const found = blobs.find((one) => one.digest === digest);
+      if (found === undefined) throw new UpstreamError("not-found", "no such blob");
+      return await found.upstream.open(range, signal);
+    },
+  };
+  const registries = pullRegistries(
+    [testRegistry("http://fake.test")],
+    new Map([["dockerhub", upstream as Upstream]]),
+    () => () => true,
+  );
+  const fills = new Fills({
+    store,
+    held: new Held({ store, catalog, log: SILENT }),
+    registries,
+    fillsMax,
+    log: SILENT,
+  });
+  const spooled = async () => (await readdir(join(dataDir, "spool"))).filter((name) => !name.endsWith(".json"));
+  return { fills, store, spooled };
+}
+
+async function begun(fill: { writtenBytes: number; changed(signal: AbortSignal): Promise<void> }): Promise<void> {
+  while (fill.writtenBytes === 0) await fill.changed(PATIENT);
+}
+
+test("a running fill is found by its digest, and forgotten when it has ended", async (t) => {
+  const one = held("found");
+  const { fills } = await setUp(t, 2, one);
+  assert.equal(fills.find(one.digest), undefined);
+  const fill = fills.start(A, one.digest, undefined);
+  assert.equal(fills.find(one.digest), fill);
+  assert.deepEqual([fills.isFrom(fill, A), fills.isFor(fill, A)], [true, true]);
+  assert.deepEqual([fills.isFrom(fill, B), fills.isFor(fill, B)], [false, false]);
+  fills.alsoFor(fill, B);
+  assert.deepEqual([fills.isFrom(fill, B), fills.isFor(fill, B)], [false, true]);
+  one.rest.open();
+  await fills.idle();
+  assert.equal(fills.find(one.digest), undefined);
+});
+
+test("all who asked are linked when it is committed", async (t) => {
+  const one = held("linked");
+  const { fills, store } = await setUp(t, 2, one);
+  fills.alsoFor(fills.start(A, one.digest, undefined), B);
+  one.rest.open();
+  await fills.idle();
+  for (const repository of [A, B]) assert.equal(await store.hasLink("layer", repository, one.digest), true);
+});
+
+test("the oldest idle fill is paused for one that somebody waits for; one that is read never is", async (t) => {
+  const [read, oldest, newest, wanted] = [held("read"), held("oldest"), held("newest"), blob("wanted")];
+  const { fills, spooled } = await setUp(t, 3, read, oldest, newest, wanted);
+  const now = t.mock.method(Date, "now", () => 1);
+  const running = [read, oldest, newest].map(({ digest }) => fills.start(A, digest, undefined));
+  for (const [index, fill] of running.entries()) {
+    fill.join();
+    await begun(fill);
+    now.mock.mockImplementation(() => 2 + index);
+    if (index > 0) await fill.leave();
+  }
+  await fills.start(A, wanted.digest, undefined).ended;
+  assert.deepEqual(
+    running.map((fill) => fill.state.kind),
+    ["filling", "failed", "filling"],
+  );
+  assert.deepEqual(fills.find(oldest.digest), undefined);
+  assert.ok((await spooled()).includes(oldest.digest.replace(":", "-")), "it is a partial");
+  read.rest.open();
+  newest.rest.open();
+  await fills.idle();
+  await running[0]?.leave();
+});
+
+test("with every place read, the next one waits until one ends", async (t) => {
+  const [first, second] = [held("first"), blob("second")];
+  const { fills } = await setUp(t, 1, first, second);
+  const running = fills.start(A, first.digest, undefined);
+  running.join();
+  await begun(running);
+  const waiting = fills.start(A, second.digest, undefined);
+  assert.equal(fills.find(second.digest), waiting, "others join it while it waits");
+  await new Promise(setImmediate);
+  assert.equal(second.upstream.asked.length, 0);
+  first.rest.open();
+  await waiting.ended;
+  assert.equal(waiting.state.kind, "verified");
+  await running.leave();
+});
+
+test("whoever comes while a fill is being paused gets a new one, which goes on where the old one stood", async (t) => {
+  const one = held("pausing");
+  const { fills, store } = await setUp(t, 2, one);
+  const old = fills.start(A, one.digest, one.bytes.length);
+  await begun(old);
+  const pausing = old.pause("for the test");
+  assert.equal(fills.find(one.digest), undefined);
+  const next = fills.start(A, one.digest, one.bytes.length);
+  one.rest.open();
+  await Promise.all([pausing, next.ended]);
+  assert.equal(next.state.kind, "verified");
+  assert.deepEqual(one.upstream.asked, [undefined, { start: old.writtenBytes }]);
+  assert.equal(await store.statBlob(one.digest), one.bytes.length);
+});
+
+test("stopping keeps partials, ends those that wait, and nothing begins afterwards", async (t) => {
+  const [running, waiting] = [held("running"), blob("waiting")];
+  const { fills, spooled } = await setUp(t, 1, running, waiting);
+  const fill = fills.start(A, running.digest, undefined);
+  fill.join();
+  await begun(fill);
+  const queued = fills.start(A, waiting.digest, undefined);
+  const stopped = fills.stop();
+  running.rest.open();
+  await stopped;
+  const late = fills.start(A, blob("late").digest, undefined);
+  await late.ended;
+  for (const one of [fill, queued, late]) assert.equal(one.state.kind, "failed");
+  assert.equal(waiting.upstream.asked.length, 0);
+  await fill.leave();
+  assert.deepEqual(await spooled(), [running.digest.replace(":", "-")]);
+});
