@@ -38,6 +38,13 @@ describe("registries", () => {
   it("do not answer to a host that another registry serves, be that switched off or not", async (t) => {
     assert.deepEqual((await registries(t, "")).get("lscr")?.aliases, []);
     assert.deepEqual((await registries(t, "registries: { ghcr: { enabled: false } }")).get("lscr")?.aliases, []);
+    const moved = await registries(
+      t,
+      `registries:
+  quay: { upstream: "https://mirror.example", enabled: false }
+  corp: { serves: corp.example, upstream: "https://quay.io" }`,
+    );
+    assert.deepEqual(moved.get("corp")?.aliases, []);
   });
 
   it("at one and the same host do not answer to it", async (t) => {
