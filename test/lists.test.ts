@@ -124,6 +124,24 @@ test("tags: asked for once a minute, whoever asks; after a restart and without u
   assert.deepEqual(tagsOf(await ask(`${again.url}/v2/library/app/tags/list`)), UPSTREAM_TAGS);
 });
 
+test("tags: after a minute upstream is asked again, and what is remembered serves while it is away", async (t) => {
+  const { upstream, cache } = await setUp(t);
+  withTags(upstream);
+  const url = `${cache.url}/v2/library/app/tags/list`;
+  await ask(url);
+  t.mock.timers.enable({ apis: ["Date"], now: Date.now() + 61_000 });
+  upstream.deleteTag("library/app", "b");
+  assert.equal(tagsOf(await ask(url)).includes("b"), false);
+  assert.equal(upstream.count(TAGS), 2);
+  await upstream.stop();
+  t.mock.timers.tick(61_000);
+  const stale = await ask(url);
+  assert.equal(tagsOf(stale).includes("a"), true);
+  assert.equal(stale.headers["cache-status"], "registry-cache; hit; detail=stale-unreachable");
+  assert.match(String(stale.headers["warning"]), /^299 - ".+"$/);
+  assert.equal(stale.headers["age"], "61");
+});
+
 test("tags: what is held is never mixed in, and what upstream lists is not taken for held", async (t) => {
   const { upstream, cache } = await setUp(t);
   withTags(upstream);
