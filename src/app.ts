@@ -1,12 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import picomatch from "picomatch";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { CatalogError } from "./catalog/errors.ts";
 import { IN_MEMORY, openOrRebuild, openSqliteCatalog } from "./catalog/sqlite.ts";
 import type { Config } from "./config/config.ts";
+import { compileTagGlob } from "./lib/glob.ts";
 import { packageVersion } from "./lib/version.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
@@ -38,7 +38,7 @@ export interface App {
 export async function createApp(config: Config, log: Logger): Promise<App> {
   const { store, catalog } = await openHeld(config, log);
   const upstreams = createUpstreams(config.registries, { version: packageVersion(), environment: process.env });
-  const registries = pullRegistries(config.registries, upstreams, (glob) => picomatch(glob, { dot: true }));
+  const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
   const pull = createPull({ store, catalog, registries, fillsMax: config.fillsMax, log });
   const connections = new Connections();
   const buffers = new BufferPool();
@@ -142,4 +142,3 @@ function healthRoutes(stopping: AbortSignal): LocalRoutes {
       stopping.aborted ? { status: 503, body: { status: "stopping" } } : { status: 200, body: { status: "ready" } },
   };
 }
-

@@ -148,7 +148,10 @@ test("a resume that continues at another byte, or of another total, ends the fil
   for (const range of ["bytes 5-4194303/4194304", "bytes 2097152-4194303/5000000"]) {
     const { upstream, url } = await setUp(t);
     upstream.script(BLOB_GET, { kind: "cut", atByte: 2 * MIB });
-    upstream.script({ ...BLOB_GET, ranged: true }, { kind: "headers", set: { "Content-Range": range }, times: Infinity });
+    upstream.script(
+      { ...BLOB_GET, ranged: true },
+      { kind: "headers", set: { "Content-Range": range }, times: Infinity },
+    );
     const answer = await ask(url);
     assert.equal(answer.isWhole, false, range);
   }
@@ -244,9 +247,9 @@ test("Range on a held blob: open-ended, suffix, unsatisfiable, several parts", a
   await ask(url);
   await cache.app.idle();
   const range = async (value: string) => await ask(url, { headers: { Range: value } });
-  const open = await range("bytes=1000-");
-  assert.equal(open.status, 206);
-  assert.ok(open.body.equals(bytes.subarray(1000)));
+  const openEnded = await range("bytes=1000-");
+  assert.equal(openEnded.status, 206);
+  assert.ok(openEnded.body.equals(bytes.subarray(1000)));
   assert.ok((await range("bytes=-5")).body.equals(bytes.subarray(-5)));
   const none = await range(`bytes=${bytes.length}-`);
   assert.equal(none.status, 416);
@@ -307,9 +310,17 @@ test("a blob that upstream does not have is 404 BLOB_UNKNOWN, asked for once", a
 });
 
 test("failures before the first byte are error responses that say the cause", async (t) => {
-  const { upstream, cache } = await setUp(t, 1 * MIB, { registry: { timeouts: { connectMs: 500, headersMs: 300, idleMs: 300, askBudgetMs: 300 } } });
-  const blob = (seed: number) => `${cache.url}/v2/library/app/blobs/${upstream.addBlob("library/app", seededBytes(1000, seed))}`;
-  const limited = upstream.script(BLOB_GET, { kind: "status", status: 429, headers: { "Retry-After": "9" }, times: Infinity });
+  const { upstream, cache } = await setUp(t, 1 * MIB, {
+    registry: { timeouts: { connectMs: 500, headersMs: 300, idleMs: 300, askBudgetMs: 300 } },
+  });
+  const blob = (seed: number) =>
+    `${cache.url}/v2/library/app/blobs/${upstream.addBlob("library/app", seededBytes(1000, seed))}`;
+  const limited = upstream.script(BLOB_GET, {
+    kind: "status",
+    status: 429,
+    headers: { "Retry-After": "9" },
+    times: Infinity,
+  });
   const answer = await ask(blob(1));
   assert.deepEqual([answer.status, answer.headers["retry-after"]], [429, "9"]);
   limited.remove();
@@ -324,7 +335,9 @@ test("a stalled upstream is 504 before the first byte", async (t) => {
 });
 
 test("a full disk streams every pull through, right and whole, and keeps again when there is room", async (t) => {
-  const { upstream, cache, bytes, digest, url } = await setUp(t, 4 * MIB, { config: { minFreeDiskBytes: Number.MAX_SAFE_INTEGER } });
+  const { upstream, cache, bytes, digest, url } = await setUp(t, 4 * MIB, {
+    config: { minFreeDiskBytes: Number.MAX_SAFE_INTEGER },
+  });
   const answers = await Promise.all([ask(url), ask(url)]);
   for (const answer of answers) {
     assert.equal(answer.isWhole, true);

@@ -68,7 +68,9 @@ async function assertNoOrphans(dataDir: string): Promise<void> {
   const v2 = join(dataDir, "docker", "registry", "v2");
   const files = await readdir(join(v2, "repositories"), { recursive: true, withFileTypes: true });
   const links = files.filter((entry) => entry.isFile() && entry.name === "link");
-  const linked = new Set(await Promise.all(links.map(async (entry) => await readFile(join(entry.parentPath, "link"), "utf8"))));
+  const linked = new Set(
+    await Promise.all(links.map(async (entry) => await readFile(join(entry.parentPath, "link"), "utf8"))),
+  );
   const blobs = await readdir(join(v2, "blobs"), { recursive: true, withFileTypes: true });
   for (const entry of blobs.filter((one) => one.isFile())) {
     const bytes = await readFile(join(entry.parentPath, entry.name));

@@ -151,7 +151,11 @@ test("when_deleted: deny passes upstream's 404 on, and deletes nothing", async (
 });
 
 test("401 and 403 deny content that was fetched with credentials", async (t) => {
-  const upstream = await startFakeUpstream({ auth: "bearer", users: { me: "secret" }, privateRepositories: ["team/app"] });
+  const upstream = await startFakeUpstream({
+    auth: "bearer",
+    users: { me: "secret" },
+    privateRepositories: ["team/app"],
+  });
   t.after(async () => await upstream[Symbol.asyncDispose]());
   upstream.addImage("team/app", "1");
   const credentials = { kind: "basic", username: "me", password: "secret" } as const;

@@ -78,7 +78,7 @@ const component = fc.stringMatching(/^[a-z0-9]{1,6}(?:(?:\.|_|__|-{1,3})[a-z0-9]
 const words = fc.constantFrom("manifests", "blobs", "tags", "list", "referrers", "uploads", "v2");
 const names = fc.array(fc.oneof({ weight: 3, arbitrary: component }, words), { minLength: 1, maxLength: 6 });
 const digests = fc
-  .array(fc.constantFrom(..."0123456789abcdef"), { minLength: 64, maxLength: 64 })
+  .array(fc.constantFrom(..."0123456789abcdef".split("")), { minLength: 64, maxLength: 64 })
   .map((hex) => `sha256:${hex.join("")}` as Digest);
 const tags = fc.stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/).map((tag) => tag as Tag);
 const endpoints: fc.Arbitrary<Endpoint> = fc.oneof(

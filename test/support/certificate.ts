@@ -80,13 +80,6 @@ function base128(value: number): number[] {
 
 /** `YYMMDDHHMMSSZ`. */
 function utcTime(atMs: number): Buffer {
-  return der(
-    0x17,
-    Buffer.from(
-      `${new Date(atMs)
-        .toISOString()
-        .replaceAll(/[-:T]|\.\d+/g, "")
-        .slice(2)}`,
-    ),
-  );
+  const digits = new Date(atMs).toISOString().replaceAll(/[-:T]|\.\d+/g, "");
+  return der(0x17, Buffer.from(digits.slice(2)));
 }

@@ -38,7 +38,7 @@ export async function open(url: string, options: Ask = {}): Promise<IncomingMess
   if (origin === null) throw new Error(`not an absolute URL: ${url}`);
   const sent = request(origin[1] as string, {
     method: options.method ?? "GET",
-    path: origin[2] === "" ? "/" : (origin[2] as string),
+    path: origin[2] === "" ? "/" : origin[2],
     headers: options.headers ?? {},
     agent,
   });
@@ -52,8 +52,8 @@ export async function readSome(response: IncomingMessage, bytes: number): Promis
   const pieces: Buffer[] = [];
   let count = 0;
   while (count < bytes) {
-    const piece = response.read() as Buffer | null;
-    if (piece !== null) {
+    const piece: unknown = response.read();
+    if (piece instanceof Buffer) {
       pieces.push(piece);
       count += piece.length;
     } else if (response.readableEnded || response.destroyed) break;

@@ -13,24 +13,27 @@ export interface Exchange {
   readonly res: ServerResponse;
   /** Aborted when the socket is gone. */
   readonly signal: AbortSignal;
-  onHead(status: number): void;
-  onBytes(count: number): void;
+  readonly onHead: (status: number) => void;
+  readonly onBytes: (count: number) => void;
 }
 
 /** Sends what the plan says; rejects only with the signal's reason or what a scripted handler throws. */
 export async function send(exchange: Exchange, plan: Plan): Promise<void> {
   const { req, res } = exchange;
   if (plan.instead === "hang") return forever(exchange.signal);
-  if (plan.instead === "drop") return void res.socket?.destroy();
+  if (plan.instead === "drop") {
+    res.socket?.destroy();
+    return;
+  }
   if (plan.instead !== undefined) return await plan.instead(req, res);
   writeHead(exchange, plan);
-  if (req.method === "HEAD") return void res.end();
-  if ((await sendBody(exchange, plan)) === "cut") return void res.socket?.destroySoon();
-  // A client would wait for the rest, or read the surplus as the next answer: no such connection is used again.
-  if (typeof plan.contentLength === "number" && plan.contentLength !== plan.answer.body.size) {
-    return void res.socket?.destroySoon();
-  }
-  res.end();
+  if (req.method === "HEAD" || ((await sendBody(exchange, plan)) === "sent" && isWhole(plan))) res.end();
+  else res.socket?.destroySoon();
+}
+
+/** A client would wait for the rest, or read the surplus as the next answer: no such connection is used again. */
+function isWhole({ answer, contentLength }: Plan): boolean {
+  return typeof contentLength !== "number" || contentLength === answer.body.size;
 }
 
 function writeHead({ res, onHead }: Exchange, { answer, contentLength }: Plan): void {

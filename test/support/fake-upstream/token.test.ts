@@ -72,7 +72,7 @@ suite("the fake token service", () => {
     assert.equal([refused.headers["www-authenticate"]].flat().length, 2);
     const issued = JSON.parse((await get(`${fake.tokenUrl}?scope=*`)).bytes.toString()) as Record<string, unknown>;
     assert.deepEqual(Object.keys(issued).toSorted(), ["access_token", "expires_in", "extra"]);
-    for (const authorization of [`Bearer ${issued["access_token"]}`, "Bearer ready", basic("me", "pw")]) {
+    for (const authorization of [`Bearer ${String(issued["access_token"])}`, "Bearer ready", basic("me", "pw")]) {
       assert.equal((await get(fake.url + BLOB, { authorization })).status, 200);
     }
     assert.equal((await get(fake.url + BLOB, { authorization: basic("me", "no") })).status, 401);
