@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { statisticsRoutes } from "./admin/statistics.ts";
@@ -90,7 +89,6 @@ export async function reindexStore(config: Config, log: Logger): Promise<Reindex
 }
 
 async function openHeld(config: Config, log: Logger): Promise<{ store: Store; catalog: Catalog }> {
-  await mkdir(config.dataDir, { recursive: true });
   const store = await openFilesystemStore(config);
   return { store, catalog: await openCatalog(config.dataDir, log) };
 }

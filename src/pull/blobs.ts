@@ -2,13 +2,13 @@ import { SingleFlight } from "../lib/single-flight.ts";
 import { orAborted } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
-import type { Store } from "../store/store.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
 import { type ByteReader, type Span, storedReader } from "./bytes.ts";
 import type { Fill } from "./fill.ts";
 import { FillReader } from "./fill-reader.ts";
 import type { Fills } from "./fills.ts";
 import type { Held } from "./held.ts";
+import type { HotBlobs } from "./hot-blobs.ts";
 import type { Notebook } from "./notebook.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Belonging, Proof } from "./proof.ts";
@@ -29,7 +29,7 @@ export interface BlobAnswer {
 }
 
 export interface BlobPullOptions {
-  readonly store: Store;
+  readonly blobs: HotBlobs;
   readonly held: Held;
   readonly notebook: Notebook;
   readonly proof: Proof;
@@ -77,7 +77,7 @@ export class BlobPull {
   }
 
   async #storedSize(repository: Repository, digest: Digest): Promise<number | undefined> {
-    const size = await this.#o.store.statBlob(digest);
+    const size = await this.#o.blobs.size(digest);
     if (size === undefined) return undefined;
     await this.#ensureLinked(repository, digest, size);
     return size;
@@ -96,7 +96,7 @@ export class BlobPull {
           : await this.#joined(running, repository, signal);
       if (there !== undefined) return there;
       const known = await this.#o.proof.known("layer", repository, digest);
-      if ((await this.#o.store.statBlob(digest)) !== undefined || this.#o.fills.find(digest) !== undefined) continue;
+      if ((await this.#o.blobs.size(digest)) !== undefined || this.#o.fills.find(digest) !== undefined) continue;
       return await this.#started(repository, digest, known?.size, signal);
     }
     throw new UpstreamError(
@@ -106,7 +106,7 @@ export class BlobPull {
   }
 
   async #stored(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer | undefined> {
-    const blob = await this.#o.store.openBlob(digest);
+    const blob = await this.#o.blobs.open(digest);
     if (blob === undefined) return undefined;
     try {
       await orAborted(this.#ensureLinked(repository, digest, blob.size), signal);

@@ -4,6 +4,7 @@ import type { Store } from "../store/store.ts";
 import { BlobPull } from "./blobs.ts";
 import { Fills } from "./fills.ts";
 import { Held } from "./held.ts";
+import { HotBlobs } from "./hot-blobs.ts";
 import { ManifestPull } from "./manifests.ts";
 import { Notebook } from "./notebook.ts";
 import { Proof } from "./proof.ts";
@@ -45,7 +46,7 @@ export function createPull(options: PullOptions): Pull {
   const lists = new SavedLists({ ...shared, catalog });
   return {
     manifests,
-    blobs: new BlobPull({ ...shared, store, fills }),
+    blobs: new BlobPull({ ...shared, blobs: new HotBlobs(store, log), fills }),
     lists,
     fills,
     start: () => notebook.start(),

@@ -88,6 +88,25 @@ async function writeSynced(path: string, content: Uint8Array | string): Promise<
   }
 }
 
+/** Makes a folder and those above it, one by one: Node's own way never ends where nothing can be made, as below /proc. */
+export async function makeFolder(folder: string): Promise<void> {
+  try {
+    await makeOneFolder(folder);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT" || dirname(folder) === folder) throw error;
+    await makeFolder(dirname(folder));
+    await makeOneFolder(folder);
+  }
+}
+
+async function makeOneFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    if (errorCode(error) !== "EEXIST") throw error;
+  }
+}
+
 /** The source must be synced already. The target's new parent folders are synced too, or a power cut could lose them. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   const folder = dirname(to);

@@ -42,6 +42,10 @@ async function partial(store: Store, bytes: Uint8Array = BYTES): Promise<void> {
   await spool.close();
 }
 
+test("a folder where none can be made is an error, not an endless try", async () => {
+  await assert.rejects(openFilesystemStore({ dataDir: "/proc/nothing/here", minFreeDiskBytes: 0 }), { code: "ENOENT" });
+});
+
 test("paths and contents are exactly those of registry:2", async (t) => {
   const { store, dataDir } = await opened(t);
   await store.putBlob(DIGEST, BYTES);

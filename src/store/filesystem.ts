@@ -1,8 +1,16 @@
 import { constants } from "node:fs";
-import { mkdir, open, statfs } from "node:fs/promises";
+import { open, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
-import { ifPresent, NO_FOLLOW, readAt, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
+import {
+  ifPresent,
+  makeFolder,
+  NO_FOLLOW,
+  readAt,
+  readFileIfPresent,
+  statFileIfPresent,
+  writeFileDurably,
+} from "./files.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { Links, walkRepositories } from "./links.ts";
 import { reapSpools, reapUnfinished } from "./reap.ts";
@@ -20,7 +28,7 @@ export async function openFilesystemStore(options: FilesystemStoreOptions): Prom
   const layout = layoutOf(options.dataDir);
   const unfinished = join(layout.unfinished, String(process.pid));
   await reapUnfinished(layout);
-  for (const folder of [layout.repositories, layout.spools, unfinished]) await mkdir(folder, { recursive: true });
+  for (const folder of [layout.repositories, layout.spools, unfinished]) await makeFolder(folder);
   return new FilesystemStore(options, layout, unfinished);
 }
 
@@ -85,6 +93,10 @@ class FilesystemStore implements Store {
 
   async putBlob(digest: Digest, bytes: Uint8Array): Promise<void> {
     await writeFileDurably(this.#layout.blob(digest), bytes, this.#unfinished);
+  }
+
+  async removeBlob(digest: Digest): Promise<void> {
+    await rm(this.#layout.blob(digest), { force: true });
   }
 
   async openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool> {

@@ -16,6 +16,8 @@ export interface Store {
   readBlob(digest: Digest, bytesMax: number): Promise<Buffer | undefined>;
   /** Writes a small verified blob at once; the caller has checked the digest. */
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>;
+  /** Takes a blob away, whoever has a link to it; those who have it open read on. */
+  removeBlob(digest: Digest): Promise<void>;
   /** The one spool of a digest: new, or the partial that an earlier process left. */
   openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool>;
 

@@ -19,7 +19,7 @@ export function tagOf(text: string): Tag {
   return tag;
 }
 
-export async function readAll(store: Store, digest: Digest): Promise<Buffer | undefined> {
+export async function readAll(store: Pick<Store, "openBlob">, digest: Digest): Promise<Buffer | undefined> {
   const blob = await store.openBlob(digest);
   if (blob === undefined) return undefined;
   try {
@@ -71,6 +71,20 @@ export function storeContract(kind: string, prepare: (t: TestContext) => Promise
       assert.equal(await blob.read(part, BYTES.length - 3), 3);
       assert.equal(await blob.read(part, BYTES.length), 0);
       await blob.close();
+    });
+
+    test("a blob that is taken away is not there, also where it was never; who has it open reads on", async (t) => {
+      const store = await (await prepare(t))();
+      await store.removeBlob(DIGEST);
+      await store.putBlob(DIGEST, BYTES);
+      const blob = await store.openBlob(DIGEST);
+      await store.removeBlob(DIGEST);
+      assert.equal(await store.statBlob(DIGEST), undefined);
+      assert.equal(await readAll(store, DIGEST), undefined);
+      assert.equal(await blob?.read(Buffer.alloc(10), BYTES.length - 10), 10);
+      await blob?.close();
+      await store.putBlob(DIGEST, BYTES);
+      assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
     });
 
     test("an empty blob is held too", async (t) => {
