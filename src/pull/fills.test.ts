@@ -35,7 +35,12 @@ function held(seed: string): Blob & { rest: ReturnType<typeof gate> } {
   return { rest, ...blob(seed, { before: async (at) => (at > 0 ? await rest.promise : undefined) }, {}) };
 }
 
-async function setUp(t: TestContext, fillsMax: number, ...blobs: readonly Blob[]) {
+async function setUp(
+  t: TestContext,
+  places: number | { fillsMax: number; transfersMax: number },
+  ...blobs: readonly Blob[]
+) {
+  const { fillsMax, transfersMax } = typeof places === "number" ? { fillsMax: places, transfersMax: 16 } : places;
   const dataDir = await tempDir(t);
   const store = await openFilesystemStore({ dataDir, minFreeDiskBytes: 0 });
   const catalog = await openSqliteCatalog(IN_MEMORY);
@@ -49,7 +54,7 @@ async function setUp(t: TestContext, fillsMax: number, ...blobs: readonly Blob[]
     },
   };
   const registries = pullRegistries(
-    [testRegistry("http://fake.test")],
+    [testRegistry("http://fake.test", { transfersMax })],
     new Map([["dockerhub", upstream as Upstream]]),
     () => () => true,
   );
@@ -163,4 +168,24 @@ test("stopping keeps partials, ends those that wait, and nothing begins afterwar
   assert.equal(waiting.upstream.asked.length, 0);
   await fill.leave();
   assert.deepEqual(await spooled(), [running.digest.replace(":", "-")]);
+});
+
+test("the places of its upstream count too: an idle fill there is paused although the cache has room for more", async (t) => {
+  const [idle, read, wanted] = [held("idle"), held("read"), blob("wanted")];
+  const { fills } = await setUp(t, { fillsMax: 32, transfersMax: 2 }, idle, read, wanted);
+  const running = [idle, read].map(({ digest }) => fills.start(A, digest, undefined));
+  for (const fill of running) {
+    fill.join();
+    await begun(fill);
+  }
+  await running[0]?.leave();
+  const next = fills.start(A, wanted.digest, undefined);
+  await next.ended;
+  assert.deepEqual(
+    [running[0]?.state.kind, running[1]?.state.kind, next.state.kind],
+    ["failed", "filling", "verified"],
+  );
+  read.rest.open();
+  await fills.idle();
+  await running[1]?.leave();
 });

@@ -6,11 +6,11 @@ import { UpstreamError } from "../upstream/upstream.ts";
 import { Changes } from "../lib/wait.ts";
 import { Fill } from "./fill.ts";
 import type { Held } from "./held.ts";
-import { type PullRegistries, registryOf } from "./registries.ts";
+import { type PullRegistries, type PullRegistry, registryOf } from "./registries.ts";
 import type { OpenUpstream } from "./transfer.ts";
 
-/** Fills that wait for a place; one more is refused with 503. */
-const QUEUE_MAX = 1_000;
+/** Fills of one upstream, running or waiting for a place; one more is refused with 503. */
+const UPSTREAM_FILLS_MAX = 1_000;
 /** The longest that a fill waits for a place. */
 const QUEUE_WAIT_MS = 60_000;
 
@@ -27,6 +27,7 @@ interface Entry {
   readonly fill: Fill;
   /** Whose upstream it comes from. */
   readonly from: string;
+  readonly registry: PullRegistry;
   /** Everybody who has asked and may have it: linked when it is committed. */
   readonly repositories: Map<string, Repository>;
   admitted: boolean;
@@ -71,9 +72,9 @@ export class Fills {
   /** Starts a fill from this repository's upstream; the caller has seen that none is running. */
   start(repository: Repository, digest: Digest, size: number | undefined): Fill {
     const previous = this.#entries.get(digest)?.fill;
-    const { config } = registryOf(this.#o.registries, repository);
+    const registry = registryOf(this.#o.registries, repository);
     const repositories = new Map([[repositoryPath(repository), repository]]);
-    const origin = { registryId: config.id, repository: repositoryPath(repository) };
+    const origin = { registryId: registry.config.id, repository: repositoryPath(repository) };
     const fill: Fill = new Fill({
       digest,
       size,
@@ -87,7 +88,7 @@ export class Fills {
       committed: async (bytes) => await this.#link(repositories, digest, bytes),
       log: this.#o.log.child({ repository: origin.repository }),
     });
-    const entry: Entry = { fill, from: origin.repository, repositories, admitted: false };
+    const entry: Entry = { fill, from: origin.repository, registry, repositories, admitted: false };
     this.#entries.set(digest, entry);
     void fill.ended.then(() => this.#forget(digest, entry));
     return fill;
@@ -125,15 +126,30 @@ export class Fills {
 
   async #admit(entry: Entry, signal: AbortSignal): Promise<void> {
     if (this.#isStopping) throw new UpstreamError("aborted", "the cache is stopping");
-    if (this.#entries.size > QUEUE_MAX)
-      throw new UpstreamError("overloaded", `more than ${QUEUE_MAX} blobs are waited for`);
+    if (this.#ofUpstream(entry, [...this.#entries.values()]).length > UPSTREAM_FILLS_MAX)
+      throw new UpstreamError("overloaded", `more than ${UPSTREAM_FILLS_MAX} blobs of this upstream are waited for`);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(QUEUE_WAIT_MS)]);
-    while (this.#running().length >= this.#o.fillsMax) {
-      const idle = this.#oldestIdle();
+    for (let rivals = this.#rivals(entry); rivals.length > 0; rivals = this.#rivals(entry)) {
+      const idle = oldestIdle(rivals);
       if (idle === undefined) await this.#placeFreed(limit, signal);
       else await idle.pause("paused for a blob that somebody waits for");
     }
     entry.admitted = true;
+  }
+
+  /**
+   * The running fills of which one must end before this one may begin; none where there is a place. An upstream's own
+   * transfers are counted here too: a fill that nobody reads must not keep one that is waited for in the upstream's queue.
+   */
+  #rivals(entry: Entry): Entry[] {
+    const running = [...this.#entries.values()].filter((one) => one.admitted);
+    if (running.length >= this.#o.fillsMax) return running;
+    const own = this.#ofUpstream(entry, running);
+    return own.length >= entry.registry.config.transfersMax ? own : [];
+  }
+
+  #ofUpstream({ registry }: Entry, entries: readonly Entry[]): Entry[] {
+    return entries.filter((one) => one.registry.upstream === registry.upstream);
   }
 
   async #placeFreed(limit: AbortSignal, signal: AbortSignal): Promise<void> {
@@ -144,14 +160,11 @@ export class Fills {
       throw new UpstreamError("overloaded", `no transfer ended within ${QUEUE_WAIT_MS / 1000} s`);
     }
   }
+}
 
-  #running(): Fill[] {
-    return [...this.#entries.values()].filter((entry) => entry.admitted).map((entry) => entry.fill);
-  }
-
-  #oldestIdle(): Fill | undefined {
-    return this.#running()
-      .filter((fill) => fill.idleSinceMs !== undefined && fill.state.kind === "filling" && !fill.isPausing)
-      .toSorted((a, b) => (a.idleSinceMs ?? 0) - (b.idleSinceMs ?? 0))[0];
-  }
+function oldestIdle(entries: readonly Entry[]): Fill | undefined {
+  return entries
+    .map(({ fill }) => fill)
+    .filter((fill) => fill.idleSinceMs !== undefined && fill.state.kind === "filling" && !fill.isPausing)
+    .toSorted((a, b) => (a.idleSinceMs ?? 0) - (b.idleSinceMs ?? 0))[0];
 }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { seededBytes } from "../../test/support/bytes.ts";
 import { type Behaviour, scriptedBlob } from "../../test/support/scripted-blob.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
-import { transfer } from "./transfer.ts";
+import { transfer, SIZELESS_BYTES_MAX } from "./transfer.ts";
 
 const BYTES = seededBytes(300_000, "transfer");
 const PATIENT = new AbortController().signal;
@@ -130,4 +130,25 @@ test("cut twice anywhere, whether ranges are honoured or not and sizes said or n
     }),
     { numRuns: 15 },
   );
+});
+
+test("a content without a size that never ends is given up", async () => {
+  const piece = Buffer.alloc(64 * 1024 * 1024);
+  const open = async () => ({
+    start: 0,
+    size: undefined,
+    body: Readable.from(
+      (function* () {
+        for (;;) yield piece;
+      })(),
+      { objectMode: true },
+    ),
+  });
+  const pieces = transfer({ open, from: 0, end: undefined, size: undefined, signal: new AbortController().signal });
+  let bytes = 0;
+  const reading = async () => {
+    for await (const one of pieces) bytes += one.length;
+  };
+  await assert.rejects(reading, { kind: "protocol", message: `sent more than ${SIZELESS_BYTES_MAX} bytes` });
+  assert.equal(bytes, SIZELESS_BYTES_MAX);
 });

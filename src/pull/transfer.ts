@@ -2,6 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type BlobBody, type ByteRange, UpstreamError } from "../upstream/upstream.ts";
 import { type Attempts, resumeDelayMs } from "./resume.ts";
 
+/** A content whose size nobody says, neither a manifest nor the upstream, may not be larger than this. */
+export const SIZELESS_BYTES_MAX = 16 * 1024 ** 3;
+
 /** Opens the content at an upstream; `range` is undefined for the whole. */
 export type OpenUpstream = (range: ByteRange | undefined, signal: AbortSignal) => Promise<BlobBody>;
 
@@ -86,7 +89,8 @@ async function* continued(
 }
 
 function assertWithin(position: number, size: number | undefined): void {
-  if (size !== undefined && position > size) throw new UpstreamError("protocol", `sent more than ${size} bytes`);
+  const max = size ?? SIZELESS_BYTES_MAX;
+  if (position > max) throw new UpstreamError("protocol", `sent more than ${max} bytes`);
 }
 
 /**
