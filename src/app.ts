@@ -17,6 +17,7 @@ import { requestListener } from "./server/handler.ts";
 import { listen, type Listener } from "./server/listener.ts";
 import { type LocalRoutes, localHandler } from "./server/local.ts";
 import { openFilesystemStore } from "./store/filesystem.ts";
+import { type DataFolderLock, lockDataFolder } from "./store/lock.ts";
 import type { Store } from "./store/store.ts";
 import { reapPartialsStep } from "./upkeep/reap-partials.ts";
 import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
@@ -35,7 +36,7 @@ export interface App {
 
 /** Builds everything; nothing listens before `start`. What was built is stopped in reverse. */
 export async function createApp(config: Config, log: Logger): Promise<App> {
-  const { store, catalog } = await openHeld(config, log);
+  const { lock, store, catalog } = await openHeld(config, log);
   const upstreams = createUpstreams(config.registries, { version: packageVersion(), environment: process.env });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
   const pull = createPull({ store, catalog, registries, fillsMax: config.fillsMax, log });
@@ -71,6 +72,7 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
       await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
       await catalog.close();
+      lock.release();
     },
   };
 }
@@ -80,17 +82,31 @@ const PARTIAL_AGE_MAX_MS = 24 * 60 * 60 * 1000;
 
 /** Rebuilds the catalog from the store, for `registry-cache reindex`. */
 export async function reindexStore(config: Config, log: Logger): Promise<ReindexReport> {
-  const { store, catalog } = await openHeld(config, log);
+  const { lock, store, catalog } = await openHeld(config, log);
   try {
     return await reindex(store, catalog, config.registries, log);
   } finally {
     await catalog.close();
+    lock.release();
   }
 }
 
-async function openHeld(config: Config, log: Logger): Promise<{ store: Store; catalog: Catalog }> {
-  const store = await openFilesystemStore(config);
-  return { store, catalog: await openCatalog(config.dataDir, log) };
+interface HeldFiles {
+  readonly lock: DataFolderLock;
+  readonly store: Store;
+  readonly catalog: Catalog;
+}
+
+/** The lock comes first: what a second process would tidy up at its start is the first one's work under way. */
+async function openHeld(config: Config, log: Logger): Promise<HeldFiles> {
+  const lock = await lockDataFolder(config.dataDir);
+  try {
+    const store = await openFilesystemStore(config);
+    return { lock, store, catalog: await openCatalog(config.dataDir, log) };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
 }
 
 /** Nothing that serves needs the catalog's file: on a disk too full to open it, facts are kept in memory until the stop. */

@@ -1,4 +1,4 @@
-import { type FileHandle, lstat, mkdir, open, readFile, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { constants, type Dirent, type Stats } from "node:fs";
@@ -103,7 +103,7 @@ async function makeOneFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder);
   } catch (error) {
-    if (errorCode(error) !== "EEXIST") throw error;
+    if (errorCode(error) !== "EEXIST" || !(await stat(folder)).isDirectory()) throw error;
   }
 }
 
