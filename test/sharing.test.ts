@@ -66,6 +66,44 @@ test("a manifest of the repository that names the blob is proof: linked, without
   assert.equal(upstream.count(BLOB_GET), 1);
 });
 
+test("naming what was fetched with credentials, or at another registry, is no proof: upstream is asked", async (t) => {
+  const closed = await fakeUpstream(t, { auth: "bearer", users: { me: "secret" }, privateRepositories: ["team/app"] });
+  const open_ = await fakeUpstream(t);
+  const digest = closed.addBlob("team/app", BYTES);
+  const image = closed.addImage("team/app", "secret");
+  closed.addManifest("team/app", manifestOf(digest), { tag: "1" });
+  for (const [upstream, name] of [
+    [closed, "team/evil"],
+    [open_, "library/evil"],
+  ] as const) {
+    upstream.addBlob(name, seededBytes(5, name));
+    upstream.addManifest(name, manifestOf(digest), { tag: "1" });
+    const child = {
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      digest: image.digest,
+      size: image.bytes.length,
+    };
+    upstream.addManifest(
+      name,
+      { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [child] },
+      { tag: "index" },
+    );
+  }
+  const credentials = { kind: "basic", username: "me", password: "secret" } as const;
+  const cache = await startCache(t, [testRegistry(open_.url), second(closed.url, { credentials })]);
+  const team = `${cache.url}/v2/ghcr.io/team`;
+  for (const tag of ["1", "secret"]) assert.equal((await ask(`${team}/app/manifests/${tag}`)).status, 200);
+  assert.equal((await ask(`${team}/app/blobs/${digest}`)).status, 200);
+  await cache.app.idle();
+  for (const evil of [`${team}/evil`, `${cache.url}/v2/library/evil`]) {
+    for (const tag of ["1", "index"]) assert.equal((await ask(`${evil}/manifests/${tag}`)).status, 200);
+    for (const method of ["GET", "HEAD"]) {
+      assert.equal((await ask(`${evil}/blobs/${digest}`, { method })).status, 404, `${method} ${evil}`);
+    }
+    assert.equal((await ask(`${evil}/manifests/${image.digest}`)).status, 404, evil);
+  }
+});
+
 test("upstream's HEAD is proof, whichever registry the blob came from first, and is asked for once", async (t) => {
   const [hub, ghcr] = [await fakeUpstream(t), await fakeUpstream(t)];
   const digest = hub.addBlob("library/a", BYTES);

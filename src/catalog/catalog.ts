@@ -14,8 +14,10 @@ export interface Catalog {
   manifest(repository: Repository, digest: Digest): Promise<HeldManifest | undefined>;
   /** A blob was linked to this repository. Idempotent. */
   recordBlob(record: BlobRecord): Promise<void>;
-  /** The size that a held manifest of this repository gives for a blob or child manifest: the proof that it belongs there. */
+  /** The size that a held manifest of this repository gives for a blob or child manifest. */
   namedBy(repository: Repository, digest: Digest): Promise<{ size: number } | undefined>;
+  /** Whether a repository of one of these registries has the content, as blob or manifest, fetched without credentials. */
+  isOpenAt(registryIds: readonly string[], digest: Digest): Promise<boolean>;
 
   /** The tag points to this digest now. Adds to the tag's history when the digest is another than before. */
   recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void>;

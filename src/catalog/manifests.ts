@@ -162,6 +162,30 @@ export function namedByQuery(db: CatalogDb, repository: Repository, digest: Dige
     .limit(1);
 }
 
+/** Two look-ups in an index by digest. */
+export async function isOpenAt(db: CatalogDb, registryIds: readonly string[], digest: Digest): Promise<boolean> {
+  const blob = await db
+    .selectFrom("blobs as b")
+    .innerJoin("repositories as r", "r.id", "b.repository_id")
+    .select("r.id")
+    .where("b.digest", "=", digest)
+    .where("b.fetched_with", "is", null)
+    .where("r.registry_id", "in", registryIds)
+    .limit(1)
+    .executeTakeFirst();
+  if (blob !== undefined) return true;
+  const manifest = await db
+    .selectFrom("manifests as m")
+    .innerJoin("repositories as r", "r.id", "m.repository_id")
+    .select("r.id")
+    .where("m.digest", "=", digest)
+    .where("m.fetched_with", "is", null)
+    .where("r.registry_id", "in", registryIds)
+    .limit(1)
+    .executeTakeFirst();
+  return manifest !== undefined;
+}
+
 /** Makes blobs held; ones that were held before keep age and use. No digest may come twice. */
 export async function holdBlobs(
   db: CatalogDb,

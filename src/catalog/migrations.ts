@@ -15,7 +15,7 @@ export interface SchemaWords {
 type Migration = (db: CatalogDb, words: SchemaWords) => Promise<void>;
 
 /** By version, from 1. Released ones are never edited: a change is a further one at the end. */
-const MIGRATIONS: readonly Migration[] = [createTables];
+const MIGRATIONS: readonly Migration[] = [createTables, indexByDigest];
 
 /** The version that this release works with. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -58,6 +58,12 @@ async function createTables(db: CatalogDb, words: SchemaWords): Promise<void> {
   await createManifests(db, words);
   await createTags(db, words);
   await createSavedLists(db);
+}
+
+/** Version 2: who has some content, for `isOpenAt`. */
+async function indexByDigest(db: CatalogDb): Promise<void> {
+  await db.schema.createIndex("blobs_by_digest").on("blobs").columns(["digest", "repository_id"]).execute();
+  await db.schema.createIndex("manifests_by_digest").on("manifests").columns(["digest", "repository_id"]).execute();
 }
 
 async function createRepositories(db: CatalogDb, words: SchemaWords): Promise<void> {

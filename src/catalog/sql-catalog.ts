@@ -50,6 +50,10 @@ export class SqlCatalog implements catalog.Catalog {
     return await manifests.findNamed(this.#reads, repository, digest);
   }
 
+  async isOpenAt(registryIds: readonly string[], digest: Digest): Promise<boolean> {
+    return await manifests.isOpenAt(this.#reads, registryIds, digest);
+  }
+
   async recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void> {
     await this.#in(repository, async (db, id, nowMs) => await tags.pointTag(db, id, { tag, digest, atMs }, nowMs));
   }

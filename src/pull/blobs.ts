@@ -8,7 +8,7 @@ import type { Fill } from "./fill.ts";
 import { FillReader } from "./fill-reader.ts";
 import type { Fills } from "./fills.ts";
 import type { Held } from "./held.ts";
-import type { HotBlobs } from "./hot-blobs.ts";
+import type { HotBlobs, NamedSize } from "./hot-blobs.ts";
 import type { Notebook } from "./notebook.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Belonging, Proof } from "./proof.ts";
@@ -67,7 +67,8 @@ export class BlobPull {
     try {
       const stored = await this.#storedSize(repository, digest);
       if (stored !== undefined) return { size: stored, outcome: { kind: "hit" } };
-      const belonging = await this.#belonging(repository, digest);
+      const named = await this.#o.proof.named(repository, digest);
+      const belonging = named ?? (await this.#probe(repository, digest));
       const size = belonging.size ?? this.#o.fills.find(digest)?.size ?? (await this.#probe(repository, digest)).size;
       if (size === undefined) throw new UpstreamError("protocol", "did not say the size of the blob");
       return { size, outcome: { kind: "miss" } };
@@ -77,7 +78,7 @@ export class BlobPull {
   }
 
   async #storedSize(repository: Repository, digest: Digest): Promise<number | undefined> {
-    const size = await this.#o.blobs.size(digest);
+    const size = await this.#o.blobs.size(digest, this.#namedSize(repository, digest));
     if (size === undefined) return undefined;
     await this.#ensureLinked(repository, digest, size);
     return size;
@@ -95,9 +96,10 @@ export class BlobPull {
           ? await this.#stored(repository, digest, signal)
           : await this.#joined(running, repository, signal);
       if (there !== undefined) return there;
-      const known = await this.#o.proof.known("layer", repository, digest);
-      if ((await this.#o.blobs.size(digest)) !== undefined || this.#o.fills.find(digest) !== undefined) continue;
-      return await this.#started(repository, digest, known?.size, signal);
+      const named = await this.#o.proof.named(repository, digest);
+      const isStored = (await this.#o.blobs.size(digest, async () => named?.size)) !== undefined;
+      if (isStored || this.#o.fills.find(digest) !== undefined) continue;
+      return await this.#started(repository, digest, named?.size, signal);
     }
     throw new UpstreamError(
       "overloaded",
@@ -106,7 +108,7 @@ export class BlobPull {
   }
 
   async #stored(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer | undefined> {
-    const blob = await this.#o.blobs.open(digest);
+    const blob = await this.#o.blobs.open(digest, this.#namedSize(repository, digest));
     if (blob === undefined) return undefined;
     try {
       await orAborted(this.#ensureLinked(repository, digest, blob.size), signal);
@@ -122,6 +124,10 @@ export class BlobPull {
       open: async ({ end }) => storedReader(blob, end),
       close: async () => await blob.close(),
     };
+  }
+
+  #namedSize(repository: Repository, digest: Digest): NamedSize {
+    return async () => (await this.#o.proof.named(repository, digest))?.size;
   }
 
   /** A blob that another repository brought is linked once it is proven that this one has it too. */
@@ -201,9 +207,7 @@ export class BlobPull {
     how: "joined" | "miss",
   ): Promise<BlobAnswer> {
     const openUpstream = this.#o.fills.opener(repository, fill.digest);
-    // Only a disk that is full from the start leaves the size unknown.
-    const size = fill.size ?? (await this.#probe(repository, fill.digest)).size;
-    if (size === undefined) throw new UpstreamError("protocol", "did not say the size of the blob");
+    const size = fill.size ?? (await this.#sizeOf(fill, repository, signal));
     return {
       digest: fill.digest,
       size,
@@ -213,13 +217,29 @@ export class BlobPull {
       close: async () => await fill.leave(),
     };
   }
+
+  /** An upstream that sends no length says it to a HEAD, most often; else the whole has to be waited for. */
+  async #sizeOf(fill: Fill, repository: Repository, signal: AbortSignal): Promise<number> {
+    try {
+      const { size } = await orAborted(this.#probe(repository, fill.digest), signal);
+      if (size !== undefined) return size;
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error;
+    }
+    return await measured(fill, signal);
+  }
 }
 
 /** Waits until upstream has sent something, or the fill has come to an end. */
 async function begun(fill: Fill, signal: AbortSignal): Promise<void> {
-  while (fill.state.kind === "filling" && (fill.size === undefined || fill.writtenBytes === 0)) {
-    await fill.changed(signal);
-  }
+  while (fill.state.kind === "filling" && fill.writtenBytes === 0) await fill.changed(signal);
+}
+
+/** Waits until the size is known, at the latest at the end of the fill. */
+async function measured(fill: Fill, signal: AbortSignal): Promise<number> {
+  while (fill.state.kind === "filling" && fill.size === undefined) await fill.changed(signal);
+  if (fill.size !== undefined) return fill.size;
+  throw fill.state.kind === "failed" ? fill.state.error : new UpstreamError("protocol", "did not say the blob's size");
 }
 
 function failureOf(fill: Fill): unknown {

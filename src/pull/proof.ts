@@ -28,20 +28,31 @@ export class Proof {
     this.#log = options.log;
   }
 
-  /** A held manifest of the repository names it, or the same repository under another name of the same upstream has it. */
+  /** A held manifest of the repository names it: good for the size, but anybody may push a manifest that names anything. */
+  async named(repository: Repository, digest: Digest): Promise<Belonging | undefined> {
+    const named = await this.#asked(this.#catalog.namedBy(repository, digest));
+    return named === undefined ? undefined : { size: named.size === UNKNOWN_SIZE ? undefined : named.size };
+  }
+
+  /**
+   * Proof without a question to upstream: a held manifest of the repository names it and this upstream gives it to
+   * everybody, so that naming it opens nothing; or the same repository under another name of the upstream has it.
+   */
   async known(kind: LinkKind, repository: Repository, digest: Digest): Promise<Belonging | undefined> {
-    const named = await this.#named(repository, digest);
-    if (named !== undefined) return { size: named.size === UNKNOWN_SIZE ? undefined : named.size };
-    for (const alias of registryOf(this.#registries, repository).aliases) {
+    const { config, aliases } = registryOf(this.#registries, repository);
+    const named = await this.named(repository, digest);
+    const ids = [config, ...aliases].map(({ id }) => id);
+    if (named !== undefined && (await this.#asked(this.#catalog.isOpenAt(ids, digest))) === true) return named;
+    for (const alias of aliases) {
       const twin = { registryId: alias.id, serves: alias.serves, name: repository.name };
       if (await this.#store.hasLink(kind, twin, digest)) return { size: await this.#store.statBlob(digest) };
     }
     return undefined;
   }
 
-  async #named(repository: Repository, digest: Digest): Promise<{ size: number } | undefined> {
+  async #asked<T>(answer: Promise<T>): Promise<T | undefined> {
     try {
-      return await this.#catalog.namedBy(repository, digest);
+      return await answer;
     } catch (error) {
       this.#log.error({ err: error }, "the catalog could not be read; upstream is asked instead");
       return undefined;

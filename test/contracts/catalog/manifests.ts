@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type Manifest, UNKNOWN_SIZE } from "../../../src/oci/manifest.ts";
 import * as types from "../../../src/oci/media-types.ts";
-import { digest, image, latest, nginx, plain, record, redis, type SetUp } from "./samples.ts";
+import { digest, image, latest, nginx, plain, record, redis, repository, type SetUp } from "./samples.ts";
 
 export function manifestsAndBlobs(setUp: SetUp): void {
   it("knows a manifest once it is recorded, in its own repository only", async (t) => {
@@ -27,6 +27,21 @@ export function manifestsAndBlobs(setUp: SetUp): void {
       size: 100,
       fetchedWith: undefined,
     });
+  });
+
+  it("knows at which registries some content was fetched without credentials", async (t) => {
+    const { catalog } = await setUp(t);
+    const ghcr = repository("owner/app", "ghcr", "ghcr.io");
+    const blob = { digest: digest("b"), size: 1, atMs: 1 };
+    await catalog.recordBlob({ ...blob, repository: nginx, fetchedWith: "me" });
+    await catalog.recordManifest(record(nginx, "m"));
+    assert.equal(await catalog.isOpenAt(["dockerhub"], digest("b")), false);
+    assert.equal(await catalog.isOpenAt(["ghcr", "dockerhub"], digest("m")), true);
+    assert.equal(await catalog.isOpenAt(["ghcr"], digest("m")), false);
+    await catalog.recordBlob({ ...blob, repository: ghcr, fetchedWith: undefined });
+    assert.equal(await catalog.isOpenAt(["dockerhub"], digest("b")), false);
+    assert.equal(await catalog.isOpenAt(["ghcr"], digest("b")), true);
+    assert.equal(await catalog.isOpenAt(["ghcr"], digest("elsewhere")), false);
   });
 
   it("gives the size of blobs and child manifests that a repository's manifest names", async (t) => {
