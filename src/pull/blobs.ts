@@ -207,13 +207,14 @@ export class BlobPull {
     how: "joined" | "miss",
   ): Promise<BlobAnswer> {
     const openUpstream = this.#o.fills.opener(repository, fill.digest);
+    const openPart = this.#o.fills.opener(repository, fill.digest, "part");
     const size = fill.size ?? (await this.#sizeOf(fill, repository, signal));
     return {
       digest: fill.digest,
       size,
       outcome: { kind: fill.state.kind === "unkept" ? "unkept" : how },
       isHeld: false,
-      open: async (span) => speaking(new FillReader({ fill, span, size, openUpstream, signal })),
+      open: async (span) => speaking(new FillReader({ fill, span, size, openUpstream, openPart, signal })),
       close: async () => await fill.leave(),
     };
   }

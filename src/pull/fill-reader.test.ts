@@ -6,7 +6,7 @@ import { tempDir } from "../../test/support/temp.ts";
 import { openFilesystemStore } from "../store/filesystem.ts";
 import type { Store } from "../store/store.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
-import { NEAR_BYTES } from "./fill-reader.ts";
+import { FillReader, NEAR_BYTES, PART_IDLE_MS } from "./fill-reader.ts";
 
 const MIB = 1024 * 1024;
 const PATIENT = new AbortController().signal;
@@ -84,4 +84,47 @@ test("what had come before a failure is still read, then the failure is told", a
   assert.equal(got.error, refuses);
   assert.ok(bytes.subarray(0, got.bytes.length).equals(got.bytes));
   await fill.ended;
+});
+
+test("a reader far ahead without a place for a part of its own waits for the fill", async (t) => {
+  const bytes = seededBytes(NEAR_BYTES + 8 * MIB, "waits");
+  const start = NEAR_BYTES + 4 * MIB;
+  const { rest, upstream } = heldAt(bytes, MIB);
+  const fill = fillOf(await opened(t), sha256(bytes), upstream.open);
+  fill.join();
+  while (fill.writtenBytes < MIB) await fill.changed(PATIENT);
+  let refused = 0;
+  const openPart = async () => {
+    refused += 1;
+    throw new UpstreamError("overloaded", "no place");
+  };
+  const span = { start, end: bytes.length };
+  const options = { fill, span, size: bytes.length, openUpstream: upstream.open, openPart, signal: PATIENT };
+  const reading = drain(new FillReader(options), bytes.length, { start });
+  await new Promise(setImmediate);
+  rest.open();
+  assert.ok((await reading).bytes.equals(bytes.subarray(start)));
+  assert.deepEqual([refused, upstream.asked.length], [1, 1]);
+  await fill.leave();
+});
+
+test("a part whose reader takes nothing is given up, and begun anew when he goes on", async (t) => {
+  const bytes = seededBytes(NEAR_BYTES + 8 * MIB, "parked");
+  const start = NEAR_BYTES + 4 * MIB;
+  const { rest, upstream } = heldAt(bytes, MIB);
+  const fill = fillOf(await opened(t), sha256(bytes), upstream.open);
+  fill.join();
+  while (fill.writtenBytes < MIB) await fill.changed(PATIENT);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const reader = readerOf(fill, bytes.length, upstream.open, { start });
+  const buffer = Buffer.alloc(MIB);
+  const count = await reader.read(buffer, start);
+  t.mock.timers.tick(PART_IDLE_MS);
+  const next = await reader.read(buffer, start + count);
+  assert.ok(buffer.subarray(0, next).equals(bytes.subarray(start + count, start + count + next)));
+  assert.deepEqual(upstream.asked[2], { start: start + count, end: bytes.length - 1 });
+  await reader.close();
+  rest.open();
+  await fill.ended;
+  await fill.leave();
 });

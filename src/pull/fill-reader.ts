@@ -3,10 +3,13 @@ import type { Digest } from "../oci/digest.ts";
 import type { ByteReader, Span } from "./bytes.ts";
 import { DirectReader } from "./direct.ts";
 import type { Fill } from "./fill.ts";
+import { UpstreamError } from "../upstream/upstream.ts";
 import type { OpenUpstream } from "./transfer.ts";
 
 /** A reader so far ahead of the fill gets its part from upstream itself instead of waiting. */
 export const NEAR_BYTES = 32 * 1024 * 1024;
+/** How long such a transfer waits for a reader who takes nothing of it; he gets another when he goes on. */
+export const PART_IDLE_MS = 15_000;
 
 export interface FillReaderOptions {
   readonly fill: Fill;
@@ -15,6 +18,8 @@ export interface FillReaderOptions {
   readonly size: number;
   /** For what the fill cannot give: under the reader's own repository, which may be another than the fill's. */
   readonly openUpstream: OpenUpstream;
+  /** The same for parts far ahead of the fill; may be `overloaded`. */
+  readonly openPart: OpenUpstream;
   readonly signal: AbortSignal;
 }
 
@@ -22,6 +27,11 @@ export interface FillReaderOptions {
 export class FillReader implements ByteReader {
   readonly #o: FillReaderOptions;
   #direct: DirectReader | undefined;
+  /** The direct transfer is of a part, and can begin anew anywhere. */
+  #isPart = false;
+  /** There was no place for a part of its own. */
+  #mustWait = false;
+  #parking: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: FillReaderOptions) {
@@ -30,13 +40,23 @@ export class FillReader implements ByteReader {
   }
 
   async read(buffer: Uint8Array, position: number): Promise<number> {
+    clearTimeout(this.#parking);
+    const count = await this.#read(buffer, position);
+    if (this.#isPart && !this.#closed) this.#parking = setTimeout(() => void this.#endDirect(), PART_IDLE_MS).unref();
+    return count;
+  }
+
+  async #read(buffer: Uint8Array, position: number): Promise<number> {
     const { fill, span } = this.#o;
     const wanted = buffer.subarray(0, Math.max(0, span.end - position));
     if (wanted.length === 0) return 0;
     for (;;) {
       if (this.#closed) return 0;
       if (position < fill.visibleBytes) return await this.#readSpool(wanted, position);
-      if (this.#direct !== undefined) return await this.#direct.read(wanted);
+      if (this.#direct !== undefined) {
+        const count = await this.#readDirect(this.#direct, wanted);
+        if (count !== undefined) return count;
+      }
       switch (fill.state.kind) {
         case "failed":
           throw fill.state.error;
@@ -46,7 +66,7 @@ export class FillReader implements ByteReader {
           this.#direct = this.#continueDirectly(position, fill.state.hash);
           break;
         case "filling":
-          if (position - fill.writtenBytes > NEAR_BYTES) this.#direct = this.#startDirectly(position);
+          if (!this.#mustWait && position - fill.writtenBytes > NEAR_BYTES) this.#startPart(position);
           else await fill.changed(this.#o.signal);
       }
     }
@@ -55,24 +75,49 @@ export class FillReader implements ByteReader {
   /** Also when the fill has caught up with a reader that had been far ahead of it: its own transfer ends. */
   async #readSpool(wanted: Uint8Array, position: number): Promise<number> {
     const { fill } = this.#o;
-    if (this.#direct !== undefined) {
-      await this.#direct.close();
-      this.#direct = undefined;
-    }
+    await this.#endDirect();
     return await fill.read(wanted.subarray(0, fill.visibleBytes - position), position);
+  }
+
+  /** Undefined where there is no place for a part of its own, so that the reader waits for the fill. */
+  async #readDirect(direct: DirectReader, wanted: Uint8Array): Promise<number | undefined> {
+    try {
+      return await direct.read(wanted);
+    } catch (error) {
+      if (!this.#isPart || !(error instanceof UpstreamError) || error.kind !== "overloaded") throw error;
+      this.#mustWait = true;
+      await this.#endDirect();
+      return undefined;
+    }
+  }
+
+  async #endDirect(): Promise<void> {
+    const direct = this.#direct;
+    this.#direct = undefined;
+    this.#isPart = false;
+    await direct?.close();
+  }
+
+  #startPart(position: number): void {
+    this.#direct = this.#startDirectly(position, this.#o.openPart);
+    this.#isPart = true;
   }
 
   /** Everything before `position` was hashed by the fill, so this reader's own end can be verified too. */
   #continueDirectly(position: number, hash: Hash): DirectReader {
     const { fill, span, size } = this.#o;
     const isVerifiable = position === fill.writtenBytes && span.end === size;
-    return this.#startDirectly(position, isVerifiable ? { digest: fill.digest, hash } : undefined);
+    return this.#startDirectly(
+      position,
+      this.#o.openUpstream,
+      isVerifiable ? { digest: fill.digest, hash } : undefined,
+    );
   }
 
-  #startDirectly(position: number, verify?: { digest: Digest; hash: Hash }): DirectReader {
-    const { openUpstream, span, size, signal } = this.#o;
+  #startDirectly(position: number, open: OpenUpstream, verify?: { digest: Digest; hash: Hash }): DirectReader {
+    const { span, size, signal } = this.#o;
     return new DirectReader({
-      open: openUpstream,
+      open,
       span: { start: position, end: span.end },
       size,
       signal,
@@ -83,7 +128,8 @@ export class FillReader implements ByteReader {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#direct?.close();
+    clearTimeout(this.#parking);
+    await this.#endDirect();
     await this.#o.fill.leave();
   }
 }

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
-import { UpstreamError } from "../upstream/upstream.ts";
+import { type TransferLane, UpstreamError } from "../upstream/upstream.ts";
 import { Changes } from "../lib/wait.ts";
 import { Fill } from "./fill.ts";
 import type { Held } from "./held.ts";
@@ -103,9 +103,9 @@ export class Fills {
   }
 
   /** Opens the blob at the repository's own upstream. */
-  opener(repository: Repository, digest: Digest): OpenUpstream {
+  opener(repository: Repository, digest: Digest, lane: TransferLane = "whole"): OpenUpstream {
     const { upstream } = registryOf(this.#o.registries, repository);
-    return async (range, signal) => await upstream.openBlob(repository.name, digest, range, signal);
+    return async (range, signal) => await upstream.openBlob(repository.name, digest, range, signal, lane);
   }
 
   /** Pauses everything; what has come stays as partials. */

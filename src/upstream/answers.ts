@@ -17,9 +17,16 @@ const ERROR_BYTES_MAX = 16 * 1024;
 const ERROR_BODY_WAIT_MS = 1_000;
 const PATH_LENGTH_MAX = 300;
 
-/** `GET ghcr.io/v2/a/manifests/1`: without the query, which may be a signature. */
-export function describe({ method, url }: HttpAnswer): string {
-  return `${method} ${url.host}${url.pathname.slice(0, PATH_LENGTH_MAX)}`;
+/**
+ * `GET ghcr.io/v2/a/manifests/1`: without the query, which may be a signature. Of other hosts not even the path, which
+ * may be one too.
+ */
+export function describe({
+  method,
+  url,
+  fromRegistry = true,
+}: HttpAnswer & Partial<Pick<Answer, "fromRegistry">>): string {
+  return `${method} ${url.host}${fromRegistry ? url.pathname.slice(0, PATH_LENGTH_MAX) : ""}`;
 }
 
 /** The error that a refusing answer stands for. Takes care of the body. */
@@ -30,6 +37,7 @@ export async function failureOf(answer: Answer, signal: AbortSignal): Promise<Up
   return new UpstreamError(kind, `${describe(answer)}: ${status}${refusal(answer)}`, {
     status: answer.status,
     retryAfterS: parseRetryAfter(header(answer, "retry-after"), Date.now()),
+    isElsewhere: !answer.fromRegistry,
   });
 }
 

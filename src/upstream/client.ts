@@ -3,10 +3,10 @@ import type { Digest } from "../oci/digest.ts";
 import type { Reference, RepositoryName } from "../oci/reference.ts";
 import { type ProbeHabits, openBlob, probeBlob } from "./blobs.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Gate } from "./gate.ts";
+import { type Gate, LIST_MAX_MS } from "./gate.ts";
 import { getReferrers, listTags } from "./lists.ts";
 import { getManifest, headManifest } from "./manifests.ts";
-import type { BlobBody, ByteRange, ManifestBody, ManifestHead, Upstream } from "./upstream.ts";
+import type { BlobBody, ByteRange, ManifestBody, ManifestHead, TransferLane, Upstream } from "./upstream.ts";
 
 export interface UpstreamClientParts {
   readonly credentialId: string | undefined;
@@ -35,12 +35,12 @@ export class UpstreamClient implements Upstream {
 
   async headManifest(name: RepositoryName, reference: Reference, asker: AbortSignal): Promise<ManifestHead> {
     const { gate, exchange } = this.#parts;
-    return await gate.question(asker, (signal) => headManifest(exchange, name, reference, signal));
+    return await gate.question(asker, name, (signal) => headManifest(exchange, name, reference, signal));
   }
 
   async getManifest(name: RepositoryName, reference: Reference, asker: AbortSignal): Promise<ManifestBody> {
     const { gate, exchange } = this.#parts;
-    return await gate.question(asker, (signal) => getManifest(exchange, name, reference, signal));
+    return await gate.question(asker, name, (signal) => getManifest(exchange, name, reference, signal));
   }
 
   async openBlob(
@@ -48,10 +48,11 @@ export class UpstreamClient implements Upstream {
     digest: Digest,
     range: ByteRange | undefined,
     asker: AbortSignal,
+    lane: TransferLane = "whole",
   ): Promise<BlobBody> {
     const { gate, exchange } = this.#parts;
     const work = (signal: AbortSignal) => openBlob(exchange, name, digest, range, signal);
-    const { result, release } = await gate.transfer(asker, work);
+    const { result, release } = await gate.transfer(asker, name, lane, work);
     // However the body ends, it closes.
     if (result.body.closed) release();
     else result.body.once("close", release);
@@ -60,17 +61,17 @@ export class UpstreamClient implements Upstream {
 
   async probeBlob(name: RepositoryName, digest: Digest, asker: AbortSignal): Promise<{ size: number | undefined }> {
     const { gate, exchange } = this.#parts;
-    return await gate.question(asker, (signal) => probeBlob(exchange, this.#habits, name, digest, signal));
+    return await gate.question(asker, name, (signal) => probeBlob(exchange, this.#habits, name, digest, signal));
   }
 
   async listTags(name: RepositoryName, asker: AbortSignal): Promise<readonly string[]> {
     const { gate, exchange } = this.#parts;
-    return await gate.question(asker, (signal) => listTags(exchange, name, signal));
+    return await gate.question(asker, name, (signal) => listTags(exchange, name, signal), LIST_MAX_MS);
   }
 
   async getReferrers(name: RepositoryName, subject: Digest, asker: AbortSignal): Promise<Uint8Array | undefined> {
     const { gate, exchange } = this.#parts;
-    return await gate.question(asker, (signal) => getReferrers(exchange, name, subject, signal));
+    return await gate.question(asker, name, (signal) => getReferrers(exchange, name, subject, signal), LIST_MAX_MS);
   }
 
   /** May be called more than once: two registries may share this upstream. */

@@ -1,8 +1,19 @@
+import { LRUCache } from "lru-cache";
 import { abortedError, ranOutOfTime } from "./aborts.ts";
 import { type Admission, type BreakerState, CLOSED, type Outcome, admit, settle } from "./breaker.ts";
 import { faultOf } from "./faults.ts";
 import { Slots } from "./limits.ts";
-import { UpstreamError } from "./upstream.ts";
+import { ServerErrors } from "./server-errors.ts";
+import { type TransferLane, UpstreamError } from "./upstream.ts";
+
+/** The longest that a question may take from its turn to the last byte of the answer, milliseconds. */
+export const QUESTION_MAX_MS = 60_000;
+/** The same for a list, which may have a hundred pages. */
+export const LIST_MAX_MS = 5 * 60_000;
+/** Parts that go to single readers, as a share of the transfers. */
+const PARTS_SHARE = 0.5;
+/** Repositories whose failures are remembered. */
+const REPOSITORIES_MAX = 1_000;
 
 export interface GateOptions {
   /** For messages. */
@@ -19,22 +30,35 @@ export interface GateOptions {
 export class Gate {
   readonly #options: GateOptions;
   readonly #questions: Slots;
-  readonly #transfers: Slots;
+  readonly #transfers: Record<TransferLane, Slots>;
+  /** One for all that this upstream has, and one for each repository that fails alone. */
   #breaker: BreakerState = CLOSED;
+  readonly #repositories = new LRUCache<string, BreakerState>({ max: REPOSITORIES_MAX });
+  readonly #serverErrors = new ServerErrors();
 
   constructor(options: GateOptions) {
     this.#options = options;
     this.#questions = new Slots(options.questionsMax, `questions to ${options.host} at once`);
-    this.#transfers = new Slots(options.transfersMax, `transfers from ${options.host} at once`);
+    const partsMax = Math.ceil(options.transfersMax * PARTS_SHARE);
+    this.#transfers = {
+      whole: new Slots(options.transfersMax, `transfers from ${options.host} at once`),
+      part: new Slots(partsMax, `transfers of parts from ${options.host} at once`),
+    };
   }
 
   get available(): boolean {
     return admit(this.#breaker, this.#options.nowMs()).admission.kind === "go";
   }
 
-  /** Runs a question; rejects with an `UpstreamError` only. */
-  async question<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { result, release } = await this.#run(this.#questions, signal, work);
+  /** Runs a question about a repository, for `limitMs` at most; rejects with an `UpstreamError` only. */
+  async question<T>(
+    signal: AbortSignal,
+    repository: string,
+    work: (signal: AbortSignal) => Promise<T>,
+    limitMs = QUESTION_MAX_MS,
+  ): Promise<T> {
+    const inTime = (asker: AbortSignal) => this.#inTime(asker, work, limitMs);
+    const { result, release } = await this.#run(this.#questions, signal, repository, inTime);
     release();
     return result;
   }
@@ -42,40 +66,97 @@ export class Gate {
   /** Runs the beginning of a transfer. Its slot is the caller's to release once the transfer has ended. */
   async transfer<T>(
     signal: AbortSignal,
+    repository: string,
+    lane: TransferLane,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<{ result: T; release: () => void }> {
-    return await this.#run(this.#transfers, signal, work);
+    const slots = this.#transfers[lane];
+    if (lane === "part" && slots.isFull) {
+      throw new UpstreamError("overloaded", `no place for a part of its own from ${this.#options.host}`);
+    }
+    return await this.#run(slots, signal, repository, work);
   }
 
-  async #run<T>(slots: Slots, asker: AbortSignal, work: (signal: AbortSignal) => Promise<T>) {
+  /** An idle limit alone lets an upstream that drips hold a slot for days. */
+  async #inTime<T>(asker: AbortSignal, work: (signal: AbortSignal) => Promise<T>, limitMs: number): Promise<T> {
+    const limit = AbortSignal.timeout(limitMs);
+    try {
+      return await work(AbortSignal.any([asker, limit]));
+    } catch (error) {
+      if (!limit.aborted || asker.aborted) throw error;
+      const message = `${this.#options.host} did not finish its answer within ${limitMs / 1000} s`;
+      throw new UpstreamError("timeout", message, { cause: error });
+    }
+  }
+
+  async #run<T>(slots: Slots, asker: AbortSignal, repository: string, work: (signal: AbortSignal) => Promise<T>) {
     const signal = AbortSignal.any([asker, this.#options.closing]);
     // Before the queue, so that nobody waits there for a refusal; and after it, since things may have changed meanwhile.
     if (signal.aborted) throw abortedError(signal);
-    this.#refuse(admit(this.#breaker, this.#options.nowMs()).admission);
+    this.#admitted(repository);
     const release = await slots.take(signal);
     try {
-      return { result: await this.#judged(signal, work), release };
+      return { result: await this.#judged(signal, repository, work), release };
     } catch (error) {
       release();
       throw faultOf(error, this.#options.host, signal);
     }
   }
 
-  async #judged<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { state, admission } = admit(this.#breaker, this.#options.nowMs());
-    const probe = this.#refuse(admission);
-    this.#breaker = state;
-    const settled = (outcome: Outcome) => {
-      this.#breaker = settle(this.#breaker, probe, outcome, this.#options.nowMs());
+  async #judged<T>(signal: AbortSignal, repository: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { upstream, own } = this.#admitted(repository);
+    this.#breaker = upstream.state;
+    this.#remember(repository, own.state);
+    const settled = (verdict: Verdict) => {
+      const nowMs = this.#options.nowMs();
+      this.#breaker = settle(this.#breaker, upstream.isProbe, verdict.upstream, nowMs);
+      this.#remember(repository, settle(this.#own(repository), own.isProbe, verdict.own, nowMs));
     };
     try {
       const result = await work(signal);
-      settled({ kind: "answered" });
+      settled(this.#answered());
       return result;
     } catch (error) {
-      settled(outcomeOf(error, signal));
+      settled(this.#verdict(error, signal, repository));
       throw error;
     }
+  }
+
+  #own(repository: string): BreakerState {
+    return this.#repositories.get(repository) ?? CLOSED;
+  }
+
+  /** What is as it was at the beginning need not be remembered. */
+  #remember(repository: string, state: BreakerState): void {
+    if (state.kind === "closed" && state.failures === 0) this.#repositories.delete(repository);
+    else this.#repositories.set(repository, state);
+  }
+
+  /** Throws a refusal. What is let through may be the probe of either breaker. */
+  #admitted(repository: string) {
+    const nowMs = this.#options.nowMs();
+    const [upstream, own] = [admit(this.#breaker, nowMs), admit(this.#own(repository), nowMs)];
+    return {
+      upstream: { state: upstream.state, isProbe: this.#refuse(upstream.admission) },
+      own: { state: own.state, isProbe: this.#refuse(own.admission) },
+    };
+  }
+
+  #answered(): Verdict {
+    this.#serverErrors.clear();
+    return { upstream: { kind: "answered" }, own: { kind: "answered" } };
+  }
+
+  /** A repository that fails alone is no reason not to ask for others, nor is a pause that a content network asks for. */
+  #verdict(error: unknown, signal: AbortSignal, repository: string): Verdict {
+    if (error instanceof UpstreamError && error.kind === "server-error") {
+      const counts = this.#serverErrors.add(repository);
+      return { upstream: { kind: counts ? "failed" : "neutral" }, own: { kind: "failed" } };
+    }
+    const outcome = outcomeOf(error, signal);
+    if (outcome.kind === "answered") return this.#answered();
+    const isElsewhere = error instanceof UpstreamError && error.isElsewhere;
+    return { upstream: isElsewhere ? { kind: "neutral" } : outcome, own: { kind: "neutral" } };
   }
 
   /** Throws a refusal; returns whether what was let through is the probe. */
@@ -90,6 +171,12 @@ export class Gate {
     }
     throw new UpstreamError("rate-limited", `${host} has asked for a pause`, { status: 429, retryAfterS });
   }
+}
+
+/** What one question says about the upstream, and about the repository that it was for. */
+interface Verdict {
+  readonly upstream: Outcome;
+  readonly own: Outcome;
 }
 
 function outcomeOf(error: unknown, signal: AbortSignal): Outcome {

@@ -24,6 +24,10 @@ export class Slots {
     return this.#taken;
   }
 
+  get isFull(): boolean {
+    return this.#taken >= this.#max;
+  }
+
   /**
    * Resolves to the function that gives the slot back; calling it again does nothing.
    * @throws UpstreamError `overloaded`, `aborted`

@@ -109,7 +109,7 @@ test("an error's code is told, its text and its query are not", async (t) => {
   fake.script({ role: "cdn" }, { kind: "status", status: 403, body, headers: { "content-type": "application/json" } });
   await assert.rejects(upstream.getManifest(app, latest, patient()), (error: Error) => {
     assert.match(error.message, /DENIED/);
-    assert.match(error.message, /GET cdn\.test:\d+\/v2\/team\/app\/manifests\/latest/);
+    assert.match(error.message, /GET cdn\.test:\d+: 403/, "another host's path may be a secret too");
     assert.doesNotMatch(error.message, /secret/);
     return true;
   });

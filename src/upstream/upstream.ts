@@ -15,7 +15,13 @@ export interface Upstream {
   /** GET of a manifest, the whole body, at most MANIFEST_BYTES_MAX. Digests are not verified here. */
   getManifest(name: RepositoryName, reference: Reference, signal: AbortSignal): Promise<ManifestBody>;
   /** GET of a blob, from an offset if asked; the caller owns the body and must destroy or drain it. */
-  openBlob(name: RepositoryName, digest: Digest, range: ByteRange | undefined, signal: AbortSignal): Promise<BlobBody>;
+  openBlob(
+    name: RepositoryName,
+    digest: Digest,
+    range: ByteRange | undefined,
+    signal: AbortSignal,
+    lane?: TransferLane,
+  ): Promise<BlobBody>;
   /** Whether the repository has the blob, and its size where it is said, without a download: HEAD, or one byte's GET. */
   probeBlob(name: RepositoryName, digest: Digest, signal: AbortSignal): Promise<{ size: number | undefined }>;
   /** All tags, following the upstream's pages; unsorted, bounded by TAG_PAGES_MAX. */
@@ -26,6 +32,12 @@ export interface Upstream {
   readonly available: boolean;
   close(): Promise<void>;
 }
+
+/**
+ * Transfers of two kinds have places of their own: a `part` is for one reader who is far ahead of the fill, and must not
+ * take the place of a `whole`, which is for everybody. A part without a place is told `overloaded` at once.
+ */
+export type TransferLane = "whole" | "part";
 
 /** Both ends inclusive, bytes; without `end`, up to the end of the blob. */
 export interface ByteRange {
@@ -85,15 +97,23 @@ export class UpstreamError extends Error {
   readonly status: number | undefined;
   /** Seconds. */
   readonly retryAfterS: number | undefined;
+  /** Whether not the registry itself answered, but a host that it had led to. */
+  readonly isElsewhere: boolean;
 
   constructor(
     kind: UpstreamErrorKind,
     message: string,
-    options: { status?: number | undefined; retryAfterS?: number | undefined; cause?: unknown } = {},
+    options: {
+      status?: number | undefined;
+      retryAfterS?: number | undefined;
+      isElsewhere?: boolean;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
     this.status = options.status;
     this.retryAfterS = options.retryAfterS;
+    this.isElsewhere = options.isElsewhere ?? false;
   }
 }

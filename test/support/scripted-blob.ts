@@ -97,7 +97,7 @@ export interface Got {
 export function readerOf(fill: Fill, size: number, open: OpenUpstream, options: ReadOptions = {}): FillReader {
   const span = { start: options.start ?? 0, end: options.end ?? size };
   const signal = options.signal ?? new AbortController().signal;
-  return new FillReader({ fill, span, size, openUpstream: open, signal });
+  return new FillReader({ fill, span, size, openUpstream: open, openPart: open, signal });
 }
 
 /** Reads as a response does, and closes: what came, and how it ended. */
