@@ -92,19 +92,24 @@ async function insertManifest(
   return true;
 }
 
+/** Real images name dozens of things. What is beyond is not known to be named: upstream is asked for it. */
+export const REFERENCES_MAX = 4_000;
+
 async function insertReferences(
   db: CatalogDb,
   repositoryId: number,
   manifestId: number,
   manifest: Manifest,
 ): Promise<void> {
-  const rows = referencesOf(manifest).map(({ digest, kind, size }) => ({
-    manifest_id: manifestId,
-    repository_id: repositoryId,
-    digest,
-    kind,
-    size,
-  }));
+  const rows = referencesOf(manifest)
+    .slice(0, REFERENCES_MAX)
+    .map(({ digest, kind, size }) => ({
+      manifest_id: manifestId,
+      repository_id: repositoryId,
+      digest,
+      kind,
+      size,
+    }));
   await inBatches(rows, ROWS_PER_INSERT, async (piece) => {
     await db.insertInto("manifest_references").values(piece).execute();
   });

@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { Catalog } from "../catalog/catalog.ts";
+import { within } from "../lib/wait.ts";
 import { type Digest, digestOf, digestAlgorithm } from "../oci/digest.ts";
 import { type Manifest, MANIFEST_BYTES_MAX, parseManifest } from "../oci/manifest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
@@ -10,6 +11,10 @@ import { type LinkKind, NoRoomError, type Store } from "../store/store.ts";
 const MANIFEST_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 const LINKS_IN_MEMORY_MAX = 200_000;
 const TAGS_IN_MEMORY_MAX = 100_000;
+/** How long a pull waits for the catalog, milliseconds. What takes longer goes on by itself. */
+const RECORD_WAIT_MS = 200;
+/** Records that wait for the catalog; one more is left to `registry-cache reindex`. */
+const RECORDS_MAX = 10_000;
 
 /** A manifest as it is served: the bytes exactly as upstream sent them. */
 export interface ManifestBytes {
@@ -41,8 +46,9 @@ export class Held {
   readonly #log: Logger;
   readonly #manifests = new LRUCache<Digest, ManifestBytes>({
     maxSize: MANIFEST_MEMORY_BYTES_MAX,
-    sizeCalculation: (one) => one.bytes.length + 1,
+    sizeCalculation: (one) => one.bytes.length + 1 + descriptorBytes(one.manifest),
   });
+  readonly #records = new Set<Promise<void>>();
   readonly #links = new LRUCache<string, true>({ max: LINKS_IN_MEMORY_MAX });
   readonly #tags = new LRUCache<string, TagState>({ max: TAGS_IN_MEMORY_MAX });
 
@@ -118,7 +124,7 @@ export class Held {
       this.#links.set(linkKey("manifest", repository, digest), true);
       this.#manifests.set(digest, kept);
       const record = { repository, digest, size: bytes.length, manifest, fetchedWith, atMs: Date.now() };
-      await this.#toCatalog(this.#catalog.recordManifest(record));
+      await this.#toCatalog(() => this.#catalog.recordManifest(record));
     });
   }
 
@@ -138,7 +144,8 @@ export class Held {
     return await this.#keeping(repository, digest, async () => {
       await this.#store.link("layer", repository, digest, fetchedWith);
       this.#links.set(linkKey("layer", repository, digest), true);
-      await this.#toCatalog(this.#catalog.recordBlob({ repository, digest, size, fetchedWith, atMs: Date.now() }));
+      const record = { repository, digest, size, fetchedWith, atMs: Date.now() };
+      await this.#toCatalog(() => this.#catalog.recordBlob(record));
     });
   }
 
@@ -147,7 +154,7 @@ export class Held {
     await this.#keeping(repository, digest, async () => {
       await this.#store.setTag(repository, tag, digest);
       this.#tags.set(tagKey(repository, tag), { digest, confirmedAtMs: atMs });
-      await this.#toCatalog(this.#catalog.recordTag(repository, tag, digest, atMs));
+      await this.#toCatalog(() => this.#catalog.recordTag(repository, tag, digest, atMs));
     });
   }
 
@@ -172,13 +179,36 @@ export class Held {
     }
   }
 
-  async #toCatalog(write: Promise<void>): Promise<void> {
+  /** Waits until everything is recorded. */
+  async idle(): Promise<void> {
+    while (this.#records.size > 0) await Promise.all(this.#records);
+  }
+
+  /** A slow catalog, with somebody's monster of a manifest before us, costs a pull next to nothing. */
+  async #toCatalog(write: () => Promise<void>): Promise<void> {
+    if (this.#records.size >= RECORDS_MAX) {
+      this.#log.error("the catalog is too slow to be written; `registry-cache reindex` mends it");
+      return;
+    }
+    const record = this.#recorded(write).finally(() => this.#records.delete(record));
+    this.#records.add(record);
+    await within(record, RECORD_WAIT_MS);
+  }
+
+  async #recorded(write: () => Promise<void>): Promise<void> {
     try {
-      await write;
+      await write();
     } catch (error) {
       this.#log.error({ err: error }, "the catalog could not be written; `registry-cache reindex` mends it");
     }
   }
+}
+
+/** Parsed, a manifest of many short descriptors takes several times its own length. */
+const DESCRIPTOR_BYTES = 500;
+
+function descriptorBytes({ manifests, blobs }: Manifest): number {
+  return (manifests.length + blobs.length) * DESCRIPTOR_BYTES;
 }
 
 function linkKey(kind: LinkKind, repository: Repository, digest: Digest): string {

@@ -53,12 +53,14 @@ export function createPull(options: PullOptions): Pull {
     idle: async () => {
       await Promise.all([manifests.idle(), lists.idle()]);
       await fills.idle();
+      await held.idle();
       await notebook.flush();
     },
     stop: async () => {
       await fills.stop();
       life.abort();
       await Promise.all([manifests.idle(), lists.idle()]);
+      await held.idle();
       await notebook.stop();
     },
   };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type Manifest, UNKNOWN_SIZE } from "../../../src/oci/manifest.ts";
+import { REFERENCES_MAX } from "../../../src/catalog/manifests.ts";
 import * as types from "../../../src/oci/media-types.ts";
 import { digest, image, latest, nginx, plain, record, redis, repository, type SetUp } from "./samples.ts";
 
@@ -42,6 +43,14 @@ export function manifestsAndBlobs(setUp: SetUp): void {
     assert.equal(await catalog.isOpenAt(["dockerhub"], digest("b")), false);
     assert.equal(await catalog.isOpenAt(["ghcr"], digest("b")), true);
     assert.equal(await catalog.isOpenAt(["ghcr"], digest("elsewhere")), false);
+  });
+
+  it("remembers only so many of the things that a manifest names", async (t) => {
+    const { catalog } = await setUp(t);
+    const names = Array.from({ length: REFERENCES_MAX + 1 }, (_, index) => `${index}`);
+    await catalog.recordManifest(record(nginx, "monster", { manifest: image(...names) }));
+    assert.deepEqual(await catalog.namedBy(nginx, digest(`${REFERENCES_MAX - 1}`)), { size: 7 });
+    assert.equal(await catalog.namedBy(nginx, digest(`${REFERENCES_MAX}`)), undefined);
   });
 
   it("gives the size of blobs and child manifests that a repository's manifest names", async (t) => {
