@@ -30,7 +30,7 @@ mkdir "$work"
 cp "$here/node/package.json" "$here/node/package-lock.json" "$work/"
 
 printf 'Fetching Node.js (%s); the one in PATH is too old or absent.\n' "$package" >&2
-(cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) ||
+(cd "$work" && npm ci --ignore-scripts --no-update-notifier --no-audit --no-fund --loglevel=error >&2) ||
   fail "Node.js could not be fetched" "see npm's message above; or install $wanted yourself"
 
 binary=$work/node_modules/$package/bin/node

@@ -12,6 +12,9 @@ cd "$root"
 # The stamp is written last, and `npm ci` begins by emptying node_modules: an interrupted installation has none.
 stamp=node_modules/.installed-package-lock.json
 if ! cmp -s package-lock.json "$stamp"; then
-  "$here/with-node.sh" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  "$here/with-node.sh" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || {
+    printf 'error: the dependencies could not be installed\nhint: see npm'"'"'s message above; does npm reach its registry? (npm ping)\n' >&2
+    exit 1
+  }
   cp package-lock.json "$stamp"
 fi
