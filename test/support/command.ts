@@ -4,6 +4,9 @@ import { resolve } from "node:path";
 import type { Readable } from "node:stream";
 import type { HasAfter } from "./temp.ts";
 
+/** Generous: it only turns a hang into a message that shows what was said instead. */
+const SAID_MAX_MS = 60_000;
+
 /** The program, for `node`. */
 export const MAIN = resolve(import.meta.dirname, "../../src/main.ts");
 
@@ -15,7 +18,7 @@ export interface Outcome {
 }
 
 export interface Command {
-  /** Resolves with the first match in standard output; rejects where the process ends without one. */
+  /** Resolves with the first match in standard output; rejects where the process ends, or stays, without one. */
   said(pattern: RegExp): Promise<RegExpExecArray>;
   signal(signal: NodeJS.Signals): void;
   ended(): Promise<Outcome>;
@@ -89,9 +92,13 @@ async function matchIn(
   const never = closed.then(() => {
     throw new Error(`the command ended without saying ${pattern}\n${out.text}${errors()}`);
   });
+  const timer = setTimeout(() => {
+    found.reject(new Error(`the command has not said ${pattern} in ${SAID_MAX_MS} ms\n${out.text}${errors()}`));
+  }, SAID_MAX_MS);
   try {
     return await Promise.race([found.promise, never]);
   } finally {
+    clearTimeout(timer);
     out.stream.off("data", look);
   }
 }
