@@ -1,7 +1,9 @@
+import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { Catalog, ListKind, SavedList } from "../catalog/catalog.ts";
 import { SingleFlight } from "../lib/single-flight.ts";
 import { LATE, within } from "../lib/wait.ts";
+import { parseDigest } from "../oci/digest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
 import { afterFailure } from "./freshness.ts";
@@ -12,6 +14,8 @@ import { answerFor } from "./upstream-answer.ts";
 
 /** For how long upstream's list is taken for true. */
 const LIST_FRESH_MS = 60_000;
+/** Characters of lists that are kept in memory, together. */
+const MEMORY_CHARACTERS_MAX = 16 * 1024 * 1024;
 
 export interface SavedListsOptions {
   readonly catalog: Catalog;
@@ -31,6 +35,10 @@ export interface ListAnswer {
 export class SavedLists {
   readonly #o: SavedListsOptions;
   readonly #flights = new SingleFlight<string>();
+  readonly #memory = new LRUCache<string, SavedList>({
+    maxSize: MEMORY_CHARACTERS_MAX,
+    sizeCalculation: ({ body }) => body.length + 1,
+  });
 
   constructor(options: SavedListsOptions) {
     this.#o = options;
@@ -49,7 +57,7 @@ export class SavedLists {
     if (saved !== undefined && ageMs >= 0 && ageMs < LIST_FRESH_MS) {
       return { body: saved.body, outcome: { kind: "hit", ageS: Math.floor(ageMs / 1000) } };
     }
-    const question = `${repositoryPath(repository)} ${kind} ${key}`;
+    const question = questionOf(repository, kind, key);
     const flight = this.#flights.run(question, nowMs, () =>
       this.#o.refusals.ask(question, registry.upstream.credentialId, async () => {
         const body = await ask(registry, this.#o.signal);
@@ -83,6 +91,8 @@ export class SavedLists {
 
   /** The catalog is a convenience: a broken one costs a question to upstream. */
   async #saved(repository: Repository, kind: ListKind, key: string): Promise<SavedList | undefined> {
+    const remembered = this.#memory.get(questionOf(repository, kind, key));
+    if (remembered !== undefined) return remembered;
     try {
       return await this.#o.catalog.list(repository, kind, key);
     } catch (error) {
@@ -92,10 +102,27 @@ export class SavedLists {
   }
 
   async #save(repository: Repository, kind: ListKind, key: string, body: string): Promise<void> {
+    const list = { body, atMs: Date.now() };
+    this.#memory.set(questionOf(repository, kind, key), list);
     try {
-      await this.#o.catalog.saveList(repository, kind, key, { body, atMs: Date.now() });
+      if (await this.#isWorthKeeping(repository, kind, key)) {
+        await this.#o.catalog.saveList(repository, kind, key, list);
+      }
     } catch (error) {
       this.#o.log.error({ err: error }, "a list could not be remembered");
     }
   }
+
+  /**
+   * Most upstreams answer for referrers of anything with an empty list, so that whoever makes up names could fill the
+   * disk: what refers to a manifest that we do not hold is of no use without upstream anyway.
+   */
+  async #isWorthKeeping(repository: Repository, kind: ListKind, key: string): Promise<boolean> {
+    const subject = kind === "referrers" ? parseDigest(key) : undefined;
+    return subject === undefined || (await this.#o.catalog.manifest(repository, subject)) !== undefined;
+  }
+}
+
+function questionOf(repository: Repository, kind: ListKind, key: string): string {
+  return `${repositoryPath(repository)} ${kind} ${key}`;
 }
