@@ -60,6 +60,8 @@ function told(line: Line | undefined): Line {
 
 const INFO = { level: 30, msg: "request", client: "127.0.0.1" };
 const IN_APP = { registry: "dockerhub", repository: "library/app" };
+const MANIFEST = { ...INFO, ...IN_APP, endpoint: "manifest" };
+const BLOB = { ...INFO, ...IN_APP, endpoint: "blob" };
 
 test("a line for each request says what was asked for, what happened, and how much was sent", async (t) => {
   const { upstream, log, url } = await setUp(t);
@@ -75,17 +77,27 @@ test("a line for each request says what was asked for, what happened, and how mu
   await log.until(4);
   await ask(`${url}/v2/library/app/tags/list?ns=docker.io`);
   await log.until(5);
-  await ask(`${url}/healthz`);
+  await ask(`${url}/v2/`);
   const lines = await log.until(6);
   assert.deepEqual(lines.map(told), [
-    { ...INFO, ...IN_APP, method: "GET", reference: "1", outcome: "miss", status: 200, bytes: image.size },
-    { ...INFO, ...IN_APP, method: "HEAD", reference: "1", outcome: "hit", status: 200, bytes: 0 },
-    { ...INFO, ...IN_APP, method: "GET", reference: digest, outcome: "miss", status: 200, bytes: size },
-    { ...INFO, ...IN_APP, method: "GET", reference: digest, outcome: lines[3]?.["outcome"], status: 206, bytes: 10 },
-    { ...INFO, ...IN_APP, method: "GET", outcome: "miss", status: 200, bytes: 35 },
-    { ...INFO, method: "GET", path: "/healthz", status: 200, bytes: 15 },
+    { ...MANIFEST, method: "GET", reference: "1", outcome: "miss", status: 200, bytes: image.size },
+    { ...MANIFEST, method: "HEAD", reference: "1", outcome: "hit", status: 200, bytes: 0 },
+    { ...BLOB, method: "GET", reference: digest, outcome: "miss", status: 200, bytes: size },
+    { ...BLOB, method: "GET", reference: digest, outcome: lines[3]?.["outcome"], status: 206, bytes: 10 },
+    { ...INFO, ...IN_APP, endpoint: "tags", method: "GET", outcome: "miss", status: 200, bytes: 36 },
+    { ...INFO, endpoint: "ping", registry: "dockerhub", method: "GET", status: 200, bytes: 3 },
   ]);
   assert.match(String(lines[3]?.["outcome"]), /^(?:hit|joined)$/);
+});
+
+test("the questions of whatever watches over us are logged at level debug only", async (t) => {
+  const { log, url } = await setUp(t);
+  for (const path of ["/healthz", "/readyz"]) await ask(url + path);
+  const lines = (await log.until(2)).map(told);
+  assert.deepEqual(
+    lines.map(({ level, path, status }) => ({ level, path, status })),
+    ["/healthz", "/readyz"].map((path) => ({ level: 20, path, status: 200 })),
+  );
 });
 
 test("a refusal has its reason in the line; one of upstream is a warning", async (t) => {
@@ -130,8 +142,7 @@ test("a client that leaves is logged as that, with its address and what it got",
   rest.resolve();
   const { bytes, ...others } = told(line);
   assert.deepEqual(others, {
-    ...INFO,
-    ...IN_APP,
+    ...BLOB,
     method: "GET",
     reference: digest,
     outcome: "miss",
@@ -151,7 +162,7 @@ test("a client that leaves before it is answered has got no status", async (t) =
   left.abort();
   await asked;
   const [line] = await log.until(1);
-  assert.deepEqual(told(line), { ...INFO, ...IN_APP, method: "GET", reference: digest, bytes: 0, aborted: true });
+  assert.deepEqual(told(line), { ...BLOB, method: "GET", reference: digest, bytes: 0, aborted: true });
 });
 
 test("a path that nobody understood is shown cut, and cannot forge a line", async (t) => {

@@ -30,7 +30,7 @@ test("Docker, Podman: the ping is 200 at once, never a redirect or a challenge, 
     const ping = await ask(`${cache.url}/v2/`, { method });
     assert.equal(ping.status, 200);
     assert.equal(ping.headers["www-authenticate"], undefined);
-    assert.equal(ping.headers["content-length"], "2");
+    assert.equal(ping.headers["content-length"], "3");
   }
   assert.equal(upstream.requests.length, 0);
 });

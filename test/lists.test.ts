@@ -268,12 +268,36 @@ test("referrers: entries of a fallback index that do not refer to the subject, o
 test("referrers: remembered for a minute and without upstream, also after a restart", async (t) => {
   const { upstream, cache } = await setUp(t);
   const { subject, entries } = withReferrers(upstream);
+  await ask(`${cache.url}/v2/library/app/manifests/${subject}`);
   await referrers(cache, subject);
   await referrers(cache, subject, "?artifactType=x");
   assert.equal(upstream.count({ path: "/referrers/" }), 1);
   await upstream.stop();
   const again = await cache.restart();
   assert.deepEqual(digestsOf(entriesOf(await referrers(again, subject))), digestsOf(entries));
+});
+
+test("referrers: what refers to a manifest that is not held is remembered in memory only", async (t) => {
+  const { upstream, cache } = await setUp(t);
+  const { subject } = withReferrers(upstream);
+  await referrers(cache, subject);
+  await referrers(cache, subject);
+  assert.equal(upstream.count({ path: "/referrers/" }), 1);
+  const again = await cache.restart();
+  await referrers(again, subject);
+  assert.equal(upstream.count({ path: "/referrers/" }), 2);
+});
+
+test("tags: of more than 10,000 the rest follows by Link, also for a client that names no number", async (t) => {
+  const { upstream, cache } = await setUp(t);
+  const tags = Array.from({ length: 10_001 }, (_, index) => `t${String(index).padStart(5, "0")}`);
+  const body = JSON.stringify({ name: "library/app", tags });
+  upstream.script(TAGS, { kind: "status", status: 200, body, headers: { "Content-Type": "application/json" } });
+  const first = await ask(`${cache.url}/v2/library/app/tags/list`);
+  assert.equal(tagsOf(first).length, 10_000);
+  const path = next(first);
+  assert.equal(path, "/v2/library/app/tags/list?n=10000&last=t09999");
+  assert.deepEqual(tagsOf(await ask(cache.url + path)), ["t10000"]);
 });
 
 test("lists work without a catalog: upstream is asked instead", async (t) => {

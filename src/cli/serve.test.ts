@@ -24,7 +24,8 @@ test("SIGTERM stops the server with exit code 0, and the JSON log tells of its l
   const server = startCommand(t, ["serve"], { cwd, environment: ANY_PORT });
   const [, url = ""] = await server.said(/"urls":\["([^"]+)"\]/);
   assert.equal((await ask(`${url}/readyz`)).status, 200);
-  await server.said(/"path":"\/readyz"/);
+  assert.equal((await ask(`${url}/v2/`)).status, 200);
+  await server.said(/"endpoint":"ping"/);
   server.signal("SIGTERM");
   const { exitCode, out, err } = await server.ended();
   assert.deepEqual({ exitCode, err }, { exitCode: 0, err: "" });
@@ -42,8 +43,8 @@ test("the pretty log begins with the banner and has a line for each request", as
   const server = startCommand(t, ["serve"], { cwd: await tempDir(t), environment });
   const [, url = ""] = await server.said(/listens on {2}(\S+)\n/);
   await server.said(/docker pull 127\.0\.0\.1:\d+\/docker\.io\/library\/alpine:latest\n/);
-  await ask(`${url}/healthz`);
-  await server.said(/^\d\d:\d\d:\d\d INFO: GET {2}\/healthz {2}200 {2}15 B {2}\d.* {2}127\.0\.0\.1$/m);
+  await ask(`${url}/v2/`);
+  await server.said(/^\d\d:\d\d:\d\d INFO: GET {2}\S.* ping {2}200 {2}3 B {2}\d.* {2}127\.0\.0\.1$/m);
   server.signal("SIGINT");
   assert.equal((await server.ended()).exitCode, 0);
 });

@@ -56,6 +56,21 @@ for (const [what, record, line] of [
     "GET  dockerhub/library/alpine:latest  502  9.0 KiB  1.2 s  127.0.0.1  upstream failed",
   ],
   [
+    "a list of tags",
+    { ...pull, reference: undefined, endpoint: "tags" },
+    "GET  dockerhub/library/alpine tags/list  miss  9.0 KiB  1.2 s  127.0.0.1",
+  ],
+  [
+    "a client that asks whether this is a registry",
+    { ...pull, repository: undefined, reference: undefined, outcome: undefined, endpoint: "ping" },
+    "GET  dockerhub ping  200  9.0 KiB  1.2 s  127.0.0.1",
+  ],
+  [
+    "a manifest, as what it is by itself",
+    { ...pull, endpoint: "manifest" },
+    "GET  dockerhub/library/alpine:latest  miss  9.0 KiB  1.2 s  127.0.0.1",
+  ],
+  [
     "a path that is not of the registry API",
     { msg: "request", method: "GET", path: "/healthz", status: 200, bytes: 15, durationMs: 1, client: "::1" },
     "GET  /healthz  200  15 B  1 ms  ::1",

@@ -44,7 +44,22 @@ function requestLine(record: LogRecord, colors: LineColors): string {
   return parts.filter((part) => part !== "").join(SEPARATOR);
 }
 
-function targetOf({ registry, repository, reference, path }: LogRecord): string {
+/** What was asked besides manifests and blobs, as the API's paths have it. */
+const ENDPOINTS: Readonly<Record<string, string>> = {
+  ping: "ping",
+  catalog: "_catalog",
+  tags: "tags/list",
+  referrers: "referrers",
+  upload: "push",
+};
+
+function targetOf(record: LogRecord): string {
+  const { endpoint } = record;
+  const asked = typeof endpoint === "string" && Object.hasOwn(ENDPOINTS, endpoint) ? ENDPOINTS[endpoint] : undefined;
+  return asked === undefined ? contentOf(record) : `${contentOf(record)} ${asked}`;
+}
+
+function contentOf({ registry, repository, reference, path }: LogRecord): string {
   if (typeof registry !== "string") return shown(path);
   const name = typeof repository === "string" ? `${registry}/${repository}` : registry;
   return shown(typeof reference === "string" ? name + referenceOf(reference) : name);

@@ -3,6 +3,8 @@ import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
 
 const PATH_SHOWN_MAX = 200;
+/** Asked every few seconds by whatever watches over us. */
+const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 
 /** Writes the one line a request. Queries, authorization and other headers never get into it. */
 export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number, isWhole: boolean): void {
@@ -22,6 +24,7 @@ export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number,
   };
   if (isInternal(error)) log.error({ ...line, err: error }, "request");
   else if (res.statusCode >= 500) log.warn(line, "request");
+  else if (PROBES.has(path)) log.debug(line, "request");
   else log.info(line, "request");
 }
 

@@ -13,7 +13,7 @@ import { outcomeHeaders } from "./cache-status.ts";
 import { sendContent } from "./content.ts";
 import type { Exchange } from "./exchange.ts";
 import { type FoundRegistry, type RegistryTable, repositoryOf } from "./find-registry.ts";
-import { nextPage, pageOf } from "./pages.ts";
+import { nextPage, pageOf, UNPAGED_ITEMS_MAX } from "./pages.ts";
 import { sendJson } from "./respond.ts";
 
 export interface ApiOptions {
@@ -46,6 +46,7 @@ export class Api {
     };
     const found = this.#o.registries.find(hints);
     if (found.namespace !== undefined) exchange.res.setHeader("OCI-Namespace", found.namespace);
+    exchange.notes.endpoint = path.endpoint.kind;
     exchange.notes.registry = found.registry.id;
     await this.#answer(exchange, path.endpoint, found);
     return true;
@@ -138,7 +139,10 @@ export class Api {
     const page = pageOf(exchange.query);
     const { tags, outcome } = await listTags(this.#o.pull.lists, repository);
     const shown = nextPage(tags, page);
-    const headers = { ...noted(exchange, outcome), ...linkHeader(exchange, shown.more, page.n, shown.items.at(-1)) };
+    const headers = {
+      ...noted(exchange, outcome),
+      ...linkHeader(exchange, shown.more, page.n ?? UNPAGED_ITEMS_MAX, shown.items.at(-1)),
+    };
     sendJson(exchange, 200, { name: repository.name, tags: shown.items }, headers);
   }
 

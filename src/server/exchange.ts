@@ -17,6 +17,8 @@ export interface Exchange {
 
 /** What the log line says beyond status and duration. */
 export interface Notes {
+  /** What was asked of the registry API: `ping`, `manifest`, `tags`, ... */
+  endpoint?: string;
   registry?: string;
   repository?: string;
   reference?: string;

@@ -6,7 +6,7 @@ import { nextPage, pageOf } from "./pages.ts";
 
 const read = (query: string) => pageOf(new URLSearchParams(query));
 
-test("n and last are read; without them everything is meant", () => {
+test("n and last are read; without them nothing is said of either", () => {
   assert.deepEqual(read(""), { n: undefined, last: undefined });
   assert.deepEqual(read("n=10&last=1.0"), { n: 10, last: "1.0" });
   assert.deepEqual(read("n=0"), { n: 0, last: undefined });
@@ -21,6 +21,13 @@ test("an n that is no whole number is refused", () => {
 
 test("an n beyond what one answer may hold is cut", () => {
   assert.equal(read("n=999999999").n, 100_000);
+});
+
+test("without an n there are 10,000 to a page", () => {
+  const all = Array.from({ length: 10_001 }, (_, index) => String(index).padStart(5, "0"));
+  const page = nextPage(all, { n: undefined, last: undefined });
+  assert.deepEqual([page.items.length, page.items.at(-1), page.more], [10_000, "09999", true]);
+  assert.deepEqual(nextPage(all, { n: undefined, last: "09999" }), { items: ["10000"], more: false });
 });
 
 test("n=0 is empty and says nothing of more", () => {

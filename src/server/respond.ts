@@ -9,7 +9,8 @@ export function sendJson(
   headers: Record<string, string> = {},
 ): void {
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  const bytes = Buffer.from(text);
+  // So that a terminal's prompt stands on a line of its own.
+  const bytes = Buffer.from(`${text}\n`);
   exchange.res.writeHead(status, {
     "Content-Type": "application/json",
     "Content-Length": bytes.length,
