@@ -213,6 +213,7 @@ test("a partial with wrong bytes is never served whole, and the next request sta
   const { upstream, cache, bytes, digest } = await setUp(t);
   await cache.stop();
   const spool = join(cache.dataDir, "spool", digest.replace(":", "-"));
+  await writeFile(`${spool}.json`, JSON.stringify({ registryId: "dockerhub", repository: "docker.io/library/app" }));
   await writeFile(spool, seededBytes(1 * MIB, "other"));
   const again = await cache.restart();
   const url = `${again.url}/v2/library/app/blobs/${digest}`;

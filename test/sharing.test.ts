@@ -203,6 +203,22 @@ test("another repository's failing upstream does not fail one whose own works", 
   assert.ok((await working).body.equals(BYTES));
 });
 
+test("a fill whose upstream goes away is finished by the upstream of another repository that is proven to have the blob", async (t) => {
+  const [hub, ghcr] = [await fakeUpstream(t), await fakeUpstream(t)];
+  const digest = hub.addBlob("library/a", BYTES);
+  ghcr.addBlob("owner/b", BYTES);
+  hub.script(BLOB_GET, { kind: "hold", atByte: 500_000, until: gate().promise });
+  const cache = await startCache(t, [testRegistry(hub.url), second(ghcr.url)]);
+  const first = ask(`${cache.url}/v2/library/a/blobs/${digest}`);
+  await hub.until(() => hub.requests.some((one) => one.bytesSent >= 500_000));
+  const other = await open(`${cache.url}/v2/ghcr.io/owner/b/blobs/${digest}`);
+  await hub.stop();
+  assert.ok(Buffer.concat((await other.toArray()) as Buffer[]).equals(BYTES));
+  assert.ok((await first).body.equals(BYTES));
+  assert.equal(ghcr.count(BLOB_GET), 1);
+  assert.match(String(ghcr.requests.at(-1)?.headers.range), /^bytes=[1-9]\d*-$/);
+});
+
 test("a crowd before an upstream that refuses costs one try, not one for each client", async (t) => {
   const upstream = await fakeUpstream(t);
   const digest = upstream.addBlob("library/a", BYTES);

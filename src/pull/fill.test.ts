@@ -22,6 +22,13 @@ async function setUp(t: TestContext): Promise<{ store: Store; dataDir: string; s
   return { store, dataDir, spoolFiles: async () => await readdir(join(dataDir, "spool")) };
 }
 
+/** What a process that was killed left behind. */
+async function leavePartial(dataDir: string, bytes: Uint8Array): Promise<void> {
+  const path = join(dataDir, "spool", DIGEST.replace(":", "-"));
+  await writeFile(`${path}.json`, JSON.stringify({ registryId: "test", repository: "docker.io/app" }));
+  await writeFile(path, bytes);
+}
+
 async function until(fill: Fill, isSo: () => boolean): Promise<void> {
   while (!isSo()) await fill.changed(PATIENT);
 }
@@ -209,7 +216,7 @@ test("a pause that comes while all bytes are there does no harm", async (t) => {
 
 test("a partial that is whole already is taken over without a transfer, where its size is known", async (t) => {
   const { store, dataDir } = await setUp(t);
-  await writeFile(join(dataDir, "spool", DIGEST.replace(":", "-")), BYTES);
+  await leavePartial(dataDir, BYTES);
   const upstream = scriptedBlob(BYTES);
   const fill = fillOf(store, DIGEST, upstream.open, { size: SIZE });
   await fill.ended;
@@ -220,12 +227,11 @@ test("a partial that is whole already is taken over without a transfer, where it
 test("a partial that is whole already but of unknown size: upstream's 416 says so, and the digest decides", async (t) => {
   const { store, dataDir } = await setUp(t);
   const refuses = new UpstreamError("protocol", "416", { status: 416 });
-  const path = join(dataDir, "spool", DIGEST.replace(":", "-"));
-  await writeFile(path, BYTES);
+  await leavePartial(dataDir, BYTES);
   const fill = fillOf(store, DIGEST, scriptedBlob(BYTES, { refuses }).open);
   await fill.ended;
   assert.equal(fill.state.kind, "verified");
-  await writeFile(path, seededBytes(SIZE, "wrong"));
+  await leavePartial(dataDir, seededBytes(SIZE, "wrong"));
   const other = fillOf(store, DIGEST, scriptedBlob(BYTES, { refuses }).open);
   await other.ended;
   assert.equal(other.state.kind, "failed");
@@ -233,7 +239,7 @@ test("a partial that is whole already but of unknown size: upstream's 416 says s
 
 test("a partial that is longer than the content is thrown away", async (t) => {
   const { store, dataDir, spoolFiles } = await setUp(t);
-  await writeFile(join(dataDir, "spool", DIGEST.replace(":", "-")), seededBytes(SIZE + 1, "long"));
+  await leavePartial(dataDir, seededBytes(SIZE + 1, "long"));
   const fill = fillOf(store, DIGEST, scriptedBlob(BYTES).open, { size: SIZE });
   await fill.ended;
   assert.equal(fill.state.kind, "failed");

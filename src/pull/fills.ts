@@ -7,6 +7,7 @@ import { Changes } from "../lib/wait.ts";
 import { Fill } from "./fill.ts";
 import type { Held } from "./held.ts";
 import { type PullRegistries, type PullRegistry, registryOf } from "./registries.ts";
+import { Sources } from "./sources.ts";
 import type { OpenUpstream } from "./transfer.ts";
 
 /** Fills of one upstream, running or waiting for a place; one more is refused with 503. */
@@ -25,6 +26,7 @@ export interface FillsOptions {
 
 interface Entry {
   readonly fill: Fill;
+  readonly sources: Sources;
   /** Whose upstream it comes from. */
   readonly from: string;
   readonly registry: PullRegistry;
@@ -63,10 +65,13 @@ export class Fills {
     return entry?.fill === fill && entry.repositories.has(repositoryPath(repository));
   }
 
-  /** The repository gets its link when the fill is committed. */
+  /** The repository, which is proven to have the blob, gets its link at the commit; its upstream helps when ours fails. */
   alsoFor(fill: Fill, repository: Repository): void {
     const entry = this.#entries.get(fill.digest);
-    if (entry?.fill === fill) entry.repositories.set(repositoryPath(repository), repository);
+    if (entry?.fill !== fill) return;
+    entry.repositories.set(repositoryPath(repository), repository);
+    const { upstream } = registryOf(this.#o.registries, repository);
+    entry.sources.add(upstream, this.opener(repository, fill.digest));
   }
 
   /** Starts a fill from this repository's upstream; the caller has seen that none is running. */
@@ -75,6 +80,7 @@ export class Fills {
     const registry = registryOf(this.#o.registries, repository);
     const repositories = new Map([[repositoryPath(repository), repository]]);
     const origin = { registryId: registry.config.id, repository: repositoryPath(repository) };
+    const sources = new Sources(registry.upstream, this.opener(repository, digest), () => fill.writtenBytes);
     const fill: Fill = new Fill({
       digest,
       size,
@@ -84,11 +90,11 @@ export class Fills {
         await this.#admit(entry, signal);
       },
       openSpool: async (known) => await this.#o.store.openSpool(digest, { ...origin, size: known }),
-      openUpstream: this.opener(repository, digest),
+      openUpstream: sources.open,
       committed: async (bytes) => await this.#link(repositories, digest, bytes),
       log: this.#o.log.child({ repository: origin.repository }),
     });
-    const entry: Entry = { fill, from: origin.repository, registry, repositories, admitted: false };
+    const entry: Entry = { fill, sources, from: origin.repository, registry, repositories, admitted: false };
     this.#entries.set(digest, entry);
     void fill.ended.then(() => this.#forget(digest, entry));
     return fill;
@@ -120,6 +126,7 @@ export class Fills {
   }
 
   #forget(digest: Digest, entry: Entry): void {
+    entry.sources.close();
     if (this.#entries.get(digest) === entry) this.#entries.delete(digest);
     this.#changes.notify();
   }

@@ -2,7 +2,15 @@ import type { Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { NO_FOLLOW, readAt, renameDurably, rethrowNoRoom, writeAllAt, writeFileDurably } from "./files.ts";
+import {
+  NO_FOLLOW,
+  readAt,
+  readFileIfPresent,
+  renameDurably,
+  rethrowNoRoom,
+  writeAllAt,
+  writeFileDurably,
+} from "./files.ts";
 import { ORIGIN_SUFFIX } from "./layout.ts";
 import { NoRoomError, type Spool, type SpoolOrigin } from "./store.ts";
 
@@ -26,9 +34,31 @@ export async function openFileSpool(options: FileSpoolOptions): Promise<Spool> {
     // Not "a+": appending would ignore the position that a write after a failed write needs.
     const flags = constants.O_RDWR | constants.O_CREAT | NO_FOLLOW;
     const handle = await open(options.path, flags, 0o644);
-    return await beginSpool(handle, options);
+    return await beginSpool(handle, await dropForeign(handle, options));
   } catch (error) {
     rethrowNoRoom(error);
+  }
+}
+
+/** What one registry sent is gone on with for that registry only: it was never verified, and may have been meant to spoil. */
+async function dropForeign(handle: FileHandle, options: FileSpoolOptions): Promise<FileSpoolOptions> {
+  try {
+    if ((await registryOfPartial(options.path)) !== options.origin.registryId) await handle.truncate(0);
+    return options;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** Undefined also for what a crash has left without an origin that can be read. */
+async function registryOfPartial(spoolPath: string): Promise<unknown> {
+  const text = await readFileIfPresent(originPath(spoolPath));
+  if (text === undefined) return undefined;
+  try {
+    return (JSON.parse(text.toString("utf8")) as Partial<SpoolOrigin> | null)?.registryId;
+  } catch {
+    return undefined;
   }
 }
 

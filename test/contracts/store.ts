@@ -40,7 +40,8 @@ async function listed(paths: AsyncIterable<string>): Promise<string[]> {
 const APP = repo("library/app");
 const BYTES = seededBytes(300_000, "store");
 const DIGEST = digestOf(BYTES);
-const OTHER = digestOf(Buffer.from("other"));
+const OTHER_BYTES = Buffer.from("other");
+const OTHER = digestOf(OTHER_BYTES);
 
 /** What every store must do; `open` gives a new handle on the same held bytes each time, as after a restart. */
 export function storeContract(kind: string, prepare: (t: TestContext) => Promise<() => Promise<Store>>): void {
@@ -136,6 +137,21 @@ export function storeContract(kind: string, prepare: (t: TestContext) => Promise
       assert.equal(progress.at(-1), 200_000);
       await second.append(BYTES.subarray(200_000));
       assert.equal(`sha256:${hash.update(BYTES.subarray(200_000)).digest("hex")}`, DIGEST);
+      await second.commit();
+      await second.close();
+      assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
+    });
+
+    test("a partial of another registry is begun anew: what it sent was never verified", async (t) => {
+      const open = await prepare(t);
+      const first = await (await open()).openSpool(DIGEST, { ...ORIGIN, registryId: "other" });
+      await first.append(OTHER_BYTES);
+      await first.keep();
+      await first.close();
+      const store = await open();
+      const second = await store.openSpool(DIGEST, ORIGIN);
+      assert.equal(second.existingBytes, 0);
+      await second.append(BYTES);
       await second.commit();
       await second.close();
       assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
