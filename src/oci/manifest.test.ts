@@ -105,6 +105,22 @@ suite("an index", () => {
   });
 });
 
+suite("millions of parts", () => {
+  for (const [what, body] of [
+    ["lists inside each other", "[".repeat(200_001)],
+    ["empty objects", `{"manifests":[${"{},".repeat(200_000)}{}]}`],
+    ["members", `{"layers":[],${Array.from({ length: 200_001 }, (_, at) => `"${at}":1`).join(",")}}`],
+  ] as const) {
+    test(`${what} are not read at all`, () => assert.equal(parseManifest(Buffer.from(body)), undefined));
+  }
+
+  test("are more than an index of 20,000 manifests has", () => {
+    const platform = { os: "linux", architecture: "amd64" };
+    const index = parse({ manifests: Array.from({ length: 20_000 }, () => ({ ...LAYER, platform })) });
+    assert.equal(index?.manifests.length, 20_000);
+  });
+});
+
 suite("a schema 1 manifest", () => {
   const fsLayers = [{ blobSum: LAYER.digest }, { blobSum: "sha256:short" }, null, { blobSum: CONFIG.digest }];
 

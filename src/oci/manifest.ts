@@ -29,6 +29,12 @@ export interface Manifest {
  */
 export const MANIFEST_BYTES_MAX = 8 * 1024 * 1024;
 
+/**
+ * Objects, lists and their members. A manifest of the size limit has some 100,000; parsing millions would hold everybody up
+ * for a second.
+ */
+const JSON_PARTS_MAX = 200_000;
+
 type Json = Record<string, unknown>;
 
 /**
@@ -92,12 +98,23 @@ function fits(mediaType: string, shape: Shape): boolean {
 }
 
 function parseObject(bytes: Uint8Array): Json | undefined {
+  if (hasTooManyParts(bytes)) return undefined;
   try {
     const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
+}
+
+const PART_BEGINS: ReadonlySet<number> = new Set(Buffer.from("[{,"));
+
+/** Counts what begins parts, also within texts, where real manifests have few of them. */
+function hasTooManyParts(bytes: Uint8Array): boolean {
+  if (bytes.length <= JSON_PARTS_MAX) return false;
+  let parts = 0;
+  for (const byte of bytes) if (PART_BEGINS.has(byte)) parts += 1;
+  return parts > JSON_PARTS_MAX;
 }
 
 /** What is no descriptor, or has a digest that we cannot verify, is left out. */
