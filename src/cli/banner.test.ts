@@ -49,6 +49,17 @@ test("the banner names the file that the settings came from", () => {
   assert.match(banner(started, "1.2.3", { strong: keep, quiet: keep }), /^ {2}settings {4}\.\/registry-cache\.yaml$/m);
 });
 
+for (const [addresses, isOpen] of [
+  [["127.0.0.1:5000", "[::1]:5000", "localhost:5000"], false],
+  [["127.0.0.1:5000", "0.0.0.0:5000"], true],
+  [["[::]:5000"], true],
+  [["10.0.0.7:5000"], true],
+] as const) {
+  test(`whether other machines may reach it: ${addresses.join(", ")}`, () => {
+    assert.equal(startedOf(configOf(), addresses).isOpen, isOpen);
+  });
+}
+
 test("one registry is not called several", () => {
   const started = startedOf(configOf(), ["127.0.0.1:5000"]);
   assert.match(banner(started, "1.2.3", { strong: keep, quiet: keep }), /1 registry: docker\.io$/m);

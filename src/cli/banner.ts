@@ -8,6 +8,8 @@ export interface Started {
   readonly config: string;
   /** The names they serve. */
   readonly registries: readonly string[];
+  /** Whether other machines may reach it. */
+  readonly isOpen: boolean;
   /** A command that shows that it works. */
   readonly tryIt: string;
 }
@@ -18,6 +20,7 @@ export function startedOf(config: Config, addresses: readonly string[]): Started
     dataDir: config.dataDir,
     config: config.source ?? "built-in defaults",
     registries: config.registries.map(({ serves }) => serves),
+    isOpen: !addresses.every((address) => isLoopback(hostOf(address))),
     tryIt: tryIt(config, addresses),
   };
 }
@@ -33,11 +36,17 @@ function tryIt(config: Config, addresses: readonly string[]): string {
 
 /** The address by which this machine's own programs reach the listener; undefined where that is no loopback address. */
 function loopbackOf(address: string): string | undefined {
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon);
-  const port = address.slice(colon);
-  if (host === "0.0.0.0" || host === "[::]") return `127.0.0.1${port}`;
-  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host) ? address : undefined;
+  const host = hostOf(address);
+  if (host === "0.0.0.0" || host === "[::]") return `127.0.0.1${address.slice(host.length)}`;
+  return isLoopback(host) ? address : undefined;
+}
+
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(":"));
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** How the banner is painted. */

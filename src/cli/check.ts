@@ -19,7 +19,9 @@ export function checkCommand({ terminal, exit }: Invocation): Command {
 
 const HELP = `
 Example:
-  $ registry-cache check --config registry-cache.yaml && systemctl restart registry-cache`;
+  $ registry-cache check --config new.yaml && cp new.yaml registry-cache.yaml
+
+Changes take effect when the cache is started anew.`;
 
 async function check(terminal: Terminal, options: CheckOptions): Promise<ExitCode> {
   const config = await configurationOf(terminal, options);

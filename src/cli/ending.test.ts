@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { watchForEnding } from "./ending.ts";
+import { unlessAsked, watchForEnding } from "./ending.ts";
 
 const nothing = Symbol("nothing");
 
@@ -19,6 +19,16 @@ test("the first signal asks, the second one ends at once", async () => {
   assert.equal(await settled(ending.atOnce), nothing);
   source.emit("SIGINT", "SIGINT");
   assert.equal(await settled(ending.atOnce), 1);
+});
+
+test("a start is waited for until an end is asked for", async () => {
+  const source = new EventEmitter();
+  const ending = watchForEnding(source, () => undefined);
+  assert.deepEqual(await unlessAsked(Promise.resolve("app"), ending), { started: "app" });
+  await assert.rejects(unlessAsked(Promise.reject(new Error("no such folder")), ending), /no such folder/);
+  const stuck = unlessAsked(Promise.withResolvers<string>().promise, ending);
+  source.emit("SIGTERM", "SIGTERM");
+  assert.deepEqual(await stuck, { signal: "SIGTERM" });
 });
 
 test("an error that nothing caught is reported and ends at once", async () => {

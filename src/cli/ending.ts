@@ -11,6 +11,15 @@ export interface Ending {
   readonly atOnce: Promise<1>;
 }
 
+/** Waits for the start, but not once an end was asked for: what is cut short then is what a crash would cut short. */
+export async function unlessAsked<T>(
+  starting: Promise<T>,
+  ending: Ending,
+): Promise<{ readonly started: T } | { readonly signal: NodeJS.Signals }> {
+  const asked = ending.asked.then((signal) => ({ signal }));
+  return await Promise.race([asked, starting.then((started) => ({ started }))]);
+}
+
 /**
  * Signals are caught from the beginning: without a handler, process 1 of a container would not notice them at all. Errors
  * that nobody caught leave the process in an unknown state, and partials on the disk are all it needs to go on later.

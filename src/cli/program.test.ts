@@ -24,6 +24,18 @@ async function runHere(args: readonly string[], cwd: string, environment: NodeJS
 for (const [args, error, hint] of [
   [["chek"], "unknown command 'chek'", "did you mean check?"],
   [["frobnicate"], "unknown command 'frobnicate'", "see registry-cache --help"],
+  [["start"], "unknown command 'start'", "did you mean registry-cache serve?"],
+  [
+    ["serve", "--port", "80"],
+    "unknown option '--port'",
+    "set `listen` in the configuration or REGISTRY_CACHE_LISTEN, such as 127.0.0.1:5001",
+  ],
+  [
+    ["--data-dir=/x"],
+    "unknown option '--data-dir=/x'",
+    "set `data_dir` in the configuration or REGISTRY_CACHE_DATA_DIR",
+  ],
+  [["toString"], "unknown command 'toString'", "see registry-cache --help"],
   [["--confg", "x"], "unknown option '--confg'", "did you mean --config?"],
   [["check", "--jsn"], "unknown option '--jsn'", "did you mean --json?"],
   [["serve", "--frobnicate"], "unknown option '--frobnicate'", "see registry-cache serve --help"],

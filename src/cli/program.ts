@@ -73,8 +73,30 @@ Example:
 function usageError(error: CommanderError, help: string): CliError {
   const [first = "", suggestion] = error.message.split("\n");
   const didYouMean = /^\(D(id you mean .*)\)$/.exec(suggestion ?? "")?.[1];
-  const hint = didYouMean === undefined ? `see ${help}` : `d${didYouMean}`;
+  const hint = meantBy(first) ?? (didYouMean === undefined ? `see ${help}` : `d${didYouMean}`);
   return new CliError(first.replace(/^error: /, ""), { hint, exitCode: 2, cause: error });
+}
+
+const ADDRESS_HINT = "set `listen` in the configuration or REGISTRY_CACHE_LISTEN, such as 127.0.0.1:5001";
+
+/** Words that other programs have for what is meant. */
+const MEANT: Readonly<Record<string, string>> = {
+  start: `did you mean ${NAME} serve?`,
+  run: `did you mean ${NAME} serve?`,
+  up: `did you mean ${NAME} serve?`,
+  validate: `did you mean ${NAME} check?`,
+  config: `did you mean ${NAME} check?`,
+  "--port": ADDRESS_HINT,
+  "-p": ADDRESS_HINT,
+  "--listen": ADDRESS_HINT,
+  "--host": ADDRESS_HINT,
+  "--data-dir": "set `data_dir` in the configuration or REGISTRY_CACHE_DATA_DIR",
+};
+
+/** The library quotes the word that it does not know. */
+function meantBy(message: string): string | undefined {
+  const word = /^error: unknown (?:command|option) '([^'=]*)/.exec(message)?.[1] ?? "";
+  return Object.hasOwn(MEANT, word) ? MEANT[word] : undefined;
 }
 
 /** Where the use of the command that was meant is told. */

@@ -26,7 +26,8 @@ const HELP = `
 Example:
   $ registry-cache reindex --json | jq .repositories
 
-What is wrong in the store is passed over and told on standard error.`;
+What is wrong in the store is passed over and told on standard error. Stop the cache before: while it runs on the data
+folder, this command is refused.`;
 
 async function reindex(terminal: Terminal, options: ReindexOptions): Promise<ExitCode> {
   const config = await configurationOf(terminal, options, "err");

@@ -7,7 +7,7 @@ import { humanDuration } from "../lib/human.ts";
 import { packageVersion } from "../lib/version.ts";
 import { banner, type BannerPaint, startedOf } from "./banner.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
-import { type Ending, watchForEnding } from "./ending.ts";
+import { type Ending, unlessAsked, watchForEnding } from "./ending.ts";
 import { explainStart } from "./start-errors.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -15,7 +15,7 @@ export function serveCommand({ terminal, exit }: Invocation): Command {
   return new Command("serve")
     .summary("serve all registries until stopped")
     .description(
-      "Serve all configured registries until stopped; without a configuration, nine of them on 127.0.0.1:5000.",
+      "Serve all configured registries until stopped; without a configuration, the built-in ones on 127.0.0.1:5000.",
     )
     .addHelpText("after", HELP)
     .action(async (_options: unknown, command: Command) => {
@@ -39,7 +39,12 @@ async function serve(terminal: Terminal, options: GlobalOptions): Promise<ExitCo
 }
 
 async function serveUntilAsked(terminal: Terminal, config: Config, log: Logger, ending: Ending): Promise<ExitCode> {
-  const { app, addresses } = await started(config, log);
+  const start = await unlessAsked(started(config, log), ending);
+  if ("signal" in start) {
+    log.info({ signal: start.signal }, "stopped before it had started");
+    return 0;
+  }
+  const { app, addresses } = start.started;
   announce(terminal, config, addresses, log);
   const signal = await ending.asked;
   const atMost = humanDuration(config.stopTimeoutMs);
@@ -71,6 +76,7 @@ function announce(terminal: Terminal, config: Config, addresses: readonly string
   const facts = startedOf(config, addresses);
   if (config.log.format === "pretty") terminal.out.write(banner(facts, version, paint(terminal)));
   else log.info({ version, ...facts }, "serving");
+  if (facts.isOpen) log.warn("no password and no TLS: everybody who reaches this address can pull");
 }
 
 function paint(terminal: Terminal): BannerPaint {
