@@ -1,13 +1,13 @@
 import { nearest } from "../lib/nearest.ts";
 import { shown } from "../lib/units.ts";
-import { builtInServing } from "./ids.ts";
+import { builtInServing, misspeltBuiltIn } from "./ids.ts";
 import type { Finding } from "./issues.ts";
 import type { RegistryDraft } from "./registries.ts";
 
 /** What single values cannot show: missing keys, names that two registries claim, rules that never apply, the default. */
 export function crossCheck(drafts: readonly RegistryDraft[], defaultRegistry: string | undefined): Finding[] {
   return [
-    ...drafts.flatMap((draft) => (draft.builtIn === undefined ? checkOwn(draft, drafts) : [])),
+    ...drafts.flatMap((draft) => (draft.builtIn === undefined ? checkOwn(draft) : [])),
     ...drafts.flatMap(checkTagRules),
     ...checkClaims(drafts.flatMap(namesOf)),
     ...checkClaims(drafts.flatMap(hostnamesOf)),
@@ -17,14 +17,14 @@ export function crossCheck(drafts: readonly RegistryDraft[], defaultRegistry: st
 
 export const DEFAULT_REGISTRY = "dockerhub";
 
-function checkOwn({ id, serves, upstream }: RegistryDraft, drafts: readonly RegistryDraft[]): Finding[] {
+function checkOwn(draft: RegistryDraft): Finding[] {
+  const { id, serves, upstream } = draft;
   const path = ["registries", id];
   const missing = [serves === undefined ? "serves" : "", upstream === undefined ? "upstream" : ""].filter(
     (key) => key !== "",
   );
   if (missing.length === 0) return [];
-  const builtIn = drafts.flatMap((draft) => (draft.builtIn === undefined ? [] : [draft.id]));
-  const near = missing.length === 2 ? nearest(id, builtIn) : undefined;
+  const near = misspeltBuiltIn(draft);
   const example = "such as `serves: registry.example.com` and `upstream: https://registry.example.com`";
   return [
     {

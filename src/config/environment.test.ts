@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { configFolder, yaml } from "../../test/support/config-folder.ts";
+import { BUILT_IN_REGISTRIES } from "./built-in.ts";
 import type { Config, Credentials } from "./config.ts";
 
 function credentialsOf(config: Config, id: string): Credentials | undefined {
@@ -73,7 +74,7 @@ describe("the environment", () => {
       REGISTRY_CACHE_PORT_5000_TCP_ADDR: "10.0.0.1",
       REGISTRY_CACHE_METRICS_SERVICE_HOST: "10.0.0.2",
     };
-    assert.equal((await folder.load({ environment })).registries.length, 9);
+    assert.equal((await folder.load({ environment })).registries.length, BUILT_IN_REGISTRIES.length);
   });
 });
 
@@ -210,6 +211,7 @@ describe(".env", () => {
 
   it("may be a folder, which has another meaning elsewhere", async (t) => {
     const folder = await configFolder(t);
-    assert.equal((await folder.load({ files: { ".env/bin/python": "" } })).registries.length, 9);
+    const { registries } = await folder.load({ files: { ".env/bin/python": "" } });
+    assert.equal(registries.length, BUILT_IN_REGISTRIES.length);
   });
 });

@@ -1,6 +1,8 @@
+import { nearest } from "../lib/nearest.ts";
 import { shown } from "../lib/units.ts";
 import { BUILT_IN_REGISTRIES } from "./built-in.ts";
 import type { Finding } from "./issues.ts";
+import type { RegistryDraft } from "./registries.ts";
 
 /** Ids become parts of environment variables, so they have no character that those cannot have, but for dashes. */
 const ID = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
@@ -21,6 +23,15 @@ export function idFinding(id: string): Finding | undefined {
       ? "ids have small letters, digits and dashes, such as my-corp; the name that images carry goes to serves"
       : `did you mean ${shown(meant)}, which serves ${id}?`;
   return { path: ["registries", id], message: "is not a valid id for a registry", hint };
+}
+
+/** The built-in registry that somebody meant who wrote another id, and nothing of what registries of one's own need. */
+export function misspeltBuiltIn({ id, builtIn, serves, upstream }: RegistryDraft): string | undefined {
+  if (builtIn !== undefined || serves !== undefined || upstream !== undefined) return undefined;
+  return nearest(
+    id,
+    BUILT_IN_REGISTRIES.map((one) => one.id),
+  );
 }
 
 /** People know `dockerhub` by the name that images carry, `docker.io`. */

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { nearest } from "../lib/nearest.ts";
 import { shown } from "../lib/units.ts";
-import { knownKeys } from "./schema.ts";
+import { knownKeys, LOG_FORMATS } from "./schema.ts";
 import { kindOf } from "./values.ts";
 
 /** Something wrong at a place in the file: keys and list positions from its top. */
@@ -39,8 +39,16 @@ function keyHint(key: string, path: readonly PropertyKey[]): string {
 }
 
 function notAMapping(path: readonly PropertyKey[], input: unknown): Finding {
-  const [example = "listen"] = knownKeys(path);
   const said = input === undefined ? "" : `, not ${kindOf(input)}`;
-  const hint = path.at(-1) === "registries" ? "such as `ghcr: { enabled: false }`" : `such as \`${example}: ...\``;
-  return { path, message: `must be a mapping of keys to values${said}`, hint };
+  return { path, message: `must be a mapping of keys to values${said}`, hint: mappingHint(path, input) };
+}
+
+function mappingHint(path: readonly PropertyKey[], input: unknown): string {
+  const [first, key] = path;
+  const format = first === "log" ? LOG_FORMATS.find((one) => one === input) : undefined;
+  if (format !== undefined) return `write \`log: { format: ${format} }\``;
+  if (first === "registries" && key === undefined) return "such as `ghcr: { enabled: false }`";
+  const [example = "listen", ...others] = knownKeys(path);
+  const isOneTooFarLeft = first === "registries" && path.length === 2 && [example, ...others].includes(String(key));
+  return isOneTooFarLeft ? "indent it further: it belongs below the id of its registry" : `such as \`${example}: ...\``;
 }

@@ -6,7 +6,7 @@ import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { loadConfig } from "./load.ts";
 
 describe("without a file", () => {
-  it("nine registries are served to this machine alone", async (t) => {
+  it("the built-in registries are served to this machine alone", async (t) => {
     const folder = await configFolder(t);
     const config = await folder.load();
     assert.equal(config.source, undefined);

@@ -6,6 +6,7 @@ import type { Config, RegistryConfig } from "./config.ts";
 import { CONFIG_VARIABLE, readVariables, secretVariable, unknownVariables, type Variables } from "./environment.ts";
 import { ConfigError, type Problem } from "./errors.ts";
 import { findConfigFile, type NamedFile } from "./files.ts";
+import { misspeltBuiltIn } from "./ids.ts";
 import type { Finding } from "./issues.ts";
 import { checkLoops, checkRepeatedListen } from "./listen-checks.ts";
 import { readOverrides } from "./overrides.ts";
@@ -85,8 +86,8 @@ async function resolveRegistries(context: Context): Promise<RegistryConfig[]> {
 async function resolveCredentials({ id, input }: RegistryDraft, { text, variables, cwd, problems }: Context) {
   const before = problems.length;
   const secrets = await readSecrets(id, variables, cwd, problems);
-  // A secret that could not be read is not missing as well.
-  if (problems.length > before || text.brokenIds.has(id)) return undefined;
+  // A secret that could not be read is not missing as well, nor is one that stands below a misspelt id.
+  if (problems.length > before || text.brokenIds.has(id) || isDoubtful(id, text.drafts)) return undefined;
   const { username, password, token } = input;
   const combined = combineSecrets({ username, password, token, ...secrets });
   if ("credentials" in combined) return combined.credentials;
@@ -98,6 +99,13 @@ async function resolveCredentials({ id, input }: RegistryDraft, { text, variable
   else
     problems.push({ file: variable.file, line: variable.line, column: undefined, path: variable.name, message, hint });
   return undefined;
+}
+
+function isDoubtful(id: string, drafts: readonly RegistryDraft[]): boolean {
+  return drafts.some((one) => {
+    const meant = misspeltBuiltIn(one);
+    return meant !== undefined && (one.id === id || meant === id);
+  });
 }
 
 async function resolveAuthorities({ id, input }: RegistryDraft, { text, folder, problems }: Context) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { tooDeepAt } from "./nesting.ts";
+import { tooDeepAt, unclosedAt } from "./nesting.ts";
 
 test("what configurations look like is not too deep", () => {
   const text = `
@@ -34,6 +34,13 @@ test("brackets in texts and comments do not count", () => {
   const brackets = "{[".repeat(50);
   assert.equal(tooDeepAt(`a: "${brackets}"\nb: '${brackets}'\n# ${brackets}\nc: x${brackets}\n`), undefined);
   assert.equal(tooDeepAt(`a: |\n  ${brackets}\n`), undefined);
+});
+
+test("a bracket that is never closed is found where it opens", () => {
+  assert.equal(unclosedAt("a: {}\nb: [1, {c: d}]\n"), undefined);
+  assert.equal(unclosedAt("a: {}\nb: [1, {c: d}\n"), 9);
+  assert.equal(unclosedAt("a:\n  b: { c: d\n  e: {}\n"), 8, "what follows further left does not close it");
+  assert.equal(unclosedAt("a: \"{\"\nb: '['\n# {\n"), undefined);
 });
 
 test("the place is a bracket or question mark of the text, whatever stands before it", () => {

@@ -60,7 +60,7 @@ registries:
         "error: registry-cache.yaml:2: fills_max: must be a whole number from 1 to 1000",
         "hint: such as 16",
         "error: registry-cache.yaml:3: log: must be a mapping of keys to values, not a text",
-        "hint: such as `format: ...`",
+        "hint: write `log: { format: json }`",
         "error: registry-cache.yaml:5: registries.ghcr: must be a mapping of keys to values, not a text",
         "hint: such as `enabled: ...`",
         "error: registry-cache.yaml:6: registries.quay.enabled: must be true or false, not a text",
@@ -215,6 +215,30 @@ registries:
       ],
     },
     {
+      name: "a registry's keys that stand too far to the left",
+      file: "registries:\n  ghcr:\n  username: me\n",
+      said: [
+        "error: registry-cache.yaml:3: registries.username: must be a mapping of keys to values, not a text",
+        "hint: indent it further: it belongs below the id of its registry",
+      ],
+    },
+    {
+      name: "secrets below a misspelt id are not said to be incomplete as well",
+      file: "registries:\n  dokerhub:\n    username: me\n",
+      said: [
+        "error: registry-cache.yaml:2: registries.dokerhub: is not built in and has no serves and no upstream",
+        'hint: did you mean "dockerhub"?',
+      ],
+    },
+    {
+      name: "a secret that is a variable's name",
+      file: 'registries:\n  ghcr: { username: me, password: "${GHCR_PASSWORD}" }\n',
+      said: [
+        "error: registry-cache.yaml:2: registries.ghcr.password: is a variable's name, and variables are not replaced here",
+        "hint: write the secret itself, or set its REGISTRY_CACHE_..._PASSWORD or ..._PASSWORD_FILE variable",
+      ],
+    },
+    {
       name: "certificates that are not there",
       file: "registries:\n  ghcr:\n    ca: certs/corp.pem",
       said: [
@@ -258,6 +282,21 @@ describe("text that is not YAML is refused with its line", () => {
         "error: registry-cache.yaml:1: two keys on one line",
         "hint: write each `key: value` on its own line, texts with a colon in quotes",
       ],
+    },
+    {
+      name: "a key that is indented too far",
+      file: "registries:\n  corp:\n    serves: a.example\n     upstream: https://a.example\n",
+      said: ["error: registry-cache.yaml:4: is indented too far", "hint: keys of one mapping begin in the same column"],
+    },
+    {
+      name: "a bracket that is not closed, with the place where it opens, and nothing of what follows",
+      file: "registries:\n  corp: { serves: a.example\n  quay: {}\n",
+      said: ["error: registry-cache.yaml:2: a bracket is opened here and never closed", "hint: write } where it ends"],
+    },
+    {
+      name: "a list that is not closed",
+      file: "fills_max: 1\nlisten: [127.0.0.1:5000\n",
+      said: ["error: registry-cache.yaml:2: a bracket is opened here and never closed", "hint: write ] where it ends"],
     },
     {
       name: "another kind of document",

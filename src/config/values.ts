@@ -34,6 +34,10 @@ export function readSecretText(input: unknown, example: string): string {
       "it goes into an HTTP header, on one line",
     );
   }
+  if (/^\$\{\w+\}$/.test(text)) {
+    const hint = "write the secret itself, or set its REGISTRY_CACHE_..._PASSWORD or ..._PASSWORD_FILE variable";
+    throw new ValueError("is a variable's name, and variables are not replaced here", hint);
+  }
   if (text === MASK) throw new ValueError("is the mask that `check` prints, not a secret", "write the secret itself");
   return text;
 }

@@ -13,7 +13,7 @@ import {
 } from "yaml";
 import { ConfigError, type Problem } from "./errors.ts";
 import type { Finding } from "./issues.ts";
-import { tooDeepAt } from "./nesting.ts";
+import { tooDeepAt, unclosedAt } from "./nesting.ts";
 
 /** A file as YAML, which knows where in the text everything stands. */
 export interface YamlText {
@@ -54,8 +54,26 @@ function parseText(text: string, lineCounter: LineCounter, file: string): Docume
     throw new ConfigError([nestedTooDeeply(file)]);
   }
   const errors = [...document.errors, ...document.warnings];
-  if (errors.length > 0) throw new ConfigError(errors.map((error) => syntaxProblem(error, lineCounter, file)));
+  if (errors.length > 0) throw new ConfigError(syntaxProblems(errors, text, lineCounter, file));
   return document;
+}
+
+/** One mistake is often seen as several: what follows it on its line, and all that follows an open bracket, is noise. */
+function syntaxProblems(errors: readonly YAMLError[], text: string, lines: LineCounter, file: string): Problem[] {
+  const unclosed = unclosedAt(text);
+  const lineOf = ({ pos }: YAMLError) => lines.linePos(pos[0]).line;
+  const told = errors.filter(
+    (error, index) =>
+      (unclosed === undefined || error.pos[0] < unclosed) &&
+      errors.findIndex((other) => lineOf(other) === lineOf(error)) === index,
+  );
+  const problems = told.map(
+    (error) => indentationProblem(error, errors, lines, file) ?? syntaxProblem(error, lines, file),
+  );
+  if (unclosed === undefined) return problems;
+  const hint = `write ${text[unclosed] === "{" ? "}" : "]"} where it ends`;
+  const message = "a bracket is opened here and never closed";
+  return [...problems, at(lines, file, unclosed, { path: "", message, hint })];
 }
 
 function nestedTooDeeply(file: string): Problem {
@@ -83,6 +101,19 @@ const SYNTAX: Readonly<Record<string, readonly [message: string, hint: string]>>
   TAB_AS_INDENT: ["a tab is used for indentation", "use spaces"],
   TAG_RESOLVE_FAILED: ["unknown tag", "texts that begin with ! must be in quotes"],
 };
+
+/** A key that is indented too far goes on with the value above it, which then seems to be a key of two lines. */
+function indentationProblem(
+  { code, pos: [start] }: YAMLError,
+  errors: readonly YAMLError[],
+  lines: LineCounter,
+  file: string,
+): Problem | undefined {
+  const key = errors.find((other) => other.code === "MULTILINE_IMPLICIT_KEY" && other.pos[0] === start);
+  if (code !== "BLOCK_AS_IMPLICIT_KEY" || key === undefined) return undefined;
+  const [message, hint] = ["is indented too far", "keys of one mapping begin in the same column"];
+  return at(lines, file, key.pos[1], { path: "", message, hint });
+}
 
 function syntaxProblem(error: YAMLError, lines: LineCounter, file: string): Problem {
   const [message, hint] = SYNTAX[error.code] ?? [
