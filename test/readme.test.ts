@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import { BUILT_IN_REGISTRIES } from "../src/config/built-in.ts";
 import { configFolder } from "./support/config-folder.ts";
 
 async function example(): Promise<string> {
@@ -14,7 +15,7 @@ describe("the README's configuration", () => {
   it("works as it stands", async (t) => {
     const folder = await configFolder(t);
     const config = await folder.load({ files: { "registry-cache.yaml": await example() } });
-    assert.equal(config.registries.length, 9);
+    assert.equal(config.registries.length, BUILT_IN_REGISTRIES.length);
     assert.deepEqual(config.registries[0]?.hostnames, ["hub.cache.example.com"]);
   });
 

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { describe, it } from "node:test";
+import { BUILT_IN_REGISTRIES } from "../src/config/built-in.ts";
+import { effectiveObject } from "../src/config/effective.ts";
+import { CONFIG_VARIABLE, SECRET_KEYS, SETTING_VARIABLES } from "../src/config/environment.ts";
+import { knownKeys } from "../src/config/schema.ts";
+import { configFolder } from "./support/config-folder.ts";
+
+const text = await readFile(new URL("../docs/configuration.md", import.meta.url), "utf8");
+
+/** The rows of all tables below a heading, up to the next one of any level: key and default. */
+function rowsBelow(heading: string): Map<string, string> {
+  const section = text.split(/^#+ /m).find((one) => one.startsWith(`${heading}\n`));
+  assert.ok(section !== undefined, heading);
+  const rows = section.matchAll(/^\| `([^`]+)` \| (?:`([^`]*)`|([^|]*)) \|/gm);
+  return new Map([...rows].map(([, key = "", code, words = ""]) => [key, code ?? words]));
+}
+
+describe("docs/configuration.md", () => {
+  it("has every key of the process, and no other", () => {
+    const log = knownKeys(["log"]).map((key) => `log.${key}`);
+    const expected = [...knownKeys([]).filter((key) => key !== "log"), ...log];
+    assert.deepEqual([...rowsBelow("The process").keys()].toSorted(), expected.toSorted());
+  });
+
+  it("has every key of a registry and of a tag rule, and no other", () => {
+    const ofRegistry = knownKeys(["registries", "ghcr"]);
+    assert.deepEqual([...rowsBelow("A registry").keys()].toSorted(), [...ofRegistry].toSorted());
+    const ofRule = knownKeys(["registries", "ghcr", "tags"]);
+    assert.deepEqual([...rowsBelow("`tags`").keys()].toSorted(), [...ofRule].toSorted());
+  });
+
+  it("names every built-in registry", () => {
+    for (const { id } of BUILT_IN_REGISTRIES) assert.ok(text.includes(`\`${id}\``), id);
+  });
+
+  it("gives the defaults that are in effect", async (t) => {
+    const folder = await configFolder(t);
+    for (const [key, value] of rowsBelow("The process")) {
+      if (!/^[\w.:/]+$/.test(value)) continue;
+      const [top = "", below] = key.split(".");
+      const written = below === undefined ? `${top}: ${value}` : `${top}: { ${below}: ${value} }`;
+      await assertDefault(folder, written);
+    }
+    for (const [key, value] of rowsBelow("A registry")) {
+      if (/^[\w.]+$/.test(value) && value !== "none" && value !== "unlimited") {
+        await assertDefault(folder, `registries: { ghcr: { ${key}: ${value} } }`);
+      }
+    }
+  });
+
+  it("shows examples that work", async (t) => {
+    const folder = await configFolder(t);
+    const [, example = ""] = /```yaml\n(.*?)```/s.exec(text) ?? [];
+    await assert.rejects(folder.load({ files: { "registry-cache.yaml": example } }), /corp-ca\.pem" does not exist/);
+    await folder.load({ files: { "registry-cache.yaml": example.replace(/^ *ca:.*\n/m, "") } });
+  });
+
+  it("names every variable", () => {
+    for (const name of [CONFIG_VARIABLE, ...Object.values(SETTING_VARIABLES)])
+      assert.ok(text.includes(`| \`${name}\` |`));
+    for (const key of SECRET_KEYS) assert.ok(text.includes(`| \`REGISTRY_CACHE_<ID>_${key.toUpperCase()}\` |`));
+  });
+});
+
+/** Writing the default down must change nothing. */
+async function assertDefault(folder: Awaited<ReturnType<typeof configFolder>>, written: string): Promise<void> {
+  const { source: _, ...stated } = await folder.load({ files: { "registry-cache.yaml": `${written}\n` } });
+  const { source: __, ...silent } = await folder.load({ files: { "registry-cache.yaml": "{}\n" } });
+  assert.deepEqual(
+    effectiveObject({ ...stated, source: undefined }),
+    effectiveObject({ ...silent, source: undefined }),
+    written,
+  );
+}
