@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runCommand } from "../../test/support/command.ts";
@@ -26,6 +26,14 @@ test("problems are counted on a second line", () => {
     summary({ ...report, repositories: 0, problemCount: 1 }),
     "catalog rebuilt: 0 repositories, 2 manifests, 1 tag, 12 layers, 3.4 MiB\n1 problem in the store, passed over\n",
   );
+});
+
+test("without a data folder there is nothing to reindex, and none is made", async (t) => {
+  const cwd = await tempDir(t);
+  const { exitCode, out, err } = await runCommand(t, ["reindex"], { cwd });
+  assert.deepEqual([exitCode, out], [1, ""]);
+  assert.match(err, /^error: .*\/data: no such folder, so there is nothing to read\nhint: set `data_dir`/);
+  assert.deepEqual(await readdir(cwd), []);
 });
 
 test("reindex reports what it found: the report on standard output, the log on standard error", async (t) => {

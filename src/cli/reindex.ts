@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { humanSize } from "../lib/human.ts";
 import type { ReindexReport } from "../upkeep/reindex-report.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
+import { CliError } from "./failure.ts";
 import { explainStart } from "./start-errors.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -33,6 +35,10 @@ async function reindex(terminal: Terminal, options: ReindexOptions): Promise<Exi
   const config = await configurationOf(terminal, options, "err");
   const { createLogger } = await import("../lib/logger.ts");
   const log = createLogger({ ...config.log, descriptor: 2, colors: terminal.err.hasColors });
+  if (!existsSync(config.dataDir)) {
+    const hint = "set `data_dir` or REGISTRY_CACHE_DATA_DIR to the folder that the cache keeps its data in";
+    throw new CliError(`${config.dataDir}: no such folder, so there is nothing to read`, { hint });
+  }
   try {
     const { reindexStore } = await import("../app.ts");
     const report = await reindexStore(config, log);

@@ -44,42 +44,54 @@ export class Links {
   }
 
   async contents(repository: Repository): Promise<RepositoryContents> {
+    const damaged: string[] = [];
     const [manifests, layers, tags] = await Promise.all([
-      this.#linksOf("manifest", repository),
-      this.#linksOf("layer", repository),
-      this.#tagsOf(repository),
+      this.#linksOf("manifest", repository, damaged),
+      this.#linksOf("layer", repository, damaged),
+      this.#tagsOf(repository, damaged),
     ]);
-    return { manifests, layers, tags };
+    return { manifests, layers, tags, damaged: damaged.toSorted() };
   }
 
-  async #linksOf(kind: LinkKind, repository: Repository): Promise<StoredLink[]> {
+  async #linksOf(kind: LinkKind, repository: Repository, damaged: string[]): Promise<StoredLink[]> {
     const found: StoredLink[] = [];
     const root = this.#layout.links(kind, repository);
     for (const algorithm of await entriesOf(root)) {
       for (const entry of await entriesOf(join(root, algorithm.name))) {
         const digest = parseDigest(`${algorithm.name}:${entry.name}`);
-        const link = digest === undefined ? undefined : await this.#storedLink(kind, repository, digest);
+        const link = digest === undefined ? undefined : await this.#storedLink(kind, repository, digest, damaged);
         if (link !== undefined) found.push(link);
       }
     }
     return found;
   }
 
-  async #storedLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<StoredLink | undefined> {
+  async #storedLink(
+    kind: LinkKind,
+    repository: Repository,
+    digest: Digest,
+    damaged: string[],
+  ): Promise<StoredLink | undefined> {
     const path = this.#layout.link(kind, repository, digest);
     const stats = await statFileIfPresent(path);
-    if (stats === undefined || (await readLink(path)) !== digest) return undefined;
+    if (stats === undefined) return undefined;
+    if ((await readLink(path)) !== digest) {
+      damaged.push(digest);
+      return undefined;
+    }
     return { digest, fetchedWith: await this.fetchedWith(kind, repository, digest), atMs: Math.floor(stats.mtimeMs) };
   }
 
-  async #tagsOf(repository: Repository): Promise<{ tag: Tag; digest: Digest; atMs: number }[]> {
+  async #tagsOf(repository: Repository, damaged: string[]): Promise<{ tag: Tag; digest: Digest; atMs: number }[]> {
     const found: { tag: Tag; digest: Digest; atMs: number }[] = [];
     for (const entry of await entriesOf(this.#layout.tags(repository))) {
       const tag = parseTag(entry.name);
       if (tag === undefined) continue;
       const path = this.#layout.tag(repository, tag);
       const [stats, digest] = [await statFileIfPresent(path), await readLink(path)];
-      if (stats !== undefined && digest !== undefined) found.push({ tag, digest, atMs: Math.floor(stats.mtimeMs) });
+      if (stats === undefined) continue;
+      if (digest === undefined) damaged.push(tag);
+      else found.push({ tag, digest, atMs: Math.floor(stats.mtimeMs) });
     }
     return found;
   }

@@ -44,6 +44,8 @@ export interface RepositoryContents {
   readonly manifests: readonly StoredLink[];
   readonly layers: readonly StoredLink[];
   readonly tags: readonly { readonly tag: Tag; readonly digest: Digest; readonly atMs: number }[];
+  /** Links that are there but do not say what they must; digests, and names of tags. */
+  readonly damaged: readonly string[];
 }
 
 export interface StoredLink {

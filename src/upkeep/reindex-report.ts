@@ -20,6 +20,7 @@ export interface ReindexReport {
 /**
  * - `bad-name` a folder whose name no repository can have; passed over
  * - `unknown-registry` a repository of a registry that is not configured; kept, with the registry's name as its id
+ * - `damaged-link` a link that does not say what it must; what it belonged to is passed over
  * - `missing-blob` a link to a manifest or a layer that is not there; passed over
  * - `unreadable-manifest` no manifest, too long to be one, or not to be read from the disk; passed over
  * - `digest-mismatch` a manifest's bytes are not those that its digest stands for; passed over
@@ -29,6 +30,7 @@ export interface ReindexProblem {
   readonly kind:
     | "bad-name"
     | "unknown-registry"
+    | "damaged-link"
     | "missing-blob"
     | "unreadable-manifest"
     | "digest-mismatch"
@@ -37,6 +39,8 @@ export interface ReindexProblem {
   readonly repository: string;
   readonly digest?: string;
   readonly tag?: string;
+  /** Of a damaged link: the digest or the tag that it belongs to. */
+  readonly name?: string;
   /** The system's words, where it refused to read. */
   readonly reason?: string;
 }

@@ -242,6 +242,27 @@ describe("reindex", () => {
     assert.equal(report.repositories, 0);
   });
 
+  it("tells of links that do not say what they must, and passes over what they belong to", async (t) => {
+    const here = await site(t);
+    const manifest = await here.hold(nginx, "a", ["latest", "1"]);
+    const folder = here.repositoryPath("docker.io/library/nginx");
+    await writeFile(join(folder, "_manifests/tags/1/current/link"), "garbage");
+    await writeFile(join(folder, "_layers", ...digest("a").split(":"), "link"), digest("b"));
+    const report = await here.reindex();
+    assert.deepEqual(
+      report.problems.map(({ kind, name }) => `${kind} ${name}`),
+      ["damaged-link 1", `damaged-link ${digest("a")}`],
+    );
+    assert.equal(report.tags, 1);
+    await writeFile(join(folder, "_manifests/revisions", ...manifest.split(":"), "link"), "");
+    assert.deepEqual(kinds(await here.reindex()), [
+      "damaged-link",
+      "damaged-link",
+      "damaged-link",
+      "tag-without-manifest",
+    ]);
+  });
+
   it("tells the first problems of very many, and counts them all", async (t) => {
     const here = await site(t);
     const many = PROBLEMS_MAX + 5;
@@ -250,7 +271,10 @@ describe("reindex", () => {
       fetchedWith: undefined,
       atMs: 1,
     }));
-    const store = { ...readingOf(here.store), contents: async () => ({ manifests: [], layers: links, tags: [] }) };
+    const store = {
+      ...readingOf(here.store),
+      contents: async () => ({ manifests: [], layers: links, tags: [], damaged: [] }),
+    };
     await here.hold(nginx, "a");
     const report = await reindex(store, here.catalog, registries, log);
     assert.equal(report.problems.length, PROBLEMS_MAX);

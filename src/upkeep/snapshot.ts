@@ -22,6 +22,7 @@ export async function snapshotOf(
   const contents = await store.contents(repository);
   const limit = pLimit(READS_AT_ONCE_MAX);
   const path = repositoryPath(repository);
+  for (const name of contents.damaged) findings.problem({ kind: "damaged-link", repository: path, name });
   const manifests = await limit.map(contents.manifests, (link) => manifestOf(store, path, link, findings));
   const blobs = await limit.map(contents.layers, (link) => blobOf(store, path, link, findings));
   const held = manifests.filter((one) => one !== undefined);
