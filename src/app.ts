@@ -28,8 +28,8 @@ import { createUpstreams } from "./upstream/create.ts";
 export interface App {
   /** Resolves when every address is listened on; rejects with the system's error. */
   start(): Promise<{ addresses: string[] }>;
-  /** Stops accepting, lets responses finish within the configured limit, keeps partials. */
-  stop(): Promise<void>;
+  /** Stops in reverse; requests that were not done within the configured time are cut. */
+  stop(): Promise<{ readonly cutRequests: number }>;
   /** Waits until no fill and no question is under way. */
   idle(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export interface App {
 /** Builds everything; nothing listens before `start`. What was built is stopped in reverse. */
 export async function createApp(config: Config, log: Logger): Promise<App> {
   const { lock, store, catalog } = await openHeld(config, log);
-  const upstreams = createUpstreams(config.registries, { version: packageVersion(), environment: process.env });
+  const upstreams = createUpstreams(config.registries, { version: packageVersion(), proxy: config.proxy });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
   const pull = createPull({ store, catalog, registries, fillsMax: config.fillsMax, log });
   const connections = new Connections();
@@ -66,13 +66,15 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
     },
     stop: async () => {
       life.abort();
-      await Promise.all(listeners.map((listener) => listener.stop(config.stopTimeoutMs)));
+      const cut = await Promise.all(listeners.map((listener) => listener.stop(config.stopTimeoutMs)));
       await upkeep?.stop();
       await rebuilding;
       await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
       await catalog.close();
       lock.release();
+      // The listeners share their connections, so that each of them cut the same ones.
+      return { cutRequests: Math.max(0, ...cut) };
     },
   };
 }

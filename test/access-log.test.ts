@@ -36,17 +36,20 @@ class Captured extends EventEmitter {
 interface Setting {
   readonly upstream?: FakeUpstreamOptions;
   readonly registry?: Partial<RegistryConfig>;
+  readonly stopTimeoutMs?: number;
 }
 
-async function setUp(t: TestContext, { upstream: options = {}, registry = {} }: Setting = {}) {
+async function setUp(t: TestContext, { upstream: options = {}, registry = {}, stopTimeoutMs = 2_000 }: Setting = {}) {
   const upstream = await startFakeUpstream(options);
   t.after(async () => await upstream.stop());
   const log = new Captured();
-  const config = testConfig(await tempDir(t), [testRegistry(upstream.url, registry)]);
+  const config = testConfig(await tempDir(t), [testRegistry(upstream.url, registry)], { stopTimeoutMs });
   const app = await createApp(config, pino({ level: "debug" }, log));
   const { addresses } = await app.start();
-  t.after(async () => await app.stop());
-  return { upstream, log, app, url: `http://${addresses[0]}` };
+  let stopping: ReturnType<typeof app.stop> | undefined;
+  const stop = async () => await (stopping ??= app.stop());
+  t.after(stop);
+  return { upstream, log, app, stop, url: `http://${addresses[0]}` };
 }
 
 /** Without what differs from run to run. */
@@ -150,6 +153,26 @@ test("a client that leaves is logged as that, with its address and what it got",
     aborted: true,
   });
   assert.ok(Number(bytes) > 0 && Number(bytes) < size);
+});
+
+test("what a stop cuts is counted, and has its line before the stop ends", async (t) => {
+  const { upstream, log, stop, url } = await setUp(t, { stopTimeoutMs: 50 });
+  const size = 4 * 1024 * 1024;
+  const digest = upstream.addBlob("library/app", seededBytes(size));
+  upstream.script({ path: "/blobs/" }, { kind: "stall", atByte: size / 2 });
+  const response = await open(`${url}/v2/library/app/blobs/${digest}`);
+  response.on("error", () => undefined);
+  await readSome(response, 1024);
+  assert.deepEqual(await stop(), { cutRequests: 1 });
+  const [line] = log.requests();
+  assert.deepEqual([line?.["reference"], line?.["aborted"]], [digest, true]);
+});
+
+test("a name that no repository can have is shown as it came", async (t) => {
+  const { log, url } = await setUp(t);
+  await ask(`${url}/v2/Library/Alpine/manifests/latest`);
+  const [line] = await log.until(1);
+  assert.deepEqual([line?.["status"], line?.["path"]], [400, "/v2/Library/Alpine/manifests/latest"]);
 });
 
 test("a client that leaves before it is answered has got no status", async (t) => {

@@ -66,6 +66,11 @@ for (const [what, record, line] of [
     "GET  dockerhub ping  200  9.0 KiB  1.2 s  127.0.0.1",
   ],
   [
+    "a path that nobody understood, below a registry that is known",
+    { ...pull, repository: undefined, reference: undefined, outcome: undefined, status: 400, path: "/v2/A/tags/list" },
+    "GET  /v2/A/tags/list  400  9.0 KiB  1.2 s  127.0.0.1",
+  ],
+  [
     "a manifest, as what it is by itself",
     { ...pull, endpoint: "manifest" },
     "GET  dockerhub/library/alpine:latest  miss  9.0 KiB  1.2 s  127.0.0.1",

@@ -56,11 +56,11 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
 function targetOf(record: LogRecord): string {
   const { endpoint } = record;
   const asked = typeof endpoint === "string" && Object.hasOwn(ENDPOINTS, endpoint) ? ENDPOINTS[endpoint] : undefined;
-  return asked === undefined ? contentOf(record) : `${contentOf(record)} ${asked}`;
+  return asked === undefined || record["path"] !== undefined ? contentOf(record) : `${contentOf(record)} ${asked}`;
 }
 
 function contentOf({ registry, repository, reference, path }: LogRecord): string {
-  if (typeof registry !== "string") return shown(path);
+  if (typeof path === "string" || typeof registry !== "string") return shown(path);
   const name = typeof repository === "string" ? `${registry}/${repository}` : registry;
   return shown(typeof reference === "string" ? name + referenceOf(reference) : name);
 }

@@ -13,7 +13,9 @@ export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number,
   const line = {
     method: req.method,
     // What was understood says more than the path; only what was not is shown as it came.
-    ...(notes.registry === undefined ? { path: path.slice(0, PATH_SHOWN_MAX) } : {}),
+    ...(notes.registry === undefined || (error !== undefined && notes.repository === undefined)
+      ? { path: path.slice(0, PATH_SHOWN_MAX) }
+      : {}),
     ...known,
     // A client that left before it was answered has got no status.
     ...(res.headersSent ? { status: res.statusCode } : {}),

@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { Changes } from "../lib/wait.ts";
 import { ClientGone } from "./access-log.ts";
 
 /** Requests that one connection may have open; clients that pipeline at all send a few. */
@@ -22,6 +23,8 @@ export interface OpenRequest {
 export class Connections {
   readonly #open = new Map<Socket, Set<AbortController>>();
   readonly #ending = new WeakSet<Socket>();
+  readonly #quiet = new Changes();
+  #requestCount = 0;
   #isDraining = false;
 
   /** The open ones. */
@@ -46,8 +49,11 @@ export class Connections {
     const controller = new AbortController();
     requests.add(controller);
     if (socket.destroyed) controller.abort(new ClientGone("the connection is closed"));
+    this.#requestCount += 1;
     const end = () => {
       requests.delete(controller);
+      this.#requestCount -= 1;
+      if (this.#requestCount === 0) this.#quiet.notify();
       if (requests.size === 0 && (this.#isDraining || this.#ending.has(socket))) socket.destroySoon();
     };
     return { signal: controller.signal, isLast: this.#isDraining, end };
@@ -69,8 +75,14 @@ export class Connections {
     for (const [socket, requests] of this.#open) if (requests.size === 0) socket.destroySoon();
   }
 
-  /** Cuts what is left. */
-  closeAll(): void {
+  /** Cuts what is left, and says how many requests that were. */
+  closeAll(): number {
     for (const socket of this.sockets) socket.destroy();
+    return this.#requestCount;
+  }
+
+  /** Waits until the last request has ended, with its line in the log; rejects with the signal's reason. */
+  async quiet(signal: AbortSignal): Promise<void> {
+    while (this.#requestCount > 0) await this.#quiet.next(signal);
   }
 }

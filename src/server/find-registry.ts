@@ -79,7 +79,11 @@ export function repositoryOf({ registry, name }: FoundRegistry): Repository {
   const full = registry.libraryPrefix && name.length === 1 ? `library/${name[0]}` : name.join("/");
   const parsed = parseRepositoryName(full);
   if (parsed === undefined)
-    throw new RegistryError(400, "NAME_INVALID", "the repository name is malformed or too long");
+    throw new RegistryError(
+      400,
+      "NAME_INVALID",
+      "the repository name is malformed or too long; names have small letters, digits and . _ - /",
+    );
   return { registryId: registry.id, serves: registry.serves, name: parsed };
 }
 

@@ -25,8 +25,8 @@ export function requestListener(handlers: readonly Handler[], connections: Conne
       const startedAtMs = Date.now();
       const exchange = await serve(handlers, req, res, request.signal);
       const isWhole = await finished(res, request.signal);
-      request.end();
       logRequest(log, exchange, startedAtMs, isWhole);
+      request.end();
     })();
   };
 }

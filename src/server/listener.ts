@@ -36,8 +36,8 @@ export const LISTENER_LIMITS: ListenerLimits = {
 export interface Listener {
   /** `host:port` as it really is. */
   readonly address: string;
-  /** Stops accepting, lets responses finish for at most `withinMs`, then closes what is left. */
-  stop(withinMs: number): Promise<void>;
+  /** Stops accepting, lets responses finish for at most `withinMs`, then cuts what is left and says how many those were. */
+  stop(withinMs: number): Promise<number>;
 }
 
 /** Listens on one address. Rejects with the system's error (EADDRINUSE, EACCES, ...). */
@@ -85,10 +85,16 @@ async function begun(server: Server, { host, port }: ListenAddress): Promise<voi
   });
 }
 
-async function stopped(server: Server, connections: Connections, withinMs: number): Promise<void> {
+/** For what a request that was cut has yet to tidy up. */
+const LAST_WORDS_MS = 1_000;
+
+async function stopped(server: Server, connections: Connections, withinMs: number): Promise<number> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  let cut = 0;
   connections.drain();
-  const timer = setTimeout(() => connections.closeAll(), withinMs);
+  const timer = setTimeout(() => (cut = connections.closeAll()), withinMs);
   await closed;
   clearTimeout(timer);
+  await connections.quiet(AbortSignal.timeout(LAST_WORDS_MS)).catch(() => undefined);
+  return cut;
 }
