@@ -45,7 +45,7 @@ lock: setup ## Bring package-lock.json up to date with package.json
 	@$(WITH_NODE) node scripts/complete-lock.ts
 
 package: setup ## Build the npm package
-	@$(WITH_NODE) npm pack
+	@$(WITH_NODE) npm pack --loglevel=error
 
 clean: ## Remove what was fetched and built; cached images stay
 	rm -rf node_modules dist .node .node.partial.*

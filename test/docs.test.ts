@@ -32,7 +32,8 @@ describe("docs/configuration.md", () => {
   });
 
   it("names every built-in registry", () => {
-    for (const { id } of BUILT_IN_REGISTRIES) assert.ok(text.includes(`\`${id}\``), id);
+    for (const { id } of BUILT_IN_REGISTRIES)
+      assert.ok(text.includes(`\`${id}\``), `docs/configuration.md does not name ${id}`);
   });
 
   it("gives the defaults that are in effect", async (t) => {

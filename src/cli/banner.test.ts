@@ -4,6 +4,8 @@ import { testRegistry } from "../../test/support/cache.ts";
 import type { Config } from "../config/config.ts";
 import { banner, startedOf } from "./banner.ts";
 
+const NO_PROXY = { httpProxy: "", httpsProxy: "", noProxy: "" };
+
 function configOf(differs: Partial<Config> = {}): Config {
   return {
     source: undefined,
@@ -15,9 +17,17 @@ function configOf(differs: Partial<Config> = {}): Config {
     fillsMax: 32,
     log: { format: "pretty", level: "info" },
     stopTimeoutMs: 25_000,
+    proxy: NO_PROXY,
     ...differs,
   };
 }
+
+test("the banner names the proxy, without its password", () => {
+  const proxy = { ...NO_PROXY, httpsProxy: "http://me:secret@proxy.example:3128" };
+  const text = banner(startedOf(configOf({ proxy }), ["127.0.0.1:5000"]), "1", { strong: keep, quiet: keep });
+  assert.match(text, /^ {2}proxy {7}http:\/\/proxy\.example:3128$/m);
+  assert.doesNotMatch(text, /secret/);
+});
 
 const keep = (text: string) => text;
 

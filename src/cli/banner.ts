@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import { proxyText } from "../config/proxy.ts";
 
 /** What an operator wants to know once everything runs. */
 export interface Started {
@@ -6,6 +7,8 @@ export interface Started {
   readonly urls: readonly string[];
   readonly dataDir: string;
   readonly config: string;
+  /** Through which upstreams are reached, where there is one. */
+  readonly proxy?: string;
   /** The names they serve. */
   readonly registries: readonly string[];
   /** Whether other machines may reach it. */
@@ -15,10 +18,12 @@ export interface Started {
 }
 
 export function startedOf(config: Config, addresses: readonly string[]): Started {
+  const proxy = proxyText(config.proxy);
   return {
     urls: addresses.map((address) => `http://${address}`),
     dataDir: config.dataDir,
     config: config.source ?? "built-in defaults",
+    ...(proxy === undefined ? {} : { proxy }),
     registries: config.registries.map(({ serves }) => serves),
     isOpen: !addresses.every((address) => isLoopback(hostOf(address))),
     tryIt: tryIt(config, addresses),
@@ -66,6 +71,7 @@ export function banner(started: Started, version: string, { strong, quiet }: Ban
     row("keeps data", started.dataDir),
     row("caches", `${count} ${count === 1 ? "registry" : "registries"}: ${rowsOf(started.registries)}`),
     row("settings", started.config),
+    ...(started.proxy === undefined ? [] : [row("proxy", started.proxy)]),
     `\n  ${quiet("try it".padEnd(LABEL_WIDTH))}${strong(started.tryIt)}\n`,
     `  ${quiet("stop".padEnd(LABEL_WIDTH))}Ctrl+C\n\n`,
   ].join("");

@@ -43,8 +43,14 @@ for (const [args, error, hint] of [
   [
     ["check", "a.yaml"],
     "too many arguments for 'check'. Expected 0 arguments but got 1: a.yaml.",
+    "did you mean --config a.yaml?",
+  ],
+  [
+    ["check", "all"],
+    "too many arguments for 'check'. Expected 0 arguments but got 1: all.",
     "see registry-cache check --help",
   ],
+  [["-v"], "unknown option '-v'", "did you mean --version?"],
 ] as const) {
   test(`a wrong command line gets an error, a hint and exit code 2: ${args.join(" ")}`, async (t) => {
     assert.deepEqual(await runHere(args, await tempDir(t)), {

@@ -90,11 +90,14 @@ const MEANT: Readonly<Record<string, string>> = {
   "-p": ADDRESS_HINT,
   "--listen": ADDRESS_HINT,
   "--host": ADDRESS_HINT,
+  "-v": "did you mean --version?",
   "--data-dir": "set `data_dir` in the configuration or REGISTRY_CACHE_DATA_DIR",
 };
 
 /** The library quotes the word that it does not know. */
 function meantBy(message: string): string | undefined {
+  const file = /^error: too many arguments.* (\S+\.ya?ml)\.$/.exec(message)?.[1];
+  if (file !== undefined) return `did you mean --config ${file}?`;
   const word = /^error: unknown (?:command|option) '([^'=]*)/.exec(message)?.[1] ?? "";
   return Object.hasOwn(MEANT, word) ? MEANT[word] : undefined;
 }

@@ -32,7 +32,7 @@ test("SIGTERM stops the server with exit code 0, and the JSON log tells of its l
   const lines = records(out);
   assert.deepEqual(
     lines.map(({ msg }) => msg),
-    ["serving", "request", "stopping; responses under way have up to 25 s, a second signal stops at once", "stopped"],
+    ["serving", "request", "stopping; responses under way have up to 25s, a second signal stops at once", "stopped"],
   );
   assert.equal(lines[0]?.["dataDir"], join(cwd, "data"));
   assert.equal(lines[2]?.["signal"], "SIGTERM");

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import type { Logger } from "pino";
 import type { App } from "../app.ts";
 import type { Config } from "../config/config.ts";
-import { humanDuration } from "../lib/human.ts";
+import { formatDuration } from "../lib/units.ts";
 import { packageVersion } from "../lib/version.ts";
 import { banner, type BannerPaint, startedOf } from "./banner.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
@@ -47,10 +47,10 @@ async function serveUntilAsked(terminal: Terminal, config: Config, log: Logger, 
   const { app, addresses } = start.started;
   announce(terminal, config, addresses, log);
   const signal = await ending.asked;
-  const atMost = humanDuration(config.stopTimeoutMs);
+  const atMost = formatDuration(config.stopTimeoutMs);
   log.info({ signal }, `stopping; responses under way have up to ${atMost}, a second signal stops at once`);
-  await app.stop();
-  log.info("stopped");
+  const { cutRequests } = await app.stop();
+  log.info(cutRequests === 0 ? {} : { cutRequests }, "stopped");
   return 0;
 }
 

@@ -13,8 +13,17 @@ export interface Config {
   /** At most this many blob transfers from upstreams at once, over all registries. */
   readonly fillsMax: number;
   readonly log: { readonly format: "json" | "pretty"; readonly level: LogLevel };
+  readonly proxy: ProxySettings;
   /** How long a stop waits for responses in flight, milliseconds. */
   readonly stopTimeoutMs: number;
+}
+
+/** How upstreams are reached; URLs, or empty for "directly". */
+export interface ProxySettings {
+  readonly httpProxy: string;
+  readonly httpsProxy: string;
+  /** As in the variable: hosts that are reached directly, separated by commas. */
+  readonly noProxy: string;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";

@@ -5,6 +5,7 @@ import { BUILT_IN_REGISTRIES } from "./built-in.ts";
 import { pemCertificates, readCertificate } from "./certificates.ts";
 import type { Config, ListenAddress, RegistryConfig, Revalidate } from "./config.ts";
 import { maskCredentials } from "./mask.ts";
+import { proxyText } from "./proxy.ts";
 
 /** The configuration that is in force, in the keys of the file, secrets masked. */
 export function effectiveObject(config: Config): Record<string, unknown> {
@@ -28,7 +29,9 @@ export function effectiveObject(config: Config): Record<string, unknown> {
 /** The same as YAML, with a line that says where it comes from. */
 export function effectiveYaml(config: Config): string {
   const source = config.source === undefined ? "built-in defaults, no configuration file" : config.source;
-  return `# ${JSON.stringify(source).slice(1, -1)}\n${stringify(effectiveObject(config), { lineWidth: 0 })}`;
+  const proxy = proxyText(config.proxy);
+  const through = proxy === undefined ? "" : `# upstreams are reached through ${proxy}\n`;
+  return `# ${JSON.stringify(source).slice(1, -1)}\n${through}${stringify(effectiveObject(config), { lineWidth: 0 })}`;
 }
 
 function registryObject(registry: RegistryConfig): Record<string, unknown> {

@@ -53,6 +53,33 @@ describe("the environment", () => {
     assert.deepEqual(config.listen, [{ host: "127.0.0.1", port: 5000 }]);
   });
 
+  it("must not have a line of ours without =", async (t) => {
+    const folder = await configFolder(t);
+    const env = "REGISTRY_CACHE_LISTEN: 127.0.0.1:5009\nFOO\n# REGISTRY_CACHE_X\nexport REGISTRY_CACHE_DATA_DIR\n";
+    assert.deepEqual(await folder.complaints({ files: { ".env": env } }), [
+      "error: .env:1: REGISTRY_CACHE_LISTEN: is given no value",
+      "hint: write REGISTRY_CACHE_LISTEN=VALUE",
+      "error: .env:4: REGISTRY_CACHE_DATA_DIR: is given no value",
+      "hint: write REGISTRY_CACHE_DATA_DIR=VALUE",
+    ]);
+    const good = "REGISTRY_CACHE_DATA_DIR = /a\nexport REGISTRY_CACHE_LISTEN=127.0.0.1:5009\n";
+    assert.equal((await folder.load({ files: { ".env": good } })).dataDir, "/a");
+  });
+
+  it("names the proxy, with or without its scheme; another one is refused", async (t) => {
+    const folder = await configFolder(t);
+    const environment = { HTTPS_PROXY: "proxy.example:3128", http_proxy: "https://me:pw@p.example", NO_PROXY: "a" };
+    assert.deepEqual((await folder.load({ environment })).proxy, {
+      httpsProxy: "http://proxy.example:3128",
+      httpProxy: "https://me:pw@p.example",
+      noProxy: "a",
+    });
+    assert.deepEqual(await folder.complaints({ environment: { https_proxy: "socks5://proxy.example" } }), [
+      "error: https_proxy: is not the address of an HTTP proxy",
+      "hint: write http://proxy.example.com:3128",
+    ]);
+  });
+
   it("must not have a misspelt variable of ours", async (t) => {
     const folder = await configFolder(t);
     assert.deepEqual(await folder.complaints({ environment: { REGISTRY_CACHE_DOKERHUB_PASSWORD: "x" } }), [

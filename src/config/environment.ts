@@ -75,6 +75,11 @@ async function readDotEnv(path: string, file: string, problems: Problem[]): Prom
   }
   const text = bytes.toString("utf8");
   const lines = linesOf(text);
+  for (const [index, line] of text.split("\n").entries()) {
+    const name = /^\s*(?:export\s+)?(REGISTRY_CACHE_\w*)(?!\w|\s*=)/.exec(line)?.[1];
+    if (name === undefined) continue;
+    problems.push({ ...place, line: index + 1, path: name, message: "is given no value", hint: `write ${name}=VALUE` });
+  }
   return Object.entries(parseEnv(text)).flatMap(([name, value]) =>
     isOurs(name) && value !== undefined && value !== "" ? [{ name, value, file, line: lines.get(name) }] : [],
   );

@@ -1,4 +1,5 @@
 import { createReadStream } from "node:fs";
+import { lstat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { ConfigError } from "./errors.ts";
 import { fileProblem } from "./yaml-text.ts";
@@ -49,8 +50,18 @@ async function readNamed(name: string, cwd: string): Promise<NamedFile | undefin
   const path = resolve(cwd, name);
   const bytes = await readBounded(path, CONFIG_BYTES_MAX);
   if (Buffer.isBuffer(bytes)) return { name, folder: dirname(path), bytes };
-  if (bytes.reason === "missing") return undefined;
+  if (bytes.reason === "missing" && !(await isLink(path))) return undefined;
+  if (bytes.reason === "missing") {
+    throw new ConfigError([fileProblem(name, "is a link to something that does not exist", "mend or remove the link")]);
+  }
   throw new ConfigError([fileProblem(name, bytes.message, bytes.hint)]);
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    (stats) => stats.isSymbolicLink(),
+    () => false,
+  );
 }
 
 /** Why a file could not be read, for people. */

@@ -32,9 +32,14 @@ export function findingsOf(issues: readonly z.core.$ZodIssue[], prefix: readonly
   });
 }
 
+/** What others call it. */
+const ADDRESS_KEYS: ReadonlySet<string> = new Set(["port", "host", "address", "addr", "bind", "http"]);
+
 function keyHint(key: string, path: readonly PropertyKey[]): string {
   const known = knownKeys(path);
-  const near = nearest(key, known);
+  if (path.length === 2 && knownKeys([...path, "tags"]).includes(key))
+    return 'it belongs below `tags`, such as `tags: [{ match: "*", revalidate_after: 60s }]`';
+  const near = path.length === 0 && ADDRESS_KEYS.has(key) ? "listen" : nearest(key, known);
   return near === undefined ? `the keys here are ${known.join(", ")}` : `did you mean ${shown(near)}?`;
 }
 
@@ -48,6 +53,8 @@ function mappingHint(path: readonly PropertyKey[], input: unknown): string {
   const format = first === "log" ? LOG_FORMATS.find((one) => one === input) : undefined;
   if (format !== undefined) return `write \`log: { format: ${format} }\``;
   if (first === "registries" && key === undefined) return "such as `ghcr: { enabled: false }`";
+  if (first === "registries" && path.length === 2 && typeof input === "boolean")
+    return `write \`${String(key)}: { enabled: ${input} }\``;
   const [example = "listen", ...others] = knownKeys(path);
   const isOneTooFarLeft = first === "registries" && path.length === 2 && [example, ...others].includes(String(key));
   return isOneTooFarLeft ? "indent it further: it belongs below the id of its registry" : `such as \`${example}: ...\``;

@@ -144,6 +144,7 @@ registries:
         defaultRegistry: "corp",
         fillsMax: 8,
         stopTimeoutMs: 0,
+        proxy: { httpProxy: "", httpsProxy: "", noProxy: "" },
         log: { format: "pretty", level: "debug" },
         registries: undefined,
       },

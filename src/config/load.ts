@@ -10,6 +10,7 @@ import { misspeltBuiltIn } from "./ids.ts";
 import type { Finding } from "./issues.ts";
 import { checkLoops, checkRepeatedListen } from "./listen-checks.ts";
 import { readOverrides } from "./overrides.ts";
+import { readProxy } from "./proxy.ts";
 import { type RegistryDraft, registryConfig } from "./registries.ts";
 import { type ConfigText, readConfigText } from "./read-text.ts";
 import type { TopInput } from "./schema.ts";
@@ -38,13 +39,14 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const variables = await readVariables({ environment, ...folderOf(file, cwd) }, problems);
   problems.push(...unknownVariables(variables, [...text.drafts.map(({ id }) => id), ...text.brokenIds]));
   const top = readOverrides(variables, text.top, problems);
+  const proxy = readProxy(environment, problems);
   problems.push(...crossCheck(text.drafts, text.top.default_registry).filter(isNotNoise(text)).map(text.problem));
   problems.push(...checkRepeatedListen(text.top.listen ?? []).map(text.problem));
   problems.push(...checkLoops(text.drafts, top.listen ?? DEFAULTS.listen).map(text.problem));
   const context = { text, variables, cwd, folder: file?.folder ?? cwd, problems };
   const registries = await resolveRegistries(context);
   if (problems.length > 0) throw new ConfigError(problems);
-  return effective(top, registries, file?.name, options);
+  return { ...effective(top, registries, file?.name, options), proxy };
 }
 
 /** A registry that could not be read does not lack its keys as well, and may well be the default. */
@@ -132,7 +134,7 @@ function effective(
   registries: readonly RegistryConfig[],
   source: string | undefined,
   { cwd, isTerminal }: LoadOptions,
-): Config {
+): Omit<Config, "proxy"> {
   const format = top.log?.format ?? "auto";
   const auto = (isTerminal ?? process.stdout.isTTY) ? "pretty" : "json";
   return {

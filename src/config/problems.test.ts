@@ -64,13 +64,37 @@ registries:
         "error: registry-cache.yaml:5: registries.ghcr: must be a mapping of keys to values, not a text",
         "hint: such as `enabled: ...`",
         "error: registry-cache.yaml:6: registries.quay.enabled: must be true or false, not a text",
-        "hint: YAML 1.2 knows no yes and no",
+        "hint: write true, without quotes: YAML 1.2 knows no yes and no",
         "error: registry-cache.yaml:6: registries.quay.hostnames: must be a list such as [hub.registry.example.com]",
         'error: registry-cache.yaml:6: registries.quay.tags: must be a list such as [{ match: "*", revalidate_after: 60s }]',
         'error: registry-cache.yaml:6: registries.quay.when_deleted: "keep" is none of the possible values',
         "hint: write one of serve, deny",
         "error: registry-cache.yaml:6: registries.quay.password: must be a text, not a number",
         "hint: put it in quotes",
+      ],
+    },
+    {
+      name: "what other programs take",
+      file: `port: 5000
+fills_max: "8"
+data_dir: $HOME/data
+registries:
+  ghcr: false
+  quay: { revalidate_after: 60s, enabled: "no" }
+`,
+      said: [
+        "error: registry-cache.yaml:1: port: unknown key",
+        'hint: did you mean "listen"?',
+        "error: registry-cache.yaml:2: fills_max: must be a number, not a text",
+        "hint: write it without quotes",
+        "error: registry-cache.yaml:3: data_dir: has a variable in it, which only a shell replaces",
+        "hint: write the whole path, beginning with /",
+        "error: registry-cache.yaml:5: registries.ghcr: must be a mapping of keys to values, not `false`",
+        "hint: write `ghcr: { enabled: false }`",
+        "error: registry-cache.yaml:6: registries.quay.revalidate_after: unknown key",
+        'hint: it belongs below `tags`, such as `tags: [{ match: "*", revalidate_after: 60s }]`',
+        "error: registry-cache.yaml:6: registries.quay.enabled: must be true or false, not a text",
+        "hint: write false, without quotes: YAML 1.2 knows no yes and no",
       ],
     },
     {

@@ -56,6 +56,9 @@ export function readPath(input: unknown, example: string): string {
   if (/^~(?:\/|$)/.test(text)) {
     throw new ValueError("begins with ~, which only a shell replaces", "write the whole path, beginning with /");
   }
+  if (/\$(?:\{\w|[A-Za-z_])/.test(text)) {
+    throw new ValueError("has a variable in it, which only a shell replaces", "write the whole path, beginning with /");
+  }
   return text;
 }
 
@@ -66,13 +69,22 @@ export function readUsername(input: unknown): string {
   return text;
 }
 
+const BOOLEAN_WORDS: ReadonlyMap<string, boolean> = new Map([
+  ...["yes", "on", "true", "y", "1"].map((word) => [word, true] as const),
+  ...["no", "off", "false", "n", "0"].map((word) => [word, false] as const),
+]);
+
 export function readBoolean(input: unknown): boolean {
   if (typeof input === "boolean") return input;
-  throw new ValueError(`must be true or false, not ${kindOf(input)}`, "YAML 1.2 knows no yes and no");
+  const meant = typeof input === "string" ? BOOLEAN_WORDS.get(input.toLowerCase()) : undefined;
+  const hint = meant === undefined ? "without quotes" : `write ${meant}, without quotes: YAML 1.2 knows no yes and no`;
+  throw new ValueError(`must be true or false, not ${kindOf(input)}`, hint);
 }
 
 export function readInteger(input: unknown, min: number, max: number): number {
   if (typeof input === "number" && Number.isInteger(input) && input >= min && input <= max) return input;
+  if (typeof input === "string" && /^\d+$/.test(input))
+    throw new ValueError("must be a number, not a text", "write it without quotes");
   throw new ValueError(`must be a whole number from ${min} to ${max}`, `such as ${Math.max(min, 16)}`);
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { LookupFunction } from "node:net";
-import type { Credentials, RegistryConfig } from "../config/config.ts";
+import type { Credentials, ProxySettings, RegistryConfig } from "../config/config.ts";
 import { Authorization } from "./authorization.ts";
 import { UpstreamClient } from "./client.ts";
 import { Exchange } from "./exchange.ts";
@@ -10,19 +10,21 @@ import { isOwnUpstream, mayDial } from "./redirects.ts";
 import { createSend } from "./request.ts";
 import { createTokenFetch } from "./token-service.ts";
 import { TokenCache } from "./tokens.ts";
-import { createTransport, proxySettings } from "./transport.ts";
+import { createTransport } from "./transport.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface UpstreamsOptions {
   /** For the User-Agent. */
   readonly version: string;
-  /** Where `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are read. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** By default upstreams are reached directly. */
+  readonly proxy?: ProxySettings;
   /** Milliseconds of a monotonic clock; by default the process's. */
   readonly nowMs?: () => number;
   /** Replaces DNS. */
   readonly lookup?: LookupFunction;
 }
+
+const NO_PROXY: ProxySettings = { httpProxy: "", httpsProxy: "", noProxy: "" };
 
 /**
  * An upstream for each registry, by registry id. Registries that lead to the same place as the same user share one, with
@@ -71,7 +73,7 @@ function createUpstream(registry: RegistryConfig, options: UpstreamsOptions): Up
     timeouts,
     ca,
     mayBePrivate: (hostname, port) => allowPrivateAddresses || isOwnUpstream(hostname, port, policy),
-    proxy: proxySettings(options.environment),
+    proxy: options.proxy ?? NO_PROXY,
     lookup: options.lookup,
   });
   const userAgent = `registry-cache/${options.version}`;

@@ -217,7 +217,7 @@ test("lscr.io: it is ghcr.io under another name, with the same tokens, limits an
   const image = fake.addImage(app, "latest");
   const ghcrConfig = registryConfig({ id: "ghcr", serves: "ghcr.io", upstream: fake.url });
   const lscrConfig = registryConfig({ id: "lscr", serves: "lscr.io", upstream: fake.url, realms: ["ghcr.test"] });
-  const options = { version: "test", environment: {}, lookup: lookupTest };
+  const options = { version: "test", lookup: lookupTest };
   const upstreams = createUpstreams([ghcrConfig, lscrConfig], options);
   t.after(() => Promise.all([...upstreams.values()].map((upstream) => upstream.close())));
   const [first, second] = [upstreams.get("ghcr"), upstreams.get("lscr")];
@@ -236,7 +236,7 @@ test("lscr.io: of limits that differ from ghcr.io's the strictest counts for bot
       { ...config, id: "ghcr", questionsMax: 9 },
       { ...config, id: "lscr", questionsMax: 1, realms: ["auth.test"] },
     ],
-    { version: "test", environment: {}, lookup: lookupTest },
+    { version: "test", lookup: lookupTest },
   );
   t.after(() => Promise.all([...upstreams.values()].map((upstream) => upstream.close())));
   const ask = async (id: string) => await upstreams.get(id)?.headManifest(app, latest, patient());
@@ -257,7 +257,6 @@ test("lscr.io: with credentials of its own it shares nothing", (t) => {
   const own = registryConfig({ id: "lscr", upstream, credentials: alice });
   const upstreams = createUpstreams([registryConfig({ id: "ghcr", upstream }), own], {
     version: "test",
-    environment: {},
   });
   t.after(() => Promise.all([...upstreams.values()].map((one) => one.close())));
   assert.notEqual(upstreams.get("ghcr"), upstreams.get("lscr"));

@@ -359,7 +359,7 @@ test("rule 12: the id tells users apart, survives a new password and is absent f
       { ...base, id: "bob", credentials: { ...alice, username: "bob" } },
       { ...base, id: "token", credentials: { kind: "bearer", token: "alice" } },
     ],
-    { version: "test", environment: {} },
+    { version: "test" },
   );
   t.after(() => Promise.all([...upstreams.values()].map((upstream) => upstream.close())));
   const id = (of: string) => upstreams.get(of)?.credentialId;

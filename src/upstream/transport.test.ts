@@ -242,6 +242,8 @@ async function startProxy(t: HasAfter) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
+const NO_PROXY = { httpProxy: "", httpsProxy: "", noProxy: "" };
+
 /** A client must not resolve what its proxy resolves. */
 const noLookup: LookupFunction = (hostname, _options, callback) => {
   callback(Object.assign(new Error(`resolved ${hostname}`), { code: "ENOTFOUND" }), "");
@@ -252,7 +254,7 @@ test("HTTP_PROXY: registry, token service and content network are reached throug
   const { fake, upstream } = await startBench(t, {
     fake: { auth: "bearer", redirectBlobs: true },
     registry: { allowPrivateAddresses: false },
-    upstreams: { environment: { HTTP_PROXY: proxy.url }, lookup: noLookup },
+    upstreams: { proxy: { ...NO_PROXY, httpProxy: proxy.url }, lookup: noLookup },
   });
   const digest = fake.addBlob(app, seededBytes(1000));
   const { body } = await upstream.openBlob(app, digest, undefined, patient());
@@ -273,7 +275,7 @@ test("HTTP_PROXY: a literal private address is refused all the same", async (t) 
   const { fake, upstream } = await startBench(t, {
     fake: { hosts: { cdn: "127.0.0.1" }, redirectBlobs: true },
     registry: { allowPrivateAddresses: false },
-    upstreams: { environment: { HTTP_PROXY: proxy.url }, lookup: noLookup },
+    upstreams: { proxy: { ...NO_PROXY, httpProxy: proxy.url }, lookup: noLookup },
   });
   const digest = fake.addBlob(app, seededBytes(1000));
   await assert.rejects(upstream.openBlob(app, digest, undefined, patient()), failsAs("untrusted"));
@@ -284,7 +286,7 @@ test("HTTP_PROXY: a realm or an upstream at a literal private address is refused
   const proxy = await startProxy(t);
   const options = {
     registry: { allowPrivateAddresses: false, realms: ["127.0.0.1"] },
-    upstreams: { environment: { HTTP_PROXY: proxy.url }, lookup: noLookup },
+    upstreams: { proxy: { ...NO_PROXY, httpProxy: proxy.url }, lookup: noLookup },
   };
   const { fake, upstream } = await startBench(t, {
     ...options,
@@ -304,7 +306,7 @@ test("HTTPS_PROXY: a tunnel, in which the own authority counts", async (t) => {
   const { fake, upstream } = await startBench(t, {
     fake: { tls },
     registry: { ca: tls.cert },
-    upstreams: { environment: { https_proxy: proxy.url }, lookup: noLookup },
+    upstreams: { proxy: { ...NO_PROXY, httpsProxy: proxy.url }, lookup: noLookup },
   });
   const image = fake.addImage(app, "latest");
   assert.equal((await upstream.headManifest(app, latest, patient())).digest, image.digest);
@@ -319,7 +321,7 @@ test("NO_PROXY, and loopback without it, are reached directly", async (t) => {
   ] as const) {
     const { fake, upstream } = await startBench(t, {
       fake: { hosts: { registry } },
-      upstreams: { environment: { HTTP_PROXY: proxy.url, NO_PROXY: noProxy } },
+      upstreams: { proxy: { ...NO_PROXY, httpProxy: proxy.url, noProxy } },
     });
     const image = fake.addImage(app, "latest");
     assert.equal((await upstream.headManifest(app, latest, patient())).digest, image.digest);

@@ -2,7 +2,7 @@ import { lookup as resolve } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { getCACertificates } from "node:tls";
 import { Agent, type buildConnector as Connector, type Dispatcher, EnvHttpProxyAgent, buildConnector } from "undici";
-import type { UpstreamTimeouts } from "../config/config.ts";
+import type { ProxySettings, UpstreamTimeouts } from "../config/config.ts";
 import { isPublicAddress } from "./addresses.ts";
 import { PrivateAddressError } from "./faults.ts";
 
@@ -12,13 +12,6 @@ export const KEEP_ALIVE_MS = 15_000;
 export const KEEP_ALIVE_MAX_MS = 60_000;
 /** Signed redirects and cookies of content networks make long headers. */
 export const HEADER_BYTES_MAX = 64 * 1024;
-
-/** As in the environment; empty: none. */
-export interface ProxySettings {
-  readonly httpProxy: string;
-  readonly httpsProxy: string;
-  readonly noProxy: string;
-}
 
 export interface TransportOptions {
   readonly timeouts: UpstreamTimeouts;
@@ -52,12 +45,6 @@ export function createTransport(options: TransportOptions): Dispatcher {
   // Loopback is never the proxy's to reach, as in Go's and so in most registry clients.
   const direct = `${noProxy},localhost,127.0.0.1,[::1]`;
   return new EnvHttpProxyAgent({ ...shared, httpProxy, httpsProxy, noProxy: direct, requestTls: tls });
-}
-
-/** Reads the usual variables; the lower-case ones win, as they do for curl. */
-export function proxySettings(environment: Readonly<Record<string, string | undefined>>): ProxySettings {
-  const read = (name: string) => environment[name.toLowerCase()] ?? environment[name] ?? "";
-  return { httpProxy: read("HTTP_PROXY"), httpsProxy: read("HTTPS_PROXY"), noProxy: read("NO_PROXY") };
 }
 
 /**

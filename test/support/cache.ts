@@ -56,6 +56,7 @@ export function testConfig(
     fillsMax: 32,
     log: { format: "json", level: "silent" },
     stopTimeoutMs: 2_000,
+    proxy: { httpProxy: "", httpsProxy: "", noProxy: "" },
     ...differs,
   };
 }
@@ -70,8 +71,8 @@ export async function startCache(
   const config = testConfig(dataDir, registries, options.config);
   const app = await createApp(config, pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" }));
   const { addresses } = await app.start();
-  let stopping: Promise<void> | undefined;
-  const stop = async () => await (stopping ??= app.stop());
+  let stopping: Promise<unknown> | undefined;
+  const stop = async () => void (await (stopping ??= app.stop()));
   t.after(stop);
   return {
     url: `http://${addresses[0]}`,

@@ -31,7 +31,7 @@ export async function startBench(t: HasAfter, options: BenchOptions = {}): Promi
 
 /** The real client for one registry; closed after the test. */
 export function openUpstream(t: HasAfter, config: RegistryConfig, options: Partial<UpstreamsOptions> = {}): Upstream {
-  const upstreams = createUpstreams([config], { version: "test", environment: {}, lookup: lookupTest, ...options });
+  const upstreams = createUpstreams([config], { version: "test", lookup: lookupTest, ...options });
   const upstream = upstreams.get(config.id);
   if (upstream === undefined) throw new Error(`no upstream ${config.id}`);
   t.after(() => upstream.close());
