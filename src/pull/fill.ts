@@ -11,6 +11,10 @@ export const HELD_BACK_BYTES = 64 * 1024;
 /** When the disk fills up so near to the end, the rest is held in memory and every reader can finish. */
 const MEMORY_TAIL_BYTES_MAX = 1024 * 1024;
 
+/** Readers are woken for so many bytes, or what has come after so long: a hundred of them at every packet is all garbage. */
+const WAKE_BYTES = 512 * 1024;
+const WAKE_MS = 10;
+
 export interface FillOptions {
   readonly digest: Digest;
   /** What a manifest says; the upstream must agree. */
@@ -53,6 +57,8 @@ export class Fill {
   #spool: Spool | undefined;
   #memoryTail: Buffer[] | undefined;
   #spooledBytes = 0;
+  #wokenAtBytes = 0;
+  #waking: NodeJS.Timeout | undefined;
   #readers = 0;
   #idleSinceMs = 0;
   #hasEnded = false;
@@ -145,7 +151,7 @@ export class Fill {
       await this.#fail(error, hash);
     } finally {
       this.#hasEnded = true;
-      this.#changes.notify();
+      this.#wake();
       await this.#closeSpoolWhenUnused();
     }
   }
@@ -194,17 +200,26 @@ export class Fill {
 
   #become(state: FillState): void {
     this.#state = state;
-    this.#changes.notify();
+    this.#wake();
   }
 
   #setSize(size: number): void {
     this.#size = size;
-    this.#changes.notify();
+    this.#wake();
   }
 
   #grow(writtenBytes: number): void {
+    const isFirst = this.visibleBytes === 0;
     this.#writtenBytes = writtenBytes;
     if (this.#memoryTail === undefined) this.#spooledBytes = writtenBytes;
+    if (isFirst || writtenBytes - this.#wokenAtBytes >= WAKE_BYTES) this.#wake();
+    else this.#waking ??= setTimeout(() => this.#wake(), WAKE_MS);
+  }
+
+  #wake(): void {
+    clearTimeout(this.#waking);
+    this.#waking = undefined;
+    this.#wokenAtBytes = this.#writtenBytes;
     this.#changes.notify();
   }
 
