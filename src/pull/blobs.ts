@@ -23,6 +23,8 @@ export interface BlobAnswer {
   readonly outcome: Outcome;
   /** Whether parts may be read in any order and at once: true for what is held. */
   readonly isHeld: boolean;
+  /** All of them, where they are in memory. */
+  readonly bytes?: Uint8Array | undefined;
   /** The bytes of a span. Each reader must be closed; an answer that is not read must be `close`d too. */
   open(span: Span): Promise<ByteReader>;
   close(): Promise<void>;
@@ -121,6 +123,7 @@ export class BlobPull {
       size: blob.size,
       outcome: { kind: "hit" },
       isHeld: true,
+      bytes: blob.bytes,
       open: async ({ end }) => storedReader(blob, end),
       close: async () => await blob.close(),
     };

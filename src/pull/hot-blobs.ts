@@ -5,12 +5,17 @@ import { type Digest, digestAlgorithm, digestOf, finishDigest, hasherFor } from 
 import type { Store, StoredBlob } from "../store/store.ts";
 
 /** The largest blob that is kept in memory, in bytes: the configurations of images, attestations, small layers. */
-export const HOT_BLOB_BYTES_MAX = 256 * 1024;
+export const HOT_BLOB_BYTES_MAX = 1024 * 1024;
 /** Bytes of blobs that are kept in memory, together. */
 const MEMORY_BYTES_MAX = 32 * 1024 * 1024;
 /** Large blobs whose stored size was found right; they are not looked at again. */
 const SOUND_MAX = 100_000;
 const CHECK_BUFFER_BYTES = 1024 * 1024;
+
+/** A blob that is open; with its bytes where they are in memory. */
+export interface OpenBlob extends StoredBlob {
+  readonly bytes?: Uint8Array;
+}
 
 /** The size in bytes that a manifest gives, where one is known to. */
 export type NamedSize = () => Promise<number | undefined>;
@@ -33,7 +38,7 @@ export class HotBlobs {
   }
 
   /** Undefined where it is not held, or is not what its digest says. The caller closes what it opens. */
-  async open(digest: Digest, namedSize: NamedSize): Promise<StoredBlob | undefined> {
+  async open(digest: Digest, namedSize: NamedSize): Promise<OpenBlob | undefined> {
     const hot = this.#hot.get(digest);
     if (hot !== undefined) return inMemory(hot);
     const blob = await this.#store.openBlob(digest);
@@ -119,9 +124,10 @@ async function digestOfBlob(digest: Digest, blob: StoredBlob): Promise<Digest> {
   return finishDigest(digestAlgorithm(digest), hash);
 }
 
-function inMemory(bytes: Buffer): StoredBlob {
+function inMemory(bytes: Buffer): OpenBlob {
   return {
     size: bytes.length,
+    bytes,
     read: async (buffer, position) => bytes.copy(buffer, 0, position),
     close: async () => undefined,
   };

@@ -104,6 +104,7 @@ export class Api {
       headers: noted(exchange, outcome),
       isHeld: true,
       open: async ({ end }: Span) => memoryReader(bytes, end),
+      bytes,
     };
     await sendContent(exchange, content, this.#o.buffers);
   }
@@ -128,6 +129,7 @@ export class Api {
         headers: noted(exchange, blob.outcome),
         isHeld: blob.isHeld,
         open: async (span: Span) => await blob.open(span),
+        bytes: blob.bytes,
       };
       await sendContent(exchange, content, this.#o.buffers);
     } finally {

@@ -5,7 +5,7 @@ import { contentRange, parseRange, type RangeRequest } from "../oci/range.ts";
 import type { ByteReader, Span } from "../pull/bytes.ts";
 import type { BufferPool } from "./buffers.ts";
 import type { Exchange } from "./exchange.ts";
-import { streamSpan } from "./stream.ts";
+import { sendBytes, streamSpan } from "./stream.ts";
 
 /** Content that is addressed by its digest: a manifest or a blob. */
 export interface Content {
@@ -18,6 +18,8 @@ export interface Content {
   /** Whether several parts can be had at once; otherwise a request for them is answered with the whole. */
   readonly isHeld: boolean;
   open(span: Span): Promise<ByteReader>;
+  /** The whole of it, where it is in memory: it is then sent as it is, and `open` is for several parts only. */
+  readonly bytes?: Uint8Array | undefined;
 }
 
 /** Answers GET or HEAD with conditions and ranges (RFC 9110, sections 13 and 14). */
@@ -89,6 +91,11 @@ async function sendSpan(
   if (isHead) {
     head();
     res.end();
+    return;
+  }
+  if (content.bytes !== undefined) {
+    head();
+    sendBytes(exchange, content.bytes.subarray(span.start, span.end));
     return;
   }
   const reader = await content.open(span);
