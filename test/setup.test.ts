@@ -92,5 +92,5 @@ test("the command line runs through a chain of symbolic links and from any folde
     ["serve", "--config", "a b.yaml"],
     path.join(root, ".node/bin"),
   );
-  assert.equal(out, `${path.join(root, "src/main.ts")}|serve|--config|a b.yaml|`);
+  assert.equal(out, `--max-semi-space-size=8|${path.join(root, "src/main.ts")}|serve|--config|a b.yaml|`);
 });

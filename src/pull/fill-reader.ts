@@ -75,7 +75,7 @@ export class FillReader implements ByteReader {
   /** Also when the fill has caught up with a reader that had been far ahead of it: its own transfer ends. */
   async #readSpool(wanted: Uint8Array, position: number): Promise<number> {
     const { fill } = this.#o;
-    await this.#endDirect();
+    if (this.#direct !== undefined) await this.#endDirect();
     return await fill.read(wanted.subarray(0, fill.visibleBytes - position), position);
   }
 

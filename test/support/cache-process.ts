@@ -19,10 +19,13 @@ export interface CacheProcess {
   terminate(): Promise<number | null>;
 }
 
+/** As `bin/registry-cache` does. */
+const AS_STARTED = ["--max-semi-space-size=8"];
+
 const SELF = fileURLToPath(import.meta.url);
 
 export async function startCacheProcess(t: HasAfter, config: Config): Promise<CacheProcess> {
-  const child = fork(SELF, [JSON.stringify(config)], { stdio: "inherit" });
+  const child = fork(SELF, [JSON.stringify(config)], { stdio: "inherit", execArgv: AS_STARTED });
   const gone = once(child, "exit") as Promise<[number | null]>;
   t.after(async () => {
     child.kill("SIGKILL");
