@@ -10,7 +10,6 @@ import { packageVersion } from "./lib/version.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
-import { BufferPool } from "./server/buffers.ts";
 import { Connections } from "./server/connections.ts";
 import { RegistryTable } from "./server/find-registry.ts";
 import { requestListener } from "./server/handler.ts";
@@ -41,9 +40,8 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
   const pull = createPull({ store, catalog, registries, fillsMax: config.fillsMax, log });
   const connections = new Connections();
-  const buffers = new BufferPool();
   const table = new RegistryTable(config.registries, config.defaultRegistry);
-  const api = new Api({ pull, catalog, registries: table, buffers });
+  const api = new Api({ pull, catalog, registries: table });
   const life = new AbortController();
   const routes = { ...healthRoutes(life.signal), ...statisticsRoutes(catalog, config.registries) };
   const handle = requestListener([(exchange) => api.handle(exchange), localHandler(routes)], connections, log);

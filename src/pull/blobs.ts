@@ -3,17 +3,17 @@ import { orAborted } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
-import { type ByteReader, type Span, storedReader } from "./bytes.ts";
+import type { ByteReader, Span } from "./bytes.ts";
 import type { Fill } from "./fill.ts";
 import { FillReader } from "./fill-reader.ts";
 import type { Fills } from "./fills.ts";
 import type { Held } from "./held.ts";
-import type { HotBlobs, NamedSize } from "./hot-blobs.ts";
 import type { Notebook } from "./notebook.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Belonging, Proof } from "./proof.ts";
 import type { Refusals } from "./refusals.ts";
 import { type PullRegistries, registryOf } from "./registries.ts";
+import type { NamedSize, StoredBlobs } from "./stored-blobs.ts";
 import { answerFor } from "./upstream-answer.ts";
 
 export interface BlobAnswer {
@@ -31,7 +31,7 @@ export interface BlobAnswer {
 }
 
 export interface BlobPullOptions {
-  readonly blobs: HotBlobs;
+  readonly blobs: StoredBlobs;
   readonly held: Held;
   readonly notebook: Notebook;
   readonly proof: Proof;
@@ -124,7 +124,7 @@ export class BlobPull {
       outcome: { kind: "hit" },
       isHeld: true,
       bytes: blob.bytes,
-      open: async ({ end }) => storedReader(blob, end),
+      open: async (span) => blob.reader(span, signal),
       close: async () => await blob.close(),
     };
   }
@@ -253,9 +253,9 @@ function failureOf(fill: Fill): unknown {
 /** Turns what upstream did into what a client is told. */
 function speaking(reader: ByteReader): ByteReader {
   return {
-    read: async (buffer, position) => {
+    next: async (position) => {
       try {
-        return await reader.read(buffer, position);
+        return await reader.next(position);
       } catch (error) {
         throw error instanceof UpstreamError ? answerFor(error, "blob") : error;
       }

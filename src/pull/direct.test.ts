@@ -5,7 +5,7 @@ import { seededBytes, sha256 } from "../../test/support/bytes.ts";
 import { drain, scriptedBlob } from "../../test/support/scripted-blob.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
 import { DirectReader } from "./direct.ts";
-import { HELD_BACK_BYTES } from "./fill.ts";
+import { HELD_BACK_BYTES } from "./bytes.ts";
 
 const SIZE = 400_000;
 const BYTES = seededBytes(SIZE, "direct");
@@ -17,7 +17,7 @@ test("a part is fetched by its own range, resumed when it breaks off, and given 
   const upstream = scriptedBlob(BYTES, { cutAfter: 60_000 }, {});
   const span = { start: 100_000, end: 300_000 };
   const reader = new DirectReader({ open: upstream.open, span, size: SIZE, signal: PATIENT });
-  const got = await drain(reader, SIZE, { ...span, bufferBytes: 7_000 });
+  const got = await drain(reader, SIZE, span);
   assert.ok(got.bytes.equals(BYTES.subarray(span.start, span.end)));
   assert.deepEqual(upstream.asked, [
     { start: 100_000, end: 299_999 },
@@ -58,7 +58,7 @@ test("closing ends its transfer, also one that stalls, and one that was never re
     size: SIZE,
     signal: PATIENT,
   });
-  const reading = reader.read(Buffer.alloc(10));
+  const reading = reader.next();
   const signal = await asked.promise;
   await Promise.all([reader.close(), assert.rejects(reading, UpstreamError)]);
   assert.equal(signal.aborted, true);

@@ -1,8 +1,7 @@
 import type { Hash } from "node:crypto";
 import { type Digest, digestAlgorithm, finishDigest } from "../oci/digest.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
-import type { ByteReader, Span } from "./bytes.ts";
-import { HELD_BACK_BYTES } from "./fill.ts";
+import { type ByteReader, HELD_BACK_BYTES, ownPiece, type Piece, type Span } from "./bytes.ts";
 import { type OpenUpstream, transfer } from "./transfer.ts";
 
 export interface DirectOptions {
@@ -25,7 +24,6 @@ export interface DirectOptions {
 export class DirectReader implements ByteReader {
   readonly #stop = new AbortController();
   readonly #pieces: AsyncGenerator<Uint8Array, void, void>;
-  #piece: Uint8Array = new Uint8Array(0);
 
   constructor(options: DirectOptions) {
     const pieces = transfer({
@@ -39,16 +37,9 @@ export class DirectReader implements ByteReader {
       options.verify === undefined ? pieces : withheldTail(pieces, options.size - options.span.start, options.verify);
   }
 
-  async read(buffer: Uint8Array): Promise<number> {
-    while (this.#piece.length === 0) {
-      const next = await this.#pieces.next();
-      if (next.done === true) return 0;
-      this.#piece = next.value;
-    }
-    const count = Math.min(buffer.length, this.#piece.length);
-    buffer.set(this.#piece.subarray(0, count));
-    this.#piece = this.#piece.subarray(count);
-    return count;
+  async next(): Promise<Piece | undefined> {
+    const next = await this.#pieces.next();
+    return next.done === true ? undefined : ownPiece(next.value);
   }
 
   async close(): Promise<void> {

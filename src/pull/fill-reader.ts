@@ -1,6 +1,6 @@
 import type { Hash } from "node:crypto";
 import type { Digest } from "../oci/digest.ts";
-import type { ByteReader, Span } from "./bytes.ts";
+import type { ByteReader, Piece, Span } from "./bytes.ts";
 import { DirectReader } from "./direct.ts";
 import type { Fill } from "./fill.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
@@ -39,29 +39,27 @@ export class FillReader implements ByteReader {
     options.fill.join();
   }
 
-  async read(buffer: Uint8Array, position: number): Promise<number> {
+  async next(position: number): Promise<Piece | undefined> {
     clearTimeout(this.#parking);
-    const count = await this.#read(buffer, position);
+    const piece = await this.#next(position);
     if (this.#isPart && !this.#closed) this.#parking = setTimeout(() => void this.#endDirect(), PART_IDLE_MS).unref();
-    return count;
+    return piece;
   }
 
-  async #read(buffer: Uint8Array, position: number): Promise<number> {
+  async #next(position: number): Promise<Piece | undefined> {
     const { fill, span } = this.#o;
-    const wanted = buffer.subarray(0, Math.max(0, span.end - position));
-    if (wanted.length === 0) return 0;
     for (;;) {
-      if (this.#closed) return 0;
-      if (position < fill.visibleBytes) return await this.#readSpool(wanted, position);
+      if (this.#closed || position >= span.end) return undefined;
+      if (position < fill.visibleBytes) return await this.#fromSpool(position);
       if (this.#direct !== undefined) {
-        const count = await this.#readDirect(this.#direct, wanted);
-        if (count !== undefined) return count;
+        const piece = await this.#fromDirect(this.#direct);
+        if (piece !== undefined) return piece;
       }
       switch (fill.state.kind) {
         case "failed":
           throw fill.state.error;
         case "verified":
-          return 0;
+          return undefined;
         case "unkept":
           this.#direct = this.#continueDirectly(position, fill.state.hash);
           break;
@@ -73,16 +71,16 @@ export class FillReader implements ByteReader {
   }
 
   /** Also when the fill has caught up with a reader that had been far ahead of it: its own transfer ends. */
-  async #readSpool(wanted: Uint8Array, position: number): Promise<number> {
-    const { fill } = this.#o;
+  async #fromSpool(position: number): Promise<Piece> {
+    const { fill, span } = this.#o;
     if (this.#direct !== undefined) await this.#endDirect();
-    return await fill.read(wanted.subarray(0, fill.visibleBytes - position), position);
+    return await fill.piece(position, span.end);
   }
 
   /** Undefined where there is no place for a part of its own, so that the reader waits for the fill. */
-  async #readDirect(direct: DirectReader, wanted: Uint8Array): Promise<number | undefined> {
+  async #fromDirect(direct: DirectReader): Promise<Piece | undefined> {
     try {
-      return await direct.read(wanted);
+      return await direct.next();
     } catch (error) {
       if (!this.#isPart || !(error instanceof UpstreamError) || error.kind !== "overloaded") throw error;
       this.#mustWait = true;

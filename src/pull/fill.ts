@@ -4,10 +4,10 @@ import { Changes } from "../lib/wait.ts";
 import { type Digest, digestAlgorithm, finishDigest, hasherFor } from "../oci/digest.ts";
 import { NoRoomError, type Spool } from "../store/store.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
+import { HELD_BACK_BYTES, ownPiece, type Piece } from "./bytes.ts";
+import type { ChunkCache, ChunkedFile } from "./chunks.ts";
 import { type OpenUpstream, transfer } from "./transfer.ts";
 
-/** The end of the content that no reader sees before the digest is verified; all of a smaller one. */
-export const HELD_BACK_BYTES = 64 * 1024;
 /** When the disk fills up so near to the end, the rest is held in memory and every reader can finish. */
 const MEMORY_TAIL_BYTES_MAX = 1024 * 1024;
 
@@ -23,6 +23,8 @@ export interface FillOptions {
   readonly admission: (signal: AbortSignal) => Promise<void>;
   readonly openSpool: (size: number | undefined) => Promise<Spool>;
   readonly openUpstream: OpenUpstream;
+  /** Through which readers read the spool. */
+  readonly chunks: ChunkCache;
   /** Called with the verified size after the commit: link and catalog. */
   readonly committed: (size: number) => Promise<void>;
   readonly log: Logger;
@@ -55,6 +57,7 @@ export class Fill {
   #size: number | undefined;
   #writtenBytes = 0;
   #spool: Spool | undefined;
+  #chunks: ChunkedFile | undefined;
   #memoryTail: Buffer[] | undefined;
   #spooledBytes = 0;
   #wokenAtBytes = 0;
@@ -116,20 +119,21 @@ export class Fill {
     await this.#closeSpoolWhenUnused();
   }
 
-  /** Reads below `visibleBytes` only. */
-  async read(buffer: Uint8Array, position: number): Promise<number> {
-    if (position >= this.#spooledBytes) return this.#readMemoryTail(buffer, position - this.#spooledBytes);
-    if (this.#spool === undefined) throw new Error("a fill was read before it had bytes");
-    return await this.#spool.read(buffer.subarray(0, this.#spooledBytes - position), position);
+  /** At least one byte from `position`, which must be below `visibleBytes`; none from `end` on. */
+  async piece(position: number, end: number): Promise<Piece> {
+    const visibleEnd = Math.min(end, this.visibleBytes);
+    if (position >= this.#spooledBytes) return this.#memoryPiece(position, visibleEnd);
+    if (this.#chunks === undefined) throw new Error("a fill was read before it had bytes, or after it was closed");
+    return await this.#chunks.piece(position, Math.min(visibleEnd, this.#spooledBytes));
   }
 
-  #readMemoryTail(buffer: Uint8Array, offset: number): number {
-    let skip = offset;
-    for (const piece of this.#memoryTail ?? []) {
-      if (skip < piece.length) return piece.copy(buffer, 0, skip);
-      skip -= piece.length;
+  #memoryPiece(position: number, end: number): Piece {
+    let start = this.#spooledBytes;
+    for (const bytes of this.#memoryTail ?? []) {
+      if (position < start + bytes.length) return ownPiece(bytes.subarray(position - start, end - start));
+      start += bytes.length;
     }
-    return 0;
+    throw new Error(`a fill was read at ${position}, beyond its ${start} bytes`);
   }
 
   /** Stops the transfer; what has come stays as a partial for the next request. */
@@ -143,6 +147,7 @@ export class Fill {
     try {
       await this.#o.admission(this.#stop.signal);
       this.#spool = await this.#o.openSpool(this.#size);
+      this.#chunks = this.#o.chunks.open(this.#spool);
       await this.#takeOverPartial(this.#spool, hash);
       await this.#transfer(this.#spool, hash);
       this.#verify(hash);
@@ -272,7 +277,9 @@ export class Fill {
   async #closeSpoolWhenUnused(): Promise<void> {
     if (!this.#hasEnded || this.#readers > 0 || this.#spool === undefined) return;
     const spool = this.#spool;
+    this.#chunks?.close();
     this.#spool = undefined;
+    this.#chunks = undefined;
     this.#memoryTail = undefined;
     await spool.close().catch((error: unknown) => this.#o.log.error({ err: error }, "a spool could not be closed"));
   }

@@ -10,9 +10,11 @@ import { tempDir } from "../../test/support/temp.ts";
 import { openSqliteCatalog, IN_MEMORY } from "../catalog/sqlite.ts";
 import { openFilesystemStore } from "../store/filesystem.ts";
 import { type Upstream, UpstreamError } from "../upstream/upstream.ts";
+import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
 import { Held } from "./held.ts";
 import { pullRegistries } from "./registries.ts";
+import { StoredBlobs } from "./stored-blobs.ts";
 
 const A = { ...repo("library/a"), registryId: "dockerhub" };
 const B = { ...repo("library/b"), registryId: "dockerhub" };
@@ -58,8 +60,11 @@ async function setUp(
     new Map([["dockerhub", upstream as Upstream]]),
     () => () => true,
   );
+  const chunks = new ChunkCache();
   const fills = new Fills({
     store,
+    chunks,
+    blobs: new StoredBlobs({ store, chunks, log: SILENT }),
     held: new Held({ store, catalog, log: SILENT }),
     registries,
     fillsMax,

@@ -4,10 +4,12 @@ import { type Repository, repositoryPath } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
 import { type TransferLane, UpstreamError } from "../upstream/upstream.ts";
 import { Changes } from "../lib/wait.ts";
+import type { ChunkCache } from "./chunks.ts";
 import { Fill } from "./fill.ts";
 import type { Held } from "./held.ts";
 import { type PullRegistries, type PullRegistry, registryOf } from "./registries.ts";
 import { Sources } from "./sources.ts";
+import type { StoredBlobs } from "./stored-blobs.ts";
 import type { OpenUpstream } from "./transfer.ts";
 
 /** Fills of one upstream, running or waiting for a place; one more is refused with 503. */
@@ -18,6 +20,8 @@ const QUEUE_WAIT_MS = 60_000;
 export interface FillsOptions {
   readonly store: Store;
   readonly held: Held;
+  readonly blobs: StoredBlobs;
+  readonly chunks: ChunkCache;
   readonly registries: PullRegistries;
   /** Transfers at once; the others wait. */
   readonly fillsMax: number;
@@ -91,6 +95,7 @@ export class Fills {
       },
       openSpool: async (known) => await this.#o.store.openSpool(digest, { ...origin, size: known }),
       openUpstream: sources.open,
+      chunks: this.#o.chunks,
       committed: async (bytes) => await this.#link(repositories, digest, bytes),
       log: this.#o.log.child({ repository: origin.repository }),
     });
@@ -102,6 +107,7 @@ export class Fills {
 
   /** Each under its own credentials: what one fetched for all to see may be private where another has it. */
   async #link(repositories: ReadonlyMap<string, Repository>, digest: Digest, bytes: number): Promise<void> {
+    await this.#o.blobs.trust(digest);
     for (const one of repositories.values()) {
       const { credentialId } = registryOf(this.#o.registries, one).upstream;
       await this.#o.held.linkBlob(one, digest, bytes, credentialId);

@@ -2,15 +2,16 @@ import type { Logger } from "pino";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Store } from "../store/store.ts";
 import { BlobPull } from "./blobs.ts";
+import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
 import { Held } from "./held.ts";
-import { HotBlobs } from "./hot-blobs.ts";
 import { ManifestPull } from "./manifests.ts";
 import { Notebook } from "./notebook.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
 import { SavedLists } from "./saved-lists.ts";
+import { StoredBlobs } from "./stored-blobs.ts";
 
 export interface PullOptions {
   readonly store: Store;
@@ -40,13 +41,15 @@ export function createPull(options: PullOptions): Pull {
   const notebook = new Notebook(catalog, log);
   const proof = new Proof({ store, catalog, registries, log });
   const refusals = new Refusals();
-  const fills = new Fills({ store, held, registries, fillsMax, log });
+  const chunks = new ChunkCache();
+  const blobs = new StoredBlobs({ store, chunks, log });
+  const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log });
   const shared = { held, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);
   const lists = new SavedLists({ ...shared, catalog });
   return {
     manifests,
-    blobs: new BlobPull({ ...shared, blobs: new HotBlobs(store, log), fills }),
+    blobs: new BlobPull({ ...shared, blobs, fills }),
     lists,
     fills,
     start: () => notebook.start(),

@@ -3,12 +3,11 @@ import { RegistryError } from "../oci/errors.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { referenceText, type Repository } from "../oci/reference.ts";
 import { type Endpoint, parseApiPath } from "../oci/route.ts";
-import type { ByteReader, Span } from "../pull/bytes.ts";
+import { type ByteReader, ownPiece, type Span } from "../pull/bytes.ts";
 import type { Outcome } from "../pull/outcome.ts";
 import type { Pull } from "../pull/pull.ts";
 import { listReferrers } from "../pull/referrers.ts";
 import { listTags } from "../pull/tags.ts";
-import type { BufferPool } from "./buffers.ts";
 import { outcomeHeaders } from "./cache-status.ts";
 import { sendContent } from "./content.ts";
 import type { Exchange } from "./exchange.ts";
@@ -20,7 +19,6 @@ export interface ApiOptions {
   readonly pull: Pull;
   readonly catalog: Catalog;
   readonly registries: RegistryTable;
-  readonly buffers: BufferPool;
 }
 
 /** The registry API below `/v2/`: request -> route -> pull -> response. */
@@ -106,7 +104,7 @@ export class Api {
       open: async ({ end }: Span) => memoryReader(bytes, end),
       bytes,
     };
-    await sendContent(exchange, content, this.#o.buffers);
+    await sendContent(exchange, content);
   }
 
   async #blob(
@@ -118,7 +116,7 @@ export class Api {
     if (exchange.isHead) {
       const { size, outcome } = await this.#o.pull.blobs.head(repository, digest);
       const content = { digest, size, mediaType, headers: noted(exchange, outcome), isHeld: true, open: neverOpened };
-      return await sendContent(exchange, content, this.#o.buffers);
+      return await sendContent(exchange, content);
     }
     const blob = await this.#o.pull.blobs.get(repository, digest, exchange.signal);
     try {
@@ -131,7 +129,7 @@ export class Api {
         open: async (span: Span) => await blob.open(span),
         bytes: blob.bytes,
       };
-      await sendContent(exchange, content, this.#o.buffers);
+      await sendContent(exchange, content);
     } finally {
       await blob.close();
     }
@@ -208,11 +206,7 @@ function noted(exchange: Exchange, outcome: Outcome): Record<string, string> {
 
 function memoryReader(bytes: Uint8Array, end: number): ByteReader {
   return {
-    read: async (buffer, position) => {
-      const piece = bytes.subarray(position, Math.min(end, position + buffer.length));
-      buffer.set(piece);
-      return piece.length;
-    },
+    next: async (position) => (position >= end ? undefined : ownPiece(bytes.subarray(position, end))),
     close: async () => undefined,
   };
 }

@@ -3,7 +3,6 @@ import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { contentRange, parseRange, type RangeRequest } from "../oci/range.ts";
 import type { ByteReader, Span } from "../pull/bytes.ts";
-import type { BufferPool } from "./buffers.ts";
 import type { Exchange } from "./exchange.ts";
 import { sendBytes, streamSpan } from "./stream.ts";
 
@@ -23,7 +22,7 @@ export interface Content {
 }
 
 /** Answers GET or HEAD with conditions and ranges (RFC 9110, sections 13 and 14). */
-export async function sendContent(exchange: Exchange, content: Content, pool: BufferPool): Promise<void> {
+export async function sendContent(exchange: Exchange, content: Content): Promise<void> {
   const { req, res, isHead } = exchange;
   const headers = {
     "Docker-Content-Digest": content.digest,
@@ -43,16 +42,16 @@ export async function sendContent(exchange: Exchange, content: Content, pool: Bu
         headers: { "Content-Range": `bytes */${content.size}` },
       });
     case "many":
-      await sendParts(exchange, content, headers, range.ranges, pool);
+      await sendParts(exchange, content, headers, range.ranges);
       return;
     case "one":
-      await sendSpan(exchange, content, pool, { start: range.start, end: range.end + 1 }, 206, {
+      await sendSpan(exchange, content, { start: range.start, end: range.end + 1 }, 206, {
         ...headers,
         "Content-Range": contentRange(range.start, range.end, content.size),
       });
       return;
     case "whole":
-      await sendSpan(exchange, content, pool, { start: 0, end: content.size }, 200, headers);
+      await sendSpan(exchange, content, { start: 0, end: content.size }, 200, headers);
   }
 }
 
@@ -76,7 +75,6 @@ function matches(header: string | undefined, digest: Digest): boolean {
 async function sendSpan(
   exchange: Exchange,
   content: Content,
-  pool: BufferPool,
   span: Span,
   status: number,
   headers: Record<string, string>,
@@ -100,7 +98,7 @@ async function sendSpan(
   }
   const reader = await content.open(span);
   try {
-    await streamSpan(exchange, reader, span, pool, head);
+    await streamSpan(exchange, reader, span, head);
     res.end();
   } finally {
     await reader.close();
@@ -113,7 +111,6 @@ async function sendParts(
   content: Content,
   headers: Record<string, string>,
   ranges: readonly { start: number; end: number }[],
-  pool: BufferPool,
 ): Promise<void> {
   const boundary = randomUUID();
   const parts = ranges.map(({ start, end }) => ({
@@ -133,7 +130,7 @@ async function sendParts(
   for (const { span, head } of parts) {
     const reader = await content.open(span);
     try {
-      await streamSpan(exchange, reader, span, pool, () => void exchange.res.write(head));
+      await streamSpan(exchange, reader, span, () => void exchange.res.write(head));
     } finally {
       await reader.close();
     }

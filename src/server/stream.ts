@@ -1,46 +1,47 @@
 import type { ServerResponse } from "node:http";
-import type { ByteReader, Span } from "../pull/bytes.ts";
+import type { ByteReader, Piece, Span } from "../pull/bytes.ts";
 import { ClientGone } from "./access-log.ts";
-import type { BufferPool } from "./buffers.ts";
 import type { Exchange } from "./exchange.ts";
 
 /**
- * Streams a span: while one buffer is written to the socket the other is read, and no byte is read that the client does
- * not take. `beforeFirst` runs when the first bytes are there, so that a failure before them is still an error response.
+ * Streams a span: while one piece is written to the socket the next is read, and no byte is read that the client does not
+ * take. `beforeFirst` runs when the first bytes are there, so that a failure before them is still an error response.
  * Rejects when the bytes end early or the client leaves; the caller then destroys the connection.
  */
 export async function streamSpan(
   exchange: Exchange,
   reader: ByteReader,
   span: Span,
-  pool: BufferPool,
   beforeFirst: () => void,
 ): Promise<void> {
-  let [reading, writing] = [pool.take(), pool.take()];
   let pending: Promise<void> = Promise.resolve();
-  try {
-    let isFirst = true;
-    for (let position = span.start; position < span.end;) {
-      const count = await reader.read(reading, position);
-      if (count === 0) throw new Error(`the bytes ended at ${position} of ${span.end}`);
-      if (isFirst) beforeFirst();
-      isFirst = false;
+  for (let position = span.start; position < span.end;) {
+    const piece = await reader.next(position);
+    if (piece === undefined) throw new Error(`the bytes ended at ${position} of ${span.end}`);
+    try {
+      if (position === span.start) beforeFirst();
       await pending;
-      pending = write(exchange, reading.subarray(0, count));
-      // Its rejection is seen at the next await; until then it must not count as unhandled.
-      pending.catch(() => undefined);
-      position += count;
-      [reading, writing] = [writing, reading];
+    } catch (error) {
+      piece.release();
+      throw error;
     }
-    if (isFirst) beforeFirst();
-    await pending;
-  } finally {
-    // The socket may still hold the buffer of a write that was given up: only a finished one can be lent again.
-    void pending.then(
-      () => [reading, writing].forEach((buffer) => pool.giveBack(buffer)),
-      () => undefined,
-    );
+    pending = writePiece(exchange, piece);
+    // Its rejection is seen at the next await; until then it must not count as unhandled.
+    pending.catch(() => undefined);
+    position += piece.bytes.length;
   }
+  if (span.start === span.end) beforeFirst();
+  await pending;
+}
+
+async function writePiece(exchange: Exchange, piece: Piece): Promise<void> {
+  try {
+    await write(exchange, piece.bytes);
+  } catch (error) {
+    piece.abandon();
+    throw error;
+  }
+  piece.release();
 }
 
 /** Sends the last bytes of a response without a copy; whether they went out is seen when it finishes. */

@@ -1,8 +1,8 @@
 import { type FileHandle, lstat, mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
-import { constants, type Dirent, type Stats } from "node:fs";
-import { NoRoomError } from "./store.ts";
+import { constants, type Dirent, read as readBytes, readSync, type Stats } from "node:fs";
+import { NoRoomError, type PositionalReads } from "./store.ts";
 
 /** The error codes by which an operating system says that nothing more can be written. */
 const NO_ROOM_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
@@ -126,10 +126,44 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Fills as much of `buffer` as one read gives. */
-export async function readAt(handle: FileHandle, buffer: Uint8Array, position: number): Promise<number> {
-  const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-  return bytesRead;
+/**
+ * Positional reads on an open file. The callback form takes an eighth less time than the handle's own promises; as those do,
+ * `close` waits for reads under way, whose number would otherwise be another file's by then.
+ */
+export class PositionalReader implements PositionalReads {
+  readonly #handle: FileHandle;
+  readonly #reads = new Set<Promise<number>>();
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async read(buffer: Uint8Array, position: number): Promise<number> {
+    const reading = readCallback(this.#handle.fd, buffer, position);
+    this.#reads.add(reading);
+    try {
+      return await reading;
+    } finally {
+      this.#reads.delete(reading);
+    }
+  }
+
+  readNow(buffer: Uint8Array, position: number): number {
+    return readSync(this.#handle.fd, buffer, 0, buffer.length, position);
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#reads);
+    await this.#handle.close();
+  }
+}
+
+async function readCallback(descriptor: number, buffer: Uint8Array, position: number): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    readBytes(descriptor, buffer, 0, buffer.length, position, (error, count) =>
+      error ? reject(error) : resolve(count),
+    );
+  });
 }
 
 /** Writes all of `bytes`; a write may be cut short by the operating system. */

@@ -1,16 +1,8 @@
-import { constants } from "node:fs";
-import { open, rm, statfs } from "node:fs/promises";
+import { rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
-import {
-  ifPresent,
-  makeFolder,
-  NO_FOLLOW,
-  readAt,
-  readFileIfPresent,
-  statFileIfPresent,
-  writeFileDurably,
-} from "./files.ts";
+import { openFileBlob } from "./blob.ts";
+import { makeFolder, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { Links, walkRepositories } from "./links.ts";
 import { reapSpools, reapUnfinished } from "./reap.ts";
@@ -59,24 +51,7 @@ class FilesystemStore implements Store {
   readonly contents: Store["contents"];
 
   async openBlob(digest: Digest): Promise<StoredBlob | undefined> {
-    const handle = await ifPresent(open(this.#layout.blob(digest), constants.O_RDONLY | NO_FOLLOW));
-    if (handle === undefined) return undefined;
-    try {
-      const stats = await handle.stat();
-      if (!stats.isFile()) {
-        await handle.close();
-        return undefined;
-      }
-      const { size } = stats;
-      return {
-        size,
-        read: async (buffer, position) => await readAt(handle, buffer, position),
-        close: async () => await handle.close(),
-      };
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
+    return await openFileBlob(this.#layout.blob(digest));
   }
 
   async statBlob(digest: Digest): Promise<number | undefined> {

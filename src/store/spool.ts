@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
   NO_FOLLOW,
-  readAt,
+  PositionalReader,
   readFileIfPresent,
   renameDurably,
   rethrowNoRoom,
@@ -86,12 +86,14 @@ async function beginSpool(handle: FileHandle, options: FileSpoolOptions): Promis
 class FileSpool implements Spool {
   readonly existingBytes: number;
   readonly #handle: FileHandle;
+  readonly #reader: PositionalReader;
   readonly #options: FileSpoolOptions;
   #writtenBytes: number;
   #roomCheckedAtBytes: number;
 
   constructor(handle: FileHandle, existingBytes: number, options: FileSpoolOptions) {
     this.#handle = handle;
+    this.#reader = new PositionalReader(handle);
     this.#options = options;
     this.existingBytes = existingBytes;
     this.#writtenBytes = existingBytes;
@@ -102,7 +104,7 @@ class FileSpool implements Spool {
     const buffer = Buffer.allocUnsafe(REHASH_BUFFER_BYTES);
     for (let position = 0; position < this.existingBytes;) {
       signal.throwIfAborted();
-      const bytesRead = await readAt(this.#handle, buffer, position);
+      const bytesRead = await this.#reader.read(buffer, position);
       if (bytesRead === 0) throw new Error("a partial became shorter while it was hashed");
       hash.update(buffer.subarray(0, bytesRead));
       position += bytesRead;
@@ -127,7 +129,11 @@ class FileSpool implements Spool {
   }
 
   async read(buffer: Uint8Array, position: number): Promise<number> {
-    return await readAt(this.#handle, buffer, position);
+    return await this.#reader.read(buffer, position);
+  }
+
+  readNow(buffer: Uint8Array, position: number): number {
+    return this.#reader.readNow(buffer, position);
   }
 
   async commit(): Promise<void> {
@@ -151,7 +157,7 @@ class FileSpool implements Spool {
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await this.#reader.close();
   }
 }
 

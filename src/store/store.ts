@@ -60,12 +60,21 @@ export interface ReapReport {
   readonly bytes: number;
 }
 
-/** Positional reads over bytes that do not change. */
-export interface StoredBlob {
+/** Positional reads over bytes that should not change. */
+export interface StoredBlob extends PositionalReads {
   readonly size: number;
+  /** Another text when anybody has written to the bytes, or put others in their place. */
+  readonly version: string;
+  /** Whether it is still what the store gives out for the digest. */
+  isCurrent(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export interface PositionalReads {
   /** Fills `buffer` from `position` as far as one read goes; 0 at the end. */
   read(buffer: Uint8Array, position: number): Promise<number>;
-  close(): Promise<void>;
+  /** The same at once, which stops the whole process until the disk has answered: for what is surely in memory. */
+  readNow(buffer: Uint8Array, position: number): number;
 }
 
 /** Where a partial came from, kept beside it so that it can be resumed and accounted for. */
@@ -79,14 +88,13 @@ export interface SpoolOrigin {
  * A file that grows until it is committed. Exactly one of `commit`, `keep` and `discard` ends the writing; readers may
  * go on with `read` until `close`, since the descriptor stays valid through rename and removal.
  */
-export interface Spool {
+export interface Spool extends PositionalReads {
   /** Bytes that an earlier process left; their hash must be taken (`rehash`) before `append`. */
   readonly existingBytes: number;
   /** Feeds the existing bytes to `hash`, telling after each piece how many are done. */
   rehash(hash: Hash, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<void>;
   /** Rejects with `NoRoomError` when the disk is full or the reserve is reached. */
   append(bytes: Uint8Array): Promise<void>;
-  read(buffer: Uint8Array, position: number): Promise<number>;
   /** Makes it the blob: fsync, rename, fsync of the folder. Bytes were verified by the caller. */
   commit(): Promise<void>;
   /** Leaves it as a partial for the next request. */

@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { orAborted } from "../../src/lib/wait.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import type { ByteReader } from "../../src/pull/bytes.ts";
+import { ChunkCache } from "../../src/pull/chunks.ts";
 import { Fill, type FillOptions } from "../../src/pull/fill.ts";
 import { FillReader } from "../../src/pull/fill-reader.ts";
 import type { OpenUpstream } from "../../src/pull/transfer.ts";
@@ -74,6 +75,7 @@ export function fillOf(store: Store, digest: Digest, open: OpenUpstream, differs
     admission: async () => {},
     openSpool: async (size) => await store.openSpool(digest, { registryId: "test", repository: "docker.io/app", size }),
     openUpstream: open,
+    chunks: new ChunkCache(),
     committed: async () => {},
     log: SILENT,
     ...differs,
@@ -83,7 +85,6 @@ export function fillOf(store: Store, digest: Digest, open: OpenUpstream, differs
 export interface ReadOptions {
   readonly start?: number;
   readonly end?: number;
-  readonly bufferBytes?: number;
   /** Awaited after each read. */
   readonly after?: (position: number) => Promise<void> | void;
   readonly signal?: AbortSignal;
@@ -102,15 +103,14 @@ export function readerOf(fill: Fill, size: number, open: OpenUpstream, options: 
 
 /** Reads as a response does, and closes: what came, and how it ended. */
 export async function drain(reader: ByteReader, size: number, options: ReadOptions = {}): Promise<Got> {
-  const buffer = Buffer.alloc(options.bufferBytes ?? 50_000);
   const { start = 0, end = size } = options;
   const got: Buffer[] = [];
   try {
     for (let position = start; position < end;) {
-      const count = await reader.read(buffer, position);
-      if (count === 0) throw new Error(`silently ended at ${position} of ${end}`);
-      got.push(Buffer.from(buffer.subarray(0, count)));
-      position += count;
+      const bytes = await nextOf(reader, position);
+      if (bytes === undefined) throw new Error(`silently ended at ${position} of ${end}`);
+      got.push(bytes);
+      position += bytes.length;
       await options.after?.(position);
     }
     return { bytes: Buffer.concat(got), error: undefined };
@@ -119,6 +119,15 @@ export async function drain(reader: ByteReader, size: number, options: ReadOptio
   } finally {
     await reader.close();
   }
+}
+
+/** A copy of the next bytes; what was lent is given back. */
+export async function nextOf(reader: ByteReader, position: number): Promise<Buffer | undefined> {
+  const piece = await reader.next(position);
+  if (piece === undefined) return undefined;
+  const bytes = Buffer.from(piece.bytes);
+  piece.release();
+  return bytes;
 }
 
 /** A door that is shut until it is opened. */

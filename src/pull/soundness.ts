@@ -1,0 +1,58 @@
+import { LRUCache } from "lru-cache";
+import pLimit from "p-limit";
+import { SingleFlight } from "../lib/single-flight.ts";
+import { type Digest, digestAlgorithm, finishDigest, hasherFor } from "../oci/digest.ts";
+import type { StoredBlob } from "../store/store.ts";
+
+/** For so long a blob that was found right is not hashed again, unless its file changes. */
+export const SOUND_FOR_MS = 60 * 60 * 1000;
+const REMEMBERED_MAX = 100_000;
+/** Blobs hashed at once; each takes a core for as long as it has bytes to read. */
+const CHECKS_AT_ONCE_MAX = 4;
+/** One read; hashing so much stops the process for less than a millisecond. */
+const CHECK_BYTES = 1024 * 1024;
+
+/** Which stored blobs were hashed lately and found to be what their digest says. */
+export class Soundness {
+  readonly #found = new LRUCache<Digest, string>({
+    max: REMEMBERED_MAX,
+    ttl: SOUND_FOR_MS,
+    // The monotonic clock: a wall clock that is set back must not make a verdict last.
+    perf: performance,
+  });
+  readonly #checks = new SingleFlight<boolean>();
+  readonly #limit = pLimit(CHECKS_AT_ONCE_MAX);
+
+  isKnown(digest: Digest, version: string): boolean {
+    return this.#found.get(digest) === version;
+  }
+
+  /** It was hashed while it was written. */
+  trust(digest: Digest, version: string): void {
+    this.#found.set(digest, version);
+  }
+
+  /**
+   * Hashes the blob, once however many ask; false where it is not what its digest says, after `onDamaged` has dealt with it.
+   * Rejects when it cannot be read.
+   */
+  async check(digest: Digest, blob: StoredBlob, onDamaged: () => Promise<void>): Promise<boolean> {
+    const work = async () => {
+      const isRight = await this.#limit(() => this.#hash(digest, blob));
+      if (!isRight) await onDamaged();
+      return isRight;
+    };
+    return await this.#checks.run(`${digest} ${blob.version}`, Date.now(), work).result;
+  }
+
+  async #hash(digest: Digest, blob: StoredBlob): Promise<boolean> {
+    const hash = hasherFor(digest);
+    const buffer = Buffer.allocUnsafeSlow(CHECK_BYTES);
+    for (let position = 0, count; (count = await blob.read(buffer, position)) > 0; position += count) {
+      hash.update(buffer.subarray(0, count));
+    }
+    if (finishDigest(digestAlgorithm(digest), hash) !== digest) return false;
+    this.#found.set(digest, blob.version);
+    return true;
+  }
+}

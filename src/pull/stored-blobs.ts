@@ -1,0 +1,201 @@
+import { LRUCache } from "lru-cache";
+import type { Logger } from "pino";
+import { SingleFlight } from "../lib/single-flight.ts";
+import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
+import type { Store } from "../store/store.ts";
+import { type ByteReader, ownPiece, type Span } from "./bytes.ts";
+import type { ChunkCache } from "./chunks.ts";
+import { SharedFile } from "./shared-file.ts";
+import { Soundness } from "./soundness.ts";
+
+/** The largest blob that is kept in memory, in bytes: the configurations of images, attestations, small layers. */
+export const HOT_BLOB_BYTES_MAX = 1024 * 1024;
+/** Bytes of blobs that are kept in memory, together. */
+const MEMORY_BYTES_MAX = 32 * 1024 * 1024;
+const AGREED_MAX = 100_000;
+/** A blob of so many bytes is hashed before its first byte is sent: that takes milliseconds, and no client sees damage. */
+const CHECKED_FIRST_BYTES_MAX = 8 * 1024 * 1024;
+
+/** A blob that somebody reads. */
+export interface OpenBlob {
+  /** Bytes. */
+  readonly size: number;
+  /** All of them, where they are in memory. */
+  readonly bytes?: Uint8Array;
+  /** Ends waiting when the signal aborts. Rejects with a `RegistryError` when the bytes turn out to be damaged. */
+  reader(span: Span, signal: AbortSignal): ByteReader;
+  close(): Promise<void>;
+}
+
+/** The size in bytes that a manifest gives, where one is known to. */
+export type NamedSize = () => Promise<number | undefined>;
+
+type BlobStore = Pick<Store, "openBlob" | "readBlob" | "removeBlob" | "statBlob">;
+
+/**
+ * The stored blobs: small and lately used ones from memory, others from files that their readers share. A blob whose bytes
+ * are not what its digest says, since a disk rots or a copy was cut short, is taken away, to be fetched anew.
+ */
+export class StoredBlobs {
+  readonly #store: BlobStore;
+  readonly #chunks: ChunkCache;
+  readonly #log: Pick<Logger, "error">;
+  readonly #soundness = new Soundness();
+  readonly #reads = new SingleFlight<Buffer | undefined>();
+  readonly #files = new Map<Digest, SharedFile>();
+  /** Sizes that no manifest contradicts. */
+  readonly #agreed = new LRUCache<Digest, number>({ max: AGREED_MAX });
+  readonly #hot = new LRUCache<Digest, Buffer>({
+    maxSize: MEMORY_BYTES_MAX,
+    sizeCalculation: (bytes) => bytes.length + 1,
+  });
+
+  constructor(options: { store: BlobStore; chunks: ChunkCache; log: Pick<Logger, "error"> }) {
+    this.#store = options.store;
+    this.#chunks = options.chunks;
+    this.#log = options.log;
+  }
+
+  /** Undefined where it is not held, or is not what its digest says. The caller closes what it opens. */
+  async open(digest: Digest, namedSize: NamedSize): Promise<OpenBlob | undefined> {
+    const hot = this.#hot.get(digest);
+    if (hot !== undefined) return inMemory(hot);
+    const file = await this.#file(digest);
+    if (file === undefined) return undefined;
+    try {
+      if (file.blob.size <= HOT_BLOB_BYTES_MAX) {
+        await file.leave();
+        // One read and at most one removal at a time: what a new fill has mended meanwhile is not taken away again.
+        const bytes = await this.#reads.run(digest, Date.now(), () => this.#read(digest)).result;
+        return bytes === undefined ? undefined : inMemory(bytes);
+      }
+      if (await this.#isServable(file, namedSize)) return fromFile(file);
+    } catch (error) {
+      await file.leave();
+      throw error;
+    }
+    await file.leave();
+    return undefined;
+  }
+
+  /** The size in bytes, undefined where `open` gives nothing. */
+  async size(digest: Digest, namedSize: NamedSize): Promise<number | undefined> {
+    const hot = this.#hot.peek(digest);
+    if (hot !== undefined) return hot.length;
+    const size = await this.#store.statBlob(digest);
+    if (size === undefined) return undefined;
+    if (size > HOT_BLOB_BYTES_MAX && (await this.#agrees(digest, size, namedSize))) return size;
+    const blob = await this.open(digest, namedSize);
+    await blob?.close();
+    return blob?.size;
+  }
+
+  /** A file that lost its end shows by its size; the catalog is asked for it once. */
+  async #agrees(digest: Digest, size: number, namedSize: NamedSize): Promise<boolean> {
+    if (this.#agreed.get(digest) === size) return true;
+    const named = await namedSize();
+    if (named !== undefined && named !== size) return false;
+    this.#agreed.set(digest, size);
+    return true;
+  }
+
+  /** It was hashed while it was written: its first reader need not do that again. */
+  async trust(digest: Digest): Promise<void> {
+    const blob = await this.#store.openBlob(digest);
+    if (blob === undefined) return;
+    this.#soundness.trust(digest, blob.version);
+    await blob.close();
+  }
+
+  /** The file as it is now, with one more user. */
+  async #file(digest: Digest): Promise<SharedFile | undefined> {
+    const shared = this.#files.get(digest);
+    if (shared !== undefined) {
+      shared.use();
+      if (await shared.blob.isCurrent()) return shared;
+      if (this.#files.get(digest) === shared) this.#files.delete(digest);
+      await shared.leave();
+    }
+    const blob = await this.#store.openBlob(digest);
+    if (blob === undefined) return undefined;
+    const file: SharedFile = new SharedFile({
+      digest,
+      blob,
+      chunks: this.#chunks,
+      onUnused: () => {
+        if (this.#files.get(digest) === file) this.#files.delete(digest);
+      },
+    });
+    file.use();
+    // Another may have opened it meanwhile; both are good, and the later one is joined from now on.
+    this.#files.set(digest, file);
+    return file;
+  }
+
+  /**
+   * Large blobs are hashed beside their first readers, who wait for the verdict at the end only. Where a manifest gives
+   * another size one of the two is wrong, and a small blob is hashed in no time: those are looked at first.
+   */
+  async #isServable(file: SharedFile, namedSize: NamedSize): Promise<boolean> {
+    const { digest, blob } = file;
+    if (this.#soundness.isKnown(digest, blob.version)) {
+      file.trust();
+      return true;
+    }
+    const checked = this.#check(file);
+    file.checkedBy(checked);
+    if (blob.size <= CHECKED_FIRST_BYTES_MAX) return await checked;
+    return (await this.#agrees(digest, blob.size, namedSize)) || (await checked);
+  }
+
+  async #check(file: SharedFile): Promise<boolean> {
+    file.use();
+    try {
+      return await this.#soundness.check(file.digest, file.blob, () => this.#takeAway(file));
+    } finally {
+      await file.leave();
+    }
+  }
+
+  async #takeAway({ digest, blob }: SharedFile): Promise<void> {
+    // Somebody else may have found it too, and a new fill put the right one there.
+    if (!(await blob.isCurrent())) return;
+    this.#log.error({ digest }, DAMAGED);
+    await this.#store.removeBlob(digest);
+  }
+
+  /** What goes to memory is verified, so a bit that has flipped on disk is fetched anew instead of served for days. */
+  async #read(digest: Digest): Promise<Buffer | undefined> {
+    const bytes = await this.#store.readBlob(digest, HOT_BLOB_BYTES_MAX);
+    if (bytes === undefined) return undefined;
+    if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
+      this.#log.error({ digest }, DAMAGED);
+      await this.#store.removeBlob(digest);
+      return undefined;
+    }
+    this.#hot.set(digest, bytes);
+    return bytes;
+  }
+}
+
+const DAMAGED = "a stored blob does not match its digest; it is taken away, and fetched anew when it is asked for";
+
+function fromFile(file: SharedFile): OpenBlob {
+  return {
+    size: file.blob.size,
+    reader: (span, signal) => file.reader(span, signal),
+    close: async () => await file.leave(),
+  };
+}
+
+function inMemory(bytes: Buffer): OpenBlob {
+  return {
+    size: bytes.length,
+    bytes,
+    reader: ({ end }) => ({
+      next: async (position) => (position >= end ? undefined : ownPiece(bytes.subarray(position, end))),
+      close: async () => undefined,
+    }),
+    close: async () => undefined,
+  };
+}

@@ -1,0 +1,55 @@
+import { constants, type Stats } from "node:fs";
+import { open } from "node:fs/promises";
+import { ifPresent, NO_FOLLOW, PositionalReader, statFileIfPresent } from "./files.ts";
+import type { StoredBlob } from "./store.ts";
+
+/** Opens a blob's file; undefined where there is none, or something that is no file. */
+export async function openFileBlob(path: string): Promise<StoredBlob | undefined> {
+  const handle = await ifPresent(open(path, constants.O_RDONLY | NO_FOLLOW));
+  if (handle === undefined) return undefined;
+  try {
+    const stats = await handle.stat();
+    if (stats.isFile()) return new FileBlob(path, stats, new PositionalReader(handle));
+    await handle.close();
+    return undefined;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+class FileBlob implements StoredBlob {
+  readonly size: number;
+  readonly version: string;
+  readonly #path: string;
+  readonly #reader: PositionalReader;
+
+  constructor(path: string, stats: Stats, reader: PositionalReader) {
+    this.size = stats.size;
+    this.version = versionOf(stats);
+    this.#path = path;
+    this.#reader = reader;
+  }
+
+  async isCurrent(): Promise<boolean> {
+    const stats = await statFileIfPresent(this.#path);
+    return stats !== undefined && versionOf(stats) === this.version;
+  }
+
+  async read(buffer: Uint8Array, position: number): Promise<number> {
+    return await this.#reader.read(buffer, position);
+  }
+
+  readNow(buffer: Uint8Array, position: number): number {
+    return this.#reader.readNow(buffer, position);
+  }
+
+  async close(): Promise<void> {
+    await this.#reader.close();
+  }
+}
+
+/** The inode's change time moves with every write, and nobody can set it back. */
+function versionOf({ ino, size, ctimeMs }: Stats): string {
+  return `${ino}-${size}-${ctimeMs}`;
+}
