@@ -15,6 +15,7 @@ function configOf(differs: Partial<Config> = {}): Config {
     defaultRegistry: "dockerhub",
     registries: [testRegistry("http://127.0.0.1:1")],
     fillsMax: 32,
+    workers: 1,
     log: { format: "pretty", level: "info" },
     stopTimeoutMs: 25_000,
     proxy: NO_PROXY,

@@ -12,6 +12,8 @@ export interface Config {
   readonly registries: readonly RegistryConfig[];
   /** At most this many blob transfers from upstreams at once, over all registries. */
   readonly fillsMax: number;
+  /** Processes that answer clients; the first of them is the one that fills. */
+  readonly workers: number;
   readonly log: { readonly format: "json" | "pretty"; readonly level: LogLevel };
   readonly proxy: ProxySettings;
   /** How long a stop waits for responses in flight, milliseconds. */

@@ -13,6 +13,7 @@ export const CONFIG_VARIABLE = "REGISTRY_CACHE_CONFIG";
 export const SETTING_VARIABLES = {
   listen: "REGISTRY_CACHE_LISTEN",
   dataDir: "REGISTRY_CACHE_DATA_DIR",
+  workers: "REGISTRY_CACHE_WORKERS",
   logFormat: "REGISTRY_CACHE_LOG_FORMAT",
   logLevel: "REGISTRY_CACHE_LOG_LEVEL",
 } as const;

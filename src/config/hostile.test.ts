@@ -134,6 +134,7 @@ describe("whatever text stands in the file", () => {
       "LISTEN",
       "DATA_DIR",
       "LOG_LEVEL",
+      "WORKERS",
       "DOCKERHUB_USERNAME",
       "DOCKERHUB_PASSWORD_FILE",
       "X",

@@ -15,6 +15,7 @@ describe("without a file", () => {
     assert.equal(config.minFreeDiskBytes, 1024 ** 3);
     assert.equal(config.defaultRegistry, "dockerhub");
     assert.equal(config.fillsMax, 32);
+    assert.equal(config.workers, 1);
     assert.equal(config.stopTimeoutMs, 25_000);
     assert.deepEqual(
       config.registries.map(({ id, serves, upstream }) => [id, serves, upstream]),
@@ -101,6 +102,7 @@ data_dir: /srv/cache
 min_free_disk: 5GB
 default_registry: corp
 fills_max: 8
+workers: 3
 stop_timeout: 0s
 log: { format: pretty, level: debug }
 registries:
@@ -143,6 +145,7 @@ registries:
         minFreeDiskBytes: 5_000_000_000,
         defaultRegistry: "corp",
         fillsMax: 8,
+        workers: 3,
         stopTimeoutMs: 0,
         proxy: { httpProxy: "", httpsProxy: "", noProxy: "" },
         log: { format: "pretty", level: "debug" },

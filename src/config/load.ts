@@ -15,6 +15,7 @@ import { type RegistryDraft, registryConfig } from "./registries.ts";
 import { type ConfigText, readConfigText } from "./read-text.ts";
 import type { TopInput } from "./schema.ts";
 import { combineSecrets, readSecrets } from "./secrets.ts";
+import { resolveWorkers } from "./workers.ts";
 
 export interface LoadOptions {
   /** `--config`; other places are looked at without it. */
@@ -126,6 +127,7 @@ const DEFAULTS = {
   dataDir: "./data",
   minFreeDiskBytes: 1024 ** 3,
   fillsMax: 32,
+  workers: 1,
   stopTimeoutMs: 25_000,
 } as const;
 
@@ -145,6 +147,7 @@ function effective(
     defaultRegistry: top.default_registry ?? DEFAULT_REGISTRY,
     registries,
     fillsMax: top.fills_max ?? DEFAULTS.fillsMax,
+    workers: resolveWorkers(top.workers ?? DEFAULTS.workers),
     log: { format: format === "auto" ? auto : format, level: top.log?.level ?? "info" },
     stopTimeoutMs: top.stop_timeout ?? DEFAULTS.stopTimeoutMs,
   };

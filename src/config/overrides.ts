@@ -3,6 +3,7 @@ import { SETTING_VARIABLES, type Variables, variableProblem } from "./environmen
 import type { Problem } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS, type TopInput } from "./schema.ts";
 import { readListen, readOneOf, readPath } from "./values.ts";
+import { readWorkersText } from "./workers.ts";
 
 /** Settings of the environment, which stand above the file's. Several addresses are separated by commas. */
 export function readOverrides(variables: Variables, fromFile: TopInput, problems: Problem[]): TopInput {
@@ -19,12 +20,14 @@ export function readOverrides(variables: Variables, fromFile: TopInput, problems
   };
   const listen = read(SETTING_VARIABLES.listen, (text) => text.split(",").map((one) => readListen(one.trim())));
   const dataDir = read(SETTING_VARIABLES.dataDir, (text) => readPath(text, "./data"));
+  const workers = read(SETTING_VARIABLES.workers, readWorkersText);
   const format = read(SETTING_VARIABLES.logFormat, (text) => readOneOf(text, LOG_FORMATS));
   const level = read(SETTING_VARIABLES.logLevel, (text) => readOneOf(text, LOG_LEVELS));
   return {
     ...fromFile,
     listen: listen ?? fromFile.listen,
     data_dir: dataDir ?? fromFile.data_dir,
+    workers: workers ?? fromFile.workers,
     log: { format: format ?? fromFile.log?.format, level: level ?? fromFile.log?.level },
   };
 }

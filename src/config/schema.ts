@@ -2,6 +2,7 @@ import { z } from "zod";
 import { compileTagGlob } from "../lib/glob.ts";
 import { ValueError } from "../lib/value-error.ts";
 import * as values from "./values.ts";
+import { readWorkers } from "./workers.ts";
 
 /** The shape of the file: what may stand where. What entries mean together is checked in `checks.ts`. */
 
@@ -88,6 +89,7 @@ const topObject = mapping({
   min_free_disk: value(values.readSize),
   default_registry: value((input) => values.readText(input, "dockerhub")),
   fills_max: value((input) => values.readInteger(input, 1, CONCURRENCY_MAX)),
+  workers: value(readWorkers),
   stop_timeout: value((input) => values.readTimeout(input, 0)),
   log: orEmpty(
     () => ({}),

@@ -54,6 +54,7 @@ export function testConfig(
     defaultRegistry: registries[0]?.id ?? "",
     registries,
     fillsMax: 32,
+    workers: 1,
     log: { format: "json", level: "silent" },
     stopTimeoutMs: 2_000,
     proxy: { httpProxy: "", httpsProxy: "", noProxy: "" },
