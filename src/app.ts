@@ -6,6 +6,7 @@ import { CatalogError } from "./catalog/errors.ts";
 import { IN_MEMORY, openOrRebuild, openSqliteCatalog } from "./catalog/sqlite.ts";
 import type { Config } from "./config/config.ts";
 import { compileTagGlob } from "./lib/glob.ts";
+import { requestLogger } from "./lib/logger.ts";
 import { packageVersion } from "./lib/version.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
@@ -44,7 +45,11 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
   const api = new Api({ pull, catalog, registries: table });
   const life = new AbortController();
   const routes = { ...healthRoutes(life.signal), ...statisticsRoutes(catalog, config.registries) };
-  const handle = requestListener([(exchange) => api.handle(exchange), localHandler(routes)], connections, log);
+  const handle = requestListener(
+    [(exchange) => api.handle(exchange), localHandler(routes)],
+    connections,
+    requestLogger(log),
+  );
   const listeners: Listener[] = [];
   let upkeep: { stop(): Promise<void> } | undefined;
   let rebuilding: Promise<unknown> = Promise.resolve();

@@ -36,6 +36,14 @@ export function loggerTo(stream: DestinationStream, options: Omit<LoggerOptions,
   );
 }
 
+/**
+ * For the one line a request: its fields are named in one place and none of them is a secret, so that the search for secrets,
+ * a third of what a small answer costs, is left out.
+ */
+export function requestLogger(log: Logger): Logger {
+  return log.child({}, { redact: [] });
+}
+
 function isoTime(): string {
   return `,"time":"${new Date().toISOString()}"`;
 }
