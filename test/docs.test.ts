@@ -5,6 +5,7 @@ import { BUILT_IN_REGISTRIES } from "../src/config/built-in.ts";
 import { effectiveObject } from "../src/config/effective.ts";
 import { CONFIG_VARIABLE, SECRET_KEYS, SETTING_VARIABLES } from "../src/config/environment.ts";
 import { knownKeys } from "../src/config/schema.ts";
+import { selfSignedCertificate } from "./support/certificate.ts";
 import { configFolder } from "./support/config-folder.ts";
 
 const text = await readFile(new URL("../docs/configuration.md", import.meta.url), "utf8");
@@ -19,8 +20,10 @@ function rowsBelow(heading: string): Map<string, string> {
 
 describe("docs/configuration.md", () => {
   it("has every key of the process, and no other", () => {
-    const log = knownKeys(["log"]).map((key) => `log.${key}`);
-    const expected = [...knownKeys([]).filter((key) => key !== "log"), ...log];
+    const groups = new Set(["log", "tls"]);
+    const expected = knownKeys([]).flatMap((key) =>
+      groups.has(key) ? knownKeys([key]).map((below) => `${key}.${below}`) : [key],
+    );
     assert.deepEqual([...rowsBelow("The process").keys()].toSorted(), expected.toSorted());
   });
 
@@ -53,9 +56,11 @@ describe("docs/configuration.md", () => {
 
   it("shows examples that work", async (t) => {
     const folder = await configFolder(t);
-    const [, example = ""] = /```yaml\n(.*?)```/s.exec(text) ?? [];
-    await assert.rejects(folder.load({ files: { "registry-cache.yaml": example } }), /corp-ca\.pem" does not exist/);
-    await folder.load({ files: { "registry-cache.yaml": example.replace(/^ *ca:.*\n/m, "") } });
+    const { cert, key } = selfSignedCertificate();
+    await folder.write({ "corp-ca.pem": cert, "cache.pem": cert, "cache-key.pem": key });
+    const examples = [...text.matchAll(/```yaml\n(.*?)```/gs)].map(([, example = ""]) => example);
+    assert.equal(examples.length, 2);
+    for (const example of examples) await folder.load({ files: { "registry-cache.yaml": example } });
   });
 
   it("names every variable", () => {

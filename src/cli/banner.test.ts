@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { testRegistry } from "../../test/support/cache.ts";
+import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import type { Config } from "../config/config.ts";
-import { banner, startedOf } from "./banner.ts";
+import { banner, startedOf, warningsOf } from "./banner.ts";
 
 const NO_PROXY = { httpProxy: "", httpsProxy: "", noProxy: "" };
 
@@ -16,6 +17,8 @@ function configOf(differs: Partial<Config> = {}): Config {
     registries: [testRegistry("http://127.0.0.1:1")],
     fillsMax: 32,
     workers: 1,
+    tls: undefined,
+    warnings: [],
     log: { format: "pretty", level: "info" },
     stopTimeoutMs: 25_000,
     proxy: NO_PROXY,
@@ -76,6 +79,7 @@ test("one registry is not called several", () => {
   assert.match(banner(started, "1.2.3", { strong: keep, quiet: keep }), /1 registry: docker\.io$/m);
 });
 
+const tls = selfSignedCertificate();
 const corp = testRegistry("http://127.0.0.1:1", { id: "corp", serves: "registry.corp.example" });
 
 for (const [what, addresses, config, tryIt] of [
@@ -100,8 +104,24 @@ for (const [what, addresses, config, tryIt] of [
     "docker pull 127.0.0.1:5000/registry.corp.example/REPOSITORY:latest",
   ],
   ["loopback, without any registry", ["127.0.0.1:5000"], { registries: [] }, "curl http://127.0.0.1:5000/readyz"],
+  // Docker takes any certificate from loopback.
+  ["loopback with TLS", ["127.0.0.1:5000"], { tls }, "docker pull 127.0.0.1:5000/docker.io/library/alpine:latest"],
+  ["another address with TLS", ["10.0.0.7:5000"], { tls }, "curl --insecure https://10.0.0.7:5000/readyz"],
 ] as const) {
   test(`what to try works as it is printed: ${what}`, () => {
     assert.equal(startedOf(configOf(config), addresses).tryIt, tryIt);
   });
 }
+
+test("the addresses are those that work, with TLS and without", () => {
+  assert.deepEqual(startedOf(configOf({ tls }), ["127.0.0.1:5000"]).urls, ["https://127.0.0.1:5000"]);
+  assert.deepEqual(startedOf(configOf(), ["127.0.0.1:5000"]).urls, ["http://127.0.0.1:5000"]);
+});
+
+test("what is lacking where others reach the cache is said after what the configuration is warned about", () => {
+  const warnings = ["the certificate expired"];
+  const all = "everybody who reaches this address can pull";
+  assert.deepEqual(warningsOf(configOf({ tls, warnings }), { isOpen: false }), warnings);
+  assert.deepEqual(warningsOf(configOf({ tls, warnings }), { isOpen: true }), [...warnings, `no password: ${all}`]);
+  assert.deepEqual(warningsOf(configOf(), { isOpen: true }), [`no password and no TLS: ${all}`]);
+});

@@ -20,7 +20,7 @@ export interface Started {
 export function startedOf(config: Config, addresses: readonly string[]): Started {
   const proxy = proxyText(config.proxy);
   return {
-    urls: addresses.map((address) => `http://${address}`),
+    urls: addresses.map((address) => `${schemeOf(config)}://${address}`),
     dataDir: config.dataDir,
     config: config.source ?? "built-in defaults",
     ...(proxy === undefined ? {} : { proxy }),
@@ -30,13 +30,21 @@ export function startedOf(config: Config, addresses: readonly string[]): Started
   };
 }
 
-/** Docker speaks plain HTTP to loopback addresses only, so elsewhere it is `curl` that needs no set-up. */
+function schemeOf({ tls }: Config): "http" | "https" {
+  return tls === undefined ? "http" : "https";
+}
+
+/**
+ * Docker takes plain HTTP and any certificate from loopback addresses only, so elsewhere it is `curl` that needs no set-up.
+ * Certificates are for names, and here an address is all that is known.
+ */
 function tryIt(config: Config, addresses: readonly string[]): string {
   const local = addresses.map(loopbackOf).find((address) => address !== undefined);
   const registry = config.registries.find(({ serves }) => serves === "docker.io") ?? config.registries[0];
   const image = registry?.serves === "docker.io" ? "docker.io/library/alpine" : `${registry?.serves ?? ""}/REPOSITORY`;
   if (local !== undefined && registry !== undefined) return `docker pull ${local}/${image}:latest`;
-  return `curl http://${local ?? addresses[0] ?? ""}/readyz`;
+  const curl = config.tls === undefined ? "curl" : "curl --insecure";
+  return `${curl} ${schemeOf(config)}://${local ?? addresses[0] ?? ""}/readyz`;
 }
 
 /** The address by which this machine's own programs reach the listener; undefined where that is no loopback address. */
@@ -52,6 +60,13 @@ function hostOf(address: string): string {
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** What the operator should know although everything runs. */
+export function warningsOf({ tls, warnings }: Config, { isOpen }: Pick<Started, "isOpen">): string[] {
+  if (!isOpen) return [...warnings];
+  const lacking = tls === undefined ? "no password and no TLS" : "no password";
+  return [...warnings, `${lacking}: everybody who reaches this address can pull`];
 }
 
 /** How the banner is painted. */

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { printable } from "../lib/printable.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -28,5 +29,7 @@ async function check(terminal: Terminal, options: CheckOptions): Promise<ExitCod
   const { effectiveObject, effectiveYaml } = await import("../config/effective.ts");
   const text = options.json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
   terminal.out.write(text.endsWith("\n") ? text : `${text}\n`);
+  // Beside what a program may read.
+  for (const warning of config.warnings) terminal.err.write(`warning: ${printable(warning)}\n`);
   return 0;
 }

@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { MAIN, type Outcome, runCommand } from "../../test/support/command.ts";
 import { tempDir } from "../../test/support/temp.ts";
 import { packageVersion } from "../lib/version.ts";
@@ -97,6 +98,18 @@ test("check without a configuration prints the built-in one, without a secret of
   assert.match(out, /^ {2}dockerhub:\n/m);
   assert.match(out, /^ {4}username: me\n {4}password: "?\*{8}"?\n/m);
   assert.doesNotMatch(out, /hunter2/);
+});
+
+test("check shows whose certificate it is, never the key, and warns beside its output", async (t) => {
+  const cwd = await tempDir(t);
+  const { cert, key } = selfSignedCertificate([], { validDays: [-9, -3] });
+  await writeFile(join(cwd, "tls.pem"), cert + key, { mode: 0o600 });
+  await writeFile(join(cwd, "registry-cache.yaml"), "tls: { mode: files, cert: tls.pem, key: tls.pem }\n");
+  const { exitCode, out, err } = await runHere(["check"], cwd);
+  assert.equal(exitCode, 0);
+  assert.match(out, /^ {2}cert: certificate of CN=registry-cache test until \S+\n {2}key: "?\*{8}"?\n/m);
+  assert.ok(!out.includes("PRIVATE KEY"));
+  assert.match(err, /^warning: certificate 1 in "tls\.pem" expired on \S+: clients refuse it\n$/);
 });
 
 for (const args of [

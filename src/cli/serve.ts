@@ -5,7 +5,7 @@ import type { App } from "../app.ts";
 import type { Config } from "../config/config.ts";
 import { formatDuration } from "../lib/units.ts";
 import { packageVersion } from "../lib/version.ts";
-import { banner, type BannerPaint, startedOf } from "./banner.ts";
+import { banner, type BannerPaint, startedOf, warningsOf } from "./banner.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { type Ending, unlessAsked, watchForEnding } from "./ending.ts";
 import { explainStart } from "./start-errors.ts";
@@ -76,7 +76,7 @@ function announce(terminal: Terminal, config: Config, addresses: readonly string
   const facts = startedOf(config, addresses);
   if (config.log.format === "pretty") terminal.out.write(banner(facts, version, paint(terminal)));
   else log.info({ version, ...facts }, "serving");
-  if (facts.isOpen) log.warn("no password and no TLS: everybody who reaches this address can pull");
+  for (const warning of warningsOf(config, facts)) log.warn(warning);
 }
 
 function paint(terminal: Terminal): BannerPaint {

@@ -5,7 +5,7 @@ import { ValueError } from "../lib/value-error.ts";
 import { readBounded } from "./files.ts";
 
 /** The bundle of all public authorities has a quarter of that. */
-const CA_BYTES_MAX = 1024 * 1024;
+const PEM_BYTES_MAX = 1024 * 1024;
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
@@ -15,24 +15,48 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
  * @throws ValueError
  */
 export async function readAuthorities(name: string, folder: string): Promise<string> {
-  const bytes = await readBounded(resolve(folder, name), CA_BYTES_MAX);
-  if (!Buffer.isBuffer(bytes))
-    throw new ValueError(
-      `${shown(name)} ${bytes.message}`,
-      bytes.hint ?? "relative names count from this file's folder",
-    );
-  const certificates = pemCertificates(bytes.toString("latin1"));
+  return joined(await readCertificates(name, folder));
+}
+
+/**
+ * The certificates of a PEM file, one text each; there is at least one, and all of them can be read.
+ *
+ * @throws ValueError
+ */
+export async function readCertificates(name: string, folder: string): Promise<string[]> {
+  const text = await readPem(name, folder);
+  const certificates = pemCertificates(text);
   if (certificates.length === 0) {
-    throw new ValueError(
-      `${shown(name)} has no certificate in PEM form`,
-      "such a file has lines -----BEGIN CERTIFICATE-----",
-    );
+    throw new ValueError(`${shown(name)} has no certificate in PEM form`, missingCertificateHint(text));
   }
   for (const [index, certificate] of certificates.entries()) {
     if (readCertificate(certificate) === undefined) {
       throw new ValueError(`certificate ${index + 1} in ${shown(name)} is damaged`, "copy the file again");
     }
   }
+  return certificates;
+}
+
+/**
+ * A PEM file's text, whatever is in it.
+ *
+ * @throws ValueError
+ */
+export async function readPem(name: string, folder: string): Promise<string> {
+  const bytes = await readBounded(resolve(folder, name), PEM_BYTES_MAX);
+  if (Buffer.isBuffer(bytes)) return bytes.toString("latin1");
+  throw new ValueError(`${shown(name)} ${bytes.message}`, bytes.hint ?? "relative names count from this file's folder");
+}
+
+function missingCertificateHint(text: string): string {
+  if (text.includes("PRIVATE KEY-----")) return "that is a private key";
+  // What ASN.1 begins a certificate with.
+  if (text.startsWith("\x30\x82")) return "that may be DER: `openssl x509 -inform der -in FILE` writes it as PEM";
+  return "such a file has lines -----BEGIN CERTIFICATE-----";
+}
+
+/** Certificates as one PEM text. */
+export function joined(certificates: readonly string[]): string {
   return `${certificates.join("\n")}\n`;
 }
 
@@ -46,4 +70,11 @@ export function readCertificate(pem: string): X509Certificate | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whose certificate it is, on one line. Newer ones often name nobody but host names. */
+export function subjectText({ subject, subjectAltName }: X509Certificate): string {
+  // Without a subject there is none, whatever the types say.
+  const named = (subject as string | undefined)?.replaceAll("\n", ", ") ?? "";
+  return named === "" ? (subjectAltName ?? "nobody") : named;
 }

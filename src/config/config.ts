@@ -3,6 +3,8 @@ export interface Config {
   /** Where this configuration was read, for people; undefined where only the built-in defaults stand. */
   readonly source: string | undefined;
   readonly listen: readonly ListenAddress[];
+  /** What clients are spoken to with; undefined: plain HTTP. */
+  readonly tls: TlsConfig | undefined;
   readonly dataDir: string;
   /** Free bytes that are left on the data folder's disk; below that nothing more is kept. */
   readonly minFreeDiskBytes: number;
@@ -18,6 +20,16 @@ export interface Config {
   readonly proxy: ProxySettings;
   /** How long a stop waits for responses in flight, milliseconds. */
   readonly stopTimeoutMs: number;
+  /** What works but should not stay so, to be told at the start. */
+  readonly warnings: readonly string[];
+}
+
+/** PEM texts. */
+export interface TlsConfig {
+  /** The server's own certificate, then those of the authorities between it and the clients' ones. */
+  readonly cert: string;
+  /** A secret. */
+  readonly key: string;
 }
 
 /** How upstreams are reached; URLs, or empty for "directly". */

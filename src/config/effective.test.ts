@@ -14,6 +14,8 @@ describe("the effective configuration", () => {
     const start = `# registry-cache.yaml
 listen:
   - "[::1]:5000"
+tls:
+  mode: off
 data_dir: /srv
 min_free_disk: 1GiB
 default_registry: dockerhub

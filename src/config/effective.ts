@@ -2,10 +2,11 @@ import { isIPv6 } from "node:net";
 import { stringify } from "yaml";
 import { formatDuration, formatSize } from "../lib/units.ts";
 import { BUILT_IN_REGISTRIES } from "./built-in.ts";
-import { pemCertificates, readCertificate } from "./certificates.ts";
-import type { Config, ListenAddress, RegistryConfig, Revalidate } from "./config.ts";
-import { maskCredentials } from "./mask.ts";
+import { pemCertificates, readCertificate, subjectText } from "./certificates.ts";
+import type { Config, ListenAddress, RegistryConfig, Revalidate, TlsConfig } from "./config.ts";
+import { MASK, maskCredentials } from "./mask.ts";
 import { proxyText } from "./proxy.ts";
+import { day } from "./tls.ts";
 
 /** The configuration that is in force, in the keys of the file, secrets masked. */
 export function effectiveObject(config: Config): Record<string, unknown> {
@@ -13,6 +14,7 @@ export function effectiveObject(config: Config): Record<string, unknown> {
   const disabled = BUILT_IN_REGISTRIES.filter(({ id }) => !enabled.has(id));
   return {
     listen: config.listen.map(listenText),
+    tls: tlsObject(config.tls),
     data_dir: config.dataDir,
     min_free_disk: formatSize(config.minFreeDiskBytes),
     default_registry: config.defaultRegistry,
@@ -65,10 +67,19 @@ function revalidateText(revalidate: Revalidate): string {
   return revalidate.kind === "after" ? formatDuration(revalidate.ms) : revalidate.kind;
 }
 
+/** As with authorities, what is in the files says more than their names. */
+function tlsObject(tls: TlsConfig | undefined): Record<string, unknown> {
+  if (tls === undefined) return { mode: "off" };
+  const [own] = pemCertificates(tls.cert).map(readCertificate);
+  const cert = own === undefined ? "unreadable" : `certificate of ${subjectText(own)} until ${day(own.validToDate)}`;
+  return { mode: "files", cert, key: MASK };
+}
+
 /** The file's name is not kept; whom it makes us trust says more. */
 function authoritiesText(pem: string): string {
-  const subjects = pemCertificates(pem).map(
-    (one) => readCertificate(one)?.subject.replaceAll("\n", ", ") ?? "unreadable",
-  );
+  const subjects = pemCertificates(pem).map((one) => {
+    const certificate = readCertificate(one);
+    return certificate === undefined ? "unreadable" : subjectText(certificate);
+  });
   return `certificates of ${subjects.join("; ")}`;
 }

@@ -52,6 +52,7 @@ function mappingHint(path: readonly PropertyKey[], input: unknown): string {
   const [first, key] = path;
   const format = first === "log" ? LOG_FORMATS.find((one) => one === input) : undefined;
   if (format !== undefined) return `write \`log: { format: ${format} }\``;
+  if (first === "tls") return "write `tls: { mode: files, cert: FILE, key: FILE }` or `tls: { mode: off }`";
   if (first === "registries" && key === undefined) return "such as `ghcr: { enabled: false }`";
   if (first === "registries" && path.length === 2 && typeof input === "boolean")
     return `write \`${String(key)}: { enabled: ${input} }\``;

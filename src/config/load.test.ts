@@ -16,6 +16,7 @@ describe("without a file", () => {
     assert.equal(config.defaultRegistry, "dockerhub");
     assert.equal(config.fillsMax, 32);
     assert.equal(config.workers, 1);
+    assert.equal(config.tls, undefined);
     assert.equal(config.stopTimeoutMs, 25_000);
     assert.deepEqual(
       config.registries.map(({ id, serves, upstream }) => [id, serves, upstream]),
@@ -146,6 +147,8 @@ registries:
         defaultRegistry: "corp",
         fillsMax: 8,
         workers: 3,
+        tls: undefined,
+        warnings: [],
         stopTimeoutMs: 0,
         proxy: { httpProxy: "", httpsProxy: "", noProxy: "" },
         log: { format: "pretty", level: "debug" },

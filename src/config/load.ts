@@ -15,6 +15,7 @@ import { type RegistryDraft, registryConfig } from "./registries.ts";
 import { type ConfigText, readConfigText } from "./read-text.ts";
 import type { TopInput } from "./schema.ts";
 import { combineSecrets, readSecrets } from "./secrets.ts";
+import { readTls } from "./tls.ts";
 import { resolveWorkers } from "./workers.ts";
 
 export interface LoadOptions {
@@ -46,8 +47,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   problems.push(...checkLoops(text.drafts, top.listen ?? DEFAULTS.listen).map(text.problem));
   const context = { text, variables, cwd, folder: file?.folder ?? cwd, problems };
   const registries = await resolveRegistries(context);
+  const { tls, findings, warnings } = await readTls(text.top.tls ?? {}, context.folder);
+  problems.push(...findings.map(text.problem));
   if (problems.length > 0) throw new ConfigError(problems);
-  return { ...effective(top, registries, file?.name, options), proxy };
+  return { ...effective(top, registries, file?.name, options), proxy, tls, warnings };
 }
 
 /** A registry that could not be read does not lack its keys as well, and may well be the default. */
@@ -68,7 +71,7 @@ interface Context {
   readonly text: ConfigText;
   readonly variables: Variables;
   readonly cwd: string;
-  /** What `ca` is relative to. */
+  /** What `ca`, `tls.cert` and `tls.key` are relative to. */
   readonly folder: string;
   readonly problems: Problem[];
 }
@@ -136,7 +139,7 @@ function effective(
   registries: readonly RegistryConfig[],
   source: string | undefined,
   { cwd, isTerminal }: LoadOptions,
-): Omit<Config, "proxy"> {
+): Omit<Config, "proxy" | "tls" | "warnings"> {
   const format = top.log?.format ?? "auto";
   const auto = (isTerminal ?? process.stdout.isTTY) ? "pretty" : "json";
   return {

@@ -20,7 +20,7 @@ describe("everything that is wrong is said at once, with its line and what would
   const faulty: Faulty[] = [
     {
       name: "unknown keys",
-      file: `tls: {}
+      file: `metrics: {}
 lisen: 127.0.0.1:5000
 log:
   levle: info
@@ -33,8 +33,8 @@ registries:
         immutable: true
 `,
       said: [
-        "error: registry-cache.yaml:1: tls: unknown key",
-        "hint: the keys here are listen, data_dir, min_free_disk, default_registry, fills_max, workers, stop_timeout, log, registries",
+        "error: registry-cache.yaml:1: metrics: unknown key",
+        "hint: the keys here are listen, tls, data_dir, min_free_disk, default_registry, fills_max, workers, stop_timeout, log, registries",
         "error: registry-cache.yaml:2: lisen: unknown key",
         'hint: did you mean "listen"?',
         "error: registry-cache.yaml:4: log.levle: unknown key",

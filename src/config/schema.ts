@@ -10,6 +10,7 @@ export const LOG_FORMATS = ["json", "pretty", "auto"] as const;
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 const LIST_LENGTH_MAX = 1000;
+const TLS_MODES = ["off", "files"] as const;
 const WHEN_DELETED = ["serve", "deny"] as const;
 const CONCURRENCY_MAX = 1000;
 
@@ -78,6 +79,12 @@ const registryObject = mapping({
 
 export const registrySchema = z.preprocess((input) => (input === null ? {} : input), registryObject);
 
+const tlsObject = mapping({
+  mode: value((input) => values.readOneOf(input, TLS_MODES)),
+  cert: value((input) => values.readPath(input, "./tls-cert.pem")),
+  key: value((input) => values.readPath(input, "./tls-key.pem")),
+});
+
 const topObject = mapping({
   listen: z
     .preprocess(
@@ -85,6 +92,7 @@ const topObject = mapping({
       z.array(required(values.readListen)).min(1, { error: "must not be empty" }).max(LIST_LENGTH_MAX),
     )
     .optional(),
+  tls: orEmpty(() => ({}), tlsObject),
   data_dir: value((input) => values.readPath(input, "./data")),
   min_free_disk: value(values.readSize),
   default_registry: value((input) => values.readText(input, "dockerhub")),
@@ -105,11 +113,13 @@ const topObject = mapping({
 export const topSchema = z.preprocess((input) => (input === null || input === undefined ? {} : input), topObject);
 
 export type RegistryInput = z.output<typeof registryObject>;
+export type TlsInput = z.output<typeof tlsObject>;
 export type TopInput = z.output<typeof topObject>;
 
 /** The keys that may stand in the mapping at `path`, for hints. */
 export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
   if (path[0] === "log") return ["format", "level"];
+  if (path[0] === "tls") return Object.keys(tlsObject.shape);
   if (path[0] !== "registries") return Object.keys(topObject.shape);
   return Object.keys(path.length > 2 ? tagRule.shape : registryObject.shape);
 }

@@ -55,6 +55,8 @@ export function testConfig(
     registries,
     fillsMax: 32,
     workers: 1,
+    tls: undefined,
+    warnings: [],
     log: { format: "json", level: "silent" },
     stopTimeoutMs: 2_000,
     proxy: { httpProxy: "", httpsProxy: "", noProxy: "" },

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { isIPv4 } from "node:net";
 
 export interface TestCertificate {
@@ -9,17 +9,30 @@ export interface TestCertificate {
 }
 
 const ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2";
+const SHA256_WITH_RSA = "1.2.840.113549.1.1.11";
 const COMMON_NAME = "2.5.4.3";
 const SUBJECT_ALT_NAME = "2.5.29.17";
 const BASIC_CONSTRAINTS = "2.5.29.19";
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** A new certificate (X.509 v3, P-256) for host names and IPv4 addresses, valid from yesterday to tomorrow. */
-export function selfSignedCertificate(names: readonly string[] = ["localhost", "127.0.0.1"]): TestCertificate {
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const algorithm = sequence(objectId(ECDSA_WITH_SHA256));
+export interface CertificateOptions {
+  /** Days from now; yesterday and tomorrow by default. */
+  readonly validDays?: readonly [from: number, to: number];
+  /** P-256 by default. */
+  readonly keys?: { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
+}
+
+/** A new certificate (X.509 v3) for host names and IPv4 addresses. */
+export function selfSignedCertificate(
+  names: readonly string[] = ["localhost", "127.0.0.1"],
+  { validDays = [-1, 1], keys = generateKeyPairSync("ec", { namedCurve: "P-256" }) }: CertificateOptions = {},
+): TestCertificate {
+  const { publicKey, privateKey } = keys;
+  const algorithm = sequence(
+    privateKey.asymmetricKeyType === "rsa" ? objectId(SHA256_WITH_RSA) : objectId(ECDSA_WITH_SHA256),
+  );
   const name = sequence(set(sequence(objectId(COMMON_NAME), der(0x0c, Buffer.from("registry-cache test")))));
-  const validity = sequence(utcTime(Date.now() - DAY_MS), utcTime(Date.now() + DAY_MS));
+  const validity = sequence(...validDays.map((days) => utcTime(Date.now() + days * DAY_MS)));
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
     der(0x02, Buffer.from([1])),
