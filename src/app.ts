@@ -50,6 +50,7 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
     connections,
     requestLogger(log),
   );
+  const setup = { handle, connections, tls: config.tls, log };
   const listeners: Listener[] = [];
   let upkeep: { stop(): Promise<void> } | undefined;
   let rebuilding: Promise<unknown> = Promise.resolve();
@@ -57,7 +58,7 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
   return {
     start: async () => {
       await store.reapPartials(PARTIAL_AGE_MAX_MS);
-      for (const address of config.listen) listeners.push(await listen(address, handle, connections));
+      for (const address of config.listen) listeners.push(await listen(address, setup));
       pull.start();
       upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log)], log);
       rebuilding = rebuildIfLost({ config, store, catalog, log, signal: life.signal });

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { ask } from "../../test/support/client.ts";
 import { runCommand, startCommand } from "../../test/support/command.ts";
 import { tempDir } from "../../test/support/temp.ts";
@@ -47,6 +48,22 @@ test("the pretty log begins with the banner and has a line for each request", as
   await server.said(/^\d\d:\d\d:\d\d INFO: GET {2}\S.* ping {2}200 {2}3 B {2}\d.* {2}127\.0\.0\.1$/m);
   server.signal("SIGINT");
   assert.equal((await server.ended()).exitCode, 0);
+});
+
+test("with TLS the addresses are https, and what should not stay so is a warning at the start", async (t) => {
+  const cwd = await tempDir(t);
+  const { cert, key } = selfSignedCertificate(["127.0.0.1"], { validDays: [-9, -3] });
+  await writeFile(join(cwd, "tls.pem"), cert + key, { mode: 0o600 });
+  await writeFile(join(cwd, "registry-cache.yaml"), "tls: { mode: files, cert: tls.pem, key: tls.pem }\n");
+  const server = startCommand(t, ["serve"], { cwd, environment: { REGISTRY_CACHE_LISTEN: "0.0.0.0:0" } });
+  const [, port = ""] = await server.said(/"urls":\["https:\/\/0\.0\.0\.0:(\d+)"\]/);
+  await assert.rejects(ask(`https://127.0.0.1:${port}/readyz`, { ca: cert }), { code: "CERT_HAS_EXPIRED" });
+  await server.said(/"level":"warn",.*"msg":"certificate 1 in \\"tls\.pem\\" expired on \S+: clients refuse it"/);
+  await server.said(/"level":"warn",.*"msg":"no password: everybody who reaches this address can pull"/);
+  server.signal("SIGTERM");
+  const { exitCode, out, err } = await server.ended();
+  assert.deepEqual({ exitCode, err }, { exitCode: 0, err: "" });
+  assert.ok(!out.includes("PRIVATE KEY"));
 });
 
 /** A registry that takes requests and never answers. */

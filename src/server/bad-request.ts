@@ -17,7 +17,8 @@ export function badRequestAnswerer(
   return (error, socket) => {
     // The rest of a broken request goes on coming in after our answer; it is read and thrown away until we close.
     if (socket.writableEnded) return;
-    if (error.code === "ECONNRESET" || !socket.writable) {
+    // What TLS itself refuses has no answer either: nobody could read it.
+    if (error.code === "ECONNRESET" || error.code?.startsWith("ERR_SSL_") === true || !socket.writable) {
       socket.destroy();
       return;
     }
@@ -27,6 +28,12 @@ export function badRequestAnswerer(
     const timer = setTimeout(() => socket.destroy(), limits.lingerMs);
     socket.once("close", () => clearTimeout(timer));
   };
+}
+
+/** For a client that speaks plain HTTP where TLS is expected. */
+export function plainHttpAnswer(): string {
+  const told = new RegistryError(400, "UNSUPPORTED", "this port speaks TLS: use https://");
+  return answerText({ reason: "Bad Request", told });
 }
 
 interface Refusal {

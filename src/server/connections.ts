@@ -81,6 +81,13 @@ export class Connections {
     return this.#requestCount;
   }
 
+  /** Resolves when all that are open now have been closed. */
+  async allClosed(): Promise<void> {
+    await Promise.all(
+      this.sockets.map(async (socket) => await new Promise((resolve) => socket.once("close", resolve))),
+    );
+  }
+
   /** Waits until the last request has ended, with its line in the log; rejects with the signal's reason. */
   async quiet(signal: AbortSignal): Promise<void> {
     while (this.#requestCount > 0) await this.#quiet.next(signal);

@@ -1,26 +1,48 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { RequestListener } from "node:http";
-import { connect, type Socket } from "node:net";
-import { test, type TestContext } from "node:test";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { describe, test, type TestContext } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { pino } from "pino";
+import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { Connections } from "./connections.ts";
-import { LISTENER_LIMITS, type ListenerLimits, listen } from "./listener.ts";
+import { createListenerServer, LISTENER_LIMITS, type ListenerLimits } from "./listener-server.ts";
+import { listen } from "./listener.ts";
 
+const log = pino({ level: "silent" });
+const CERTIFICATE = selfSignedCertificate();
 const answer: RequestListener = (_, res) => void res.end("here");
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-async function setUp(t: TestContext, limits: Partial<ListenerLimits>, handle: RequestListener = answer) {
+type Scheme = "http" | "https";
+
+async function setUp(
+  t: TestContext,
+  scheme: Scheme,
+  limits: Partial<ListenerLimits>,
+  handle: RequestListener = answer,
+) {
   const connections = new Connections();
-  const listener = await listen({ host: "127.0.0.1", port: 0 }, handle, connections, { ...LISTENER_LIMITS, ...limits });
+  const tls = scheme === "https" ? CERTIFICATE : undefined;
+  const setup = { handle, connections, tls, log, limits: { ...LISTENER_LIMITS, ...limits } };
+  const listener = await listen({ host: "127.0.0.1", port: 0 }, setup);
   t.after(async () => await listener.stop(0));
   const [host = "", port] = listener.address.split(":");
-  const dial = async () => {
-    const socket = connect(Number(port), host).setEncoding("latin1");
-    t.after(() => socket.destroy());
-    await once(socket, "connect");
-    return socket;
-  };
-  return { listener, connections, dial };
+  /** A connection without TLS, whatever is spoken there. */
+  const dialRaw = async () => await dialled(t, connect(Number(port), host), "connect");
+  const dial = async () => (scheme === "http" ? await dialRaw() : await dialTls(t, Number(port)));
+  return { listener, connections, dial, dialRaw };
+}
+
+async function dialTls(t: TestContext, port: number): Promise<Socket> {
+  return await dialled(t, connectTls({ port, host: "127.0.0.1", ca: CERTIFICATE.cert }), "secureConnect");
+}
+
+async function dialled<T extends Socket>(t: TestContext, socket: T, event: string): Promise<T> {
+  t.after(() => socket.destroy());
+  await once(socket.setEncoding("latin1"), event);
+  return socket;
 }
 
 /** All that came until the server closed. */
@@ -28,67 +50,171 @@ async function received(socket: Socket): Promise<string> {
   return ((await socket.toArray()) as string[]).join("");
 }
 
-/** Our own ends close after the client's. */
-async function allClosed(connections: Connections): Promise<void> {
-  await Promise.all(connections.sockets.map(async (one) => await once(one, "close")));
+for (const scheme of ["http", "https"] as const) {
+  describe(scheme, () => {
+    test("headers that come too slowly get 408 and the connection is closed", async (t) => {
+      const limits = { headersTimeoutMs: 20, timeoutCheckMs: 10, lingerMs: 20 };
+      const { dial } = await setUp(t, scheme, limits);
+      const socket = await dial();
+      socket.write("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+      const text = await received(socket);
+      assert.match(text, /^HTTP\/1\.1 408 Request Timeout\r\n/);
+      assert.match(text, /"code":"UNSUPPORTED"/);
+    });
+
+    test("a connection that never says a word is closed as well", async (t) => {
+      const limits = { headersTimeoutMs: 20, timeoutCheckMs: 10, lingerMs: 20 };
+      const { dial, connections } = await setUp(t, scheme, limits);
+      await received(await dial());
+      await connections.allClosed();
+    });
+
+    test("a connection without a further request is closed after the keep-alive time", async (t) => {
+      const { dial } = await setUp(t, scheme, { keepAliveMs: 20 });
+      const socket = await dial();
+      socket.write(GET);
+      assert.match(await received(socket), /here$/);
+    });
+
+    test("a client that takes no byte is cut after the idle time", async (t) => {
+      const large: RequestListener = (_, res) => void res.end(Buffer.alloc(64 * 1024 * 1024));
+      const { dial, connections } = await setUp(t, scheme, { socketIdleMs: 50 }, large);
+      const socket = await dial();
+      socket.on("error", () => undefined).write(GET);
+      await once(socket, "readable");
+      await connections.allClosed();
+    });
+
+    test("an answer to broken HTTP is readable although the client goes on sending, and the connection does not linger", async (t) => {
+      const { dial, connections } = await setUp(t, scheme, { lingerMs: 20 });
+      const socket = await dial();
+      socket.write("nonsense\r\n\r\n");
+      socket.write("x".repeat(1024 * 1024));
+      assert.match(await received(socket), /^HTTP\/1\.1 400 /);
+      await connections.allClosed();
+    });
+
+    test("stop closes connections that are idle or have never sent anything, without waiting for its limit", async (t) => {
+      const { dial, dialRaw, listener } = await setUp(t, scheme, {});
+      const raw = await dialRaw();
+      const silent = await dial();
+      const idle = await dial();
+      idle.write(GET);
+      await once(idle, "data");
+      const gone = [raw.on("error", () => undefined), silent, idle].map(
+        async (socket) => await once(socket.resume(), "close"),
+      );
+      await listener.stop(2 ** 30);
+      await Promise.all(gone);
+    });
+
+    test("a connection that was accepted elsewhere is served, timed and stopped as one of its own", async (t) => {
+      const connections = new Connections();
+      const limits = { ...LISTENER_LIMITS, headersTimeoutMs: 20, timeoutCheckMs: 10, lingerMs: 20 };
+      const tls = scheme === "https" ? CERTIFICATE : undefined;
+      const served = createListenerServer({ handle: answer, connections, tls, log, limits });
+      const elsewhere = createServer((socket) => served.accept(socket)).listen(0, "127.0.0.1");
+      t.after(async () => await new Promise((resolve) => elsewhere.close(resolve)));
+      await once(elsewhere, "listening");
+      const { port } = elsewhere.address() as AddressInfo;
+      const dial = async () =>
+        scheme === "http" ? await dialled(t, connect(port, "127.0.0.1"), "connect") : await dialTls(t, port);
+      const slow = await dial();
+      slow.write("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+      assert.match(await received(slow), /^HTTP\/1\.1 408 /);
+      const idle = await dial();
+      idle.write(GET);
+      await once(idle, "data");
+      const gone = once(idle.resume(), "close");
+      await served.stop(2 ** 30);
+      await gone;
+    });
+  });
 }
 
-test("headers that come too slowly get 408 and the connection is closed", async (t) => {
-  const { dial } = await setUp(t, { headersTimeoutMs: 20, timeoutCheckMs: 10, lingerMs: 20 });
-  const socket = await dial();
-  socket.write("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
-  const text = await received(socket);
-  assert.match(text, /^HTTP\/1\.1 408 Request Timeout\r\n/);
-  assert.match(text, /"code":"UNSUPPORTED"/);
-});
+describe("TLS", () => {
+  test("a client that connects and never begins with it is cut", async (t) => {
+    const { dialRaw } = await setUp(t, "https", { handshakeTimeoutMs: 20 });
+    assert.equal(await received(await dialRaw()), "");
+  });
 
-test("a connection that never says a word is closed as well", async (t) => {
-  const { dial, connections } = await setUp(t, { headersTimeoutMs: 20, timeoutCheckMs: 10, lingerMs: 20 });
-  await received(await dial());
-  await allClosed(connections);
-});
+  test("a client that begins with it and says no more is cut", async (t) => {
+    const { dialRaw } = await setUp(t, "https", { handshakeTimeoutMs: 20 });
+    const socket = await dialRaw();
+    // The head of a record of 512 bytes that begins a ClientHello.
+    socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]));
+    assert.equal(await received(socket), "");
+  });
 
-test("a connection without a further request is closed after the keep-alive time", async (t) => {
-  const { dial } = await setUp(t, { keepAliveMs: 20 });
-  const socket = await dial();
-  socket.write(GET);
-  assert.match(await received(socket), /here$/);
-});
+  test("a client that leaves in the middle of it leaves nothing behind", async (t) => {
+    const { dialRaw, listener } = await setUp(t, "https", {});
+    const sockets = await Promise.all(Array.from({ length: 20 }, dialRaw));
+    for (const [index, socket] of sockets.entries()) {
+      if (index % 2 === 0) socket.resetAndDestroy();
+      else socket.destroy();
+    }
+    await listener.stop(2 ** 30);
+  });
 
-test("a client that takes no byte is cut after the idle time", async (t) => {
-  const { dial, connections } = await setUp(
-    t,
-    { socketIdleMs: 50 },
-    (_, res) => void res.end(Buffer.alloc(64 * 1024 * 1024)),
-  );
-  const socket = await dial();
-  socket.on("error", () => undefined).write(GET);
-  await once(socket, "readable");
-  await allClosed(connections);
-});
+  test("plain HTTP is told so, and what is neither is not answered", async (t) => {
+    const { dialRaw, dial } = await setUp(t, "https", {});
+    const plain = await dialRaw();
+    plain.write(GET);
+    const text = await received(plain);
+    assert.match(text, /^HTTP\/1\.1 400 Bad Request\r\n/);
+    assert.match(text, /"code":"UNSUPPORTED","message":"this port speaks TLS: use https:\/\/"/);
+    const noise = await dialRaw();
+    noise.on("error", () => undefined).write("SSH-2.0-OpenSSH_9.9\r\n");
+    await once(noise.resume(), "close");
+    const other = await dial();
+    other.write(GET);
+    await once(other, "data");
+  });
 
-test("an answer to broken HTTP is readable although the client goes on sending, and the connection does not linger", async (t) => {
-  const { dial, connections } = await setUp(t, { lingerMs: 20 });
-  const socket = await dial();
-  socket.write("nonsense\r\n\r\n");
-  socket.write("x".repeat(1024 * 1024));
-  assert.match(await received(socket), /^HTTP\/1\.1 400 /);
-  await allClosed(connections);
-});
+  test("what is older than TLS 1.2, or wants HTTP/2 alone, is refused", async (t) => {
+    const { listener } = await setUp(t, "https", {});
+    const port = Number(listener.address.split(":")[1]);
+    const refused = async (options: object) => {
+      const socket = connectTls({ port, host: "127.0.0.1", ca: CERTIFICATE.cert, ...options });
+      t.after(() => socket.destroy());
+      await once(socket, "secureConnect");
+    };
+    const old = { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" };
+    await assert.rejects(refused(old), { code: "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION" });
+    await assert.rejects(refused({ ALPNProtocols: ["h2"] }), { code: "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL" });
+    await refused({ ALPNProtocols: ["h2", "http/1.1"] });
+    await refused({ maxVersion: "TLSv1.2" });
+  });
 
-test("stop closes connections that are idle or have never sent anything, without waiting for its limit", async (t) => {
-  const { dial, listener } = await setUp(t, {});
-  const silent = await dial();
-  const idle = await dial();
-  idle.write(GET);
-  await once(idle, "data");
-  const gone = [received(silent), received(idle)];
-  await listener.stop(2 ** 30);
-  await Promise.all(gone);
+  test("a record that is not what was agreed on ends the connection", async (t) => {
+    const { dialRaw, connections } = await setUp(t, "https", {});
+    const raw = await dialRaw();
+    const socket = connectTls({ socket: raw, ca: CERTIFICATE.cert, host: "127.0.0.1" });
+    socket.on("error", () => undefined);
+    await once(socket, "secureConnect");
+    socket.write(GET);
+    await once(socket, "data");
+    raw.write(Buffer.concat([Buffer.from([0x17, 0x03, 0x03, 0x00, 0x40]), Buffer.alloc(64)]));
+    await connections.allClosed();
+  });
+
+  test("a session is taken up again", async (t) => {
+    const { listener } = await setUp(t, "https", {});
+    const port = Number(listener.address.split(":")[1]);
+    const first = await dialTls(t, port);
+    const session = once(first as ReturnType<typeof connectTls>, "session") as Promise<[Buffer]>;
+    first.write(GET);
+    const [ticket] = await session;
+    const again = connectTls({ port, host: "127.0.0.1", ca: CERTIFICATE.cert, session: ticket });
+    t.after(() => again.destroy());
+    await once(again, "secureConnect");
+    assert.equal(again.isSessionReused(), true);
+  });
 });
 
 test("an address that is taken rejects with the system's error", async (t) => {
-  const { listener } = await setUp(t, {});
+  const { listener } = await setUp(t, "http", {});
   const [host = "", port] = listener.address.split(":");
-  await assert.rejects(listen({ host, port: Number(port) }, answer, new Connections()), { code: "EADDRINUSE" });
+  const setup = { handle: answer, connections: new Connections(), tls: undefined, log };
+  await assert.rejects(listen({ host, port: Number(port) }, setup), { code: "EADDRINUSE" });
 });

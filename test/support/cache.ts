@@ -1,4 +1,4 @@
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { type App, createApp } from "../../src/app.ts";
 import type { Config, RegistryConfig } from "../../src/config/config.ts";
 import { type HasAfter, tempDir } from "./temp.ts";
@@ -39,6 +39,8 @@ export interface TestCache {
 export interface TestCacheOptions {
   readonly dataDir?: string;
   readonly config?: Partial<Config>;
+  /** By default what `TEST_LOG_LEVEL` says. */
+  readonly log?: Logger;
 }
 
 export function testConfig(
@@ -72,13 +74,14 @@ export async function startCache(
 ): Promise<TestCache> {
   const dataDir = options.dataDir ?? (await tempDir(t));
   const config = testConfig(dataDir, registries, options.config);
-  const app = await createApp(config, pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" }));
+  const log = options.log ?? pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" });
+  const app = await createApp(config, log);
   const { addresses } = await app.start();
   let stopping: Promise<unknown> | undefined;
   const stop = async () => void (await (stopping ??= app.stop()));
   t.after(stop);
   return {
-    url: `http://${addresses[0]}`,
+    url: `${config.tls === undefined ? "http" : "https"}://${addresses[0]}`,
     app,
     dataDir,
     stop,

@@ -1,5 +1,6 @@
 import { type EventEmitter, once } from "node:events";
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import { Agent as TlsAgent, request as requestTls } from "node:https";
 import { type Socket, connect } from "node:net";
 
 export interface Answer {
@@ -14,10 +15,13 @@ export interface Ask {
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly body?: string;
+  /** PEM of the authority that an `https:` server is trusted by. */
+  readonly ca?: string;
 }
 
 /** A connection for each request, so that no test waits for another's. */
 const agent = new Agent({ keepAlive: false, maxSockets: Infinity });
+const tlsAgent = new TlsAgent({ keepAlive: false, maxSockets: Infinity });
 
 /** One request, with the path sent exactly as given; never rejects once an answer has begun. */
 export async function ask(url: string, options: Ask = {}): Promise<Answer> {
@@ -36,12 +40,11 @@ export async function ask(url: string, options: Ask = {}): Promise<Answer> {
 export async function open(url: string, options: Ask = {}): Promise<IncomingMessage> {
   const origin = /^(https?:\/\/[^/]+)(.*)$/.exec(url);
   if (origin === null) throw new Error(`not an absolute URL: ${url}`);
-  const sent = request(origin[1] as string, {
-    method: options.method ?? "GET",
-    path: origin[2] === "" ? "/" : origin[2],
-    headers: options.headers ?? {},
-    agent,
-  });
+  const { method = "GET", headers = {}, ca } = options;
+  const what = { method, path: origin[2] === "" ? "/" : origin[2], headers };
+  const sent = url.startsWith("https:")
+    ? requestTls(origin[1] as string, { ...what, agent: tlsAgent, ca })
+    : request(origin[1] as string, { ...what, agent });
   sent.end(options.body);
   const [response] = (await once(sent, "response")) as [IncomingMessage];
   return response;

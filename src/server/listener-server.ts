@@ -1,0 +1,164 @@
+import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import type { Logger } from "pino";
+import type { TlsConfig } from "../config/config.ts";
+import { badRequestAnswerer, plainHttpAnswer } from "./bad-request.ts";
+import type { Connections } from "./connections.ts";
+import { Handshakes } from "./handshakes.ts";
+
+/** What a connection may cost before a request is known. */
+export interface ListenerLimits {
+  /** Request line and all headers. */
+  readonly headerBytesMax: number;
+  /** From the connection until TLS is agreed on; headers have their own time after that. */
+  readonly handshakeTimeoutMs: number;
+  /** For the headers of a request to arrive, against clients that send them slowly. */
+  readonly headersTimeoutMs: number;
+  /** For a whole request to arrive. */
+  readonly requestTimeoutMs: number;
+  /** How often the two above are looked at. */
+  readonly timeoutCheckMs: number;
+  /** A connection without a request. */
+  readonly keepAliveMs: number;
+  /** A connection on which nothing moves: a client that takes no byte for so long is gone. */
+  readonly socketIdleMs: number;
+  /** How long a connection stays open after an answer to broken HTTP, so that the client can read it. */
+  readonly lingerMs: number;
+}
+
+export const LISTENER_LIMITS: ListenerLimits = {
+  headerBytesMax: 16 * 1024,
+  handshakeTimeoutMs: 10_000,
+  headersTimeoutMs: 15_000,
+  requestTimeoutMs: 30_000,
+  timeoutCheckMs: 5_000,
+  // Longer than the 60 s of common load balancers.
+  keepAliveMs: 75_000,
+  socketIdleMs: 5 * 60_000,
+  lingerMs: 1_000,
+};
+
+export interface ListenerSetup {
+  readonly handle: RequestListener;
+  readonly connections: Connections;
+  /** Undefined for plain HTTP. */
+  readonly tls: TlsConfig | undefined;
+  readonly log: Logger;
+  readonly limits?: ListenerLimits;
+}
+
+/** Speaks HTTP, with TLS or without, on the connections that it is given. */
+export interface ListenerServer {
+  /** To listen with. */
+  readonly server: Server | TlsServer;
+  /** Takes over a connection that was accepted elsewhere. */
+  accept(socket: Socket): void;
+  /** Stops listening, lets responses finish for at most `withinMs`, then cuts what is left and says how many those were. */
+  stop(withinMs: number): Promise<number>;
+}
+
+export function createListenerServer(setup: ListenerSetup): ListenerServer {
+  const { connections, limits = LISTENER_LIMITS } = setup;
+  const handshakes = new Handshakes();
+  const server = setup.tls === undefined ? plainServer(setup, limits) : tlsServer(setup, setup.tls, handshakes, limits);
+  // Node drops what is above its limit silently; ours is checked, and the bytes are bounded anyway.
+  server.maxHeadersCount = 0;
+  server.setTimeout(limits.socketIdleMs);
+  // A push that waits for leave gets its answer at once instead of "100 Continue" and the body.
+  server.on("checkContinue", setup.handle);
+  server.on("checkExpectation", setup.handle);
+  let hasAccepted = false;
+  return {
+    server,
+    accept: (socket) => {
+      // Node begins to look at the time that headers take when a server listens, which this one may never do.
+      if (!hasAccepted && !server.listening) server.emit("listening");
+      hasAccepted = true;
+      server.emit("connection", socket.setNoDelay(true));
+    },
+    stop: async (withinMs) => await stopped(server, connections, handshakes, withinMs),
+  };
+}
+
+function httpOptions(limits: ListenerLimits): ServerOptions {
+  return {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    connectionsCheckingInterval: limits.timeoutCheckMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    insecureHTTPParser: false,
+    noDelay: true,
+    // Checked by our own handler, which answers in the specification's form.
+    requireHostHeader: false,
+  };
+}
+
+function plainServer({ handle, connections }: ListenerSetup, limits: ListenerLimits): Server {
+  const server = createServer(httpOptions(limits), handle);
+  server.on("connection", (socket: Socket) => connections.add(socket));
+  server.on("clientError", badRequestAnswerer(connections, limits));
+  return server;
+}
+
+/** Requests come on the sockets with TLS; until there is one, the raw socket is all that can be cut. */
+function tlsServer(
+  { handle, connections, log }: ListenerSetup,
+  { cert, key }: TlsConfig,
+  handshakes: Handshakes,
+  limits: ListenerLimits,
+): TlsServer {
+  const server = createTlsServer(
+    {
+      ...httpOptions(limits),
+      cert,
+      key,
+      minVersion: "TLSv1.2",
+      ALPNProtocols: ["http/1.1"],
+      handshakeTimeout: limits.handshakeTimeoutMs,
+    },
+    handle,
+  );
+  server.on("connection", (raw: Socket) => handshakes.begin(raw));
+  server.on("secureConnection", (socket: TLSSocket) => {
+    handshakes.succeed(socket);
+    connections.add(socket);
+  });
+  const answer = badRequestAnswerer(connections, limits);
+  // Node reports failed handshakes here as well.
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+    if (!(socket instanceof TLSSocket) || handshakes.hasSucceeded(socket)) return answer(error, socket);
+    log.debug({ client: socket.remoteAddress, err: error }, "no TLS with a client");
+    const raw = handshakes.fail(socket);
+    if (error.code === "ERR_SSL_HTTP_REQUEST" && raw?.writable === true) {
+      // Whether the client has gone by now is of no interest to anybody.
+      raw.once("error", () => undefined).end(plainHttpAnswer());
+    }
+    socket.destroy();
+  });
+  return server;
+}
+
+/** For what a request that was cut has yet to tidy up. */
+const LAST_WORDS_MS = 1_000;
+
+async function stopped(
+  server: Server | TlsServer,
+  connections: Connections,
+  handshakes: Handshakes,
+  withinMs: number,
+): Promise<number> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  let cut = 0;
+  handshakes.cut();
+  connections.drain();
+  const timer = setTimeout(() => (cut = connections.closeAll()), withinMs);
+  // The server counts those that it has accepted itself.
+  await Promise.all([closed, connections.allClosed()]);
+  clearTimeout(timer);
+  await connections.quiet(AbortSignal.timeout(LAST_WORDS_MS)).catch(() => undefined);
+  return cut;
+}
