@@ -11,10 +11,7 @@ import { packageVersion } from "./lib/version.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
-import { Connections } from "./server/connections.ts";
 import { RegistryTable } from "./server/find-registry.ts";
-import { requestListener } from "./server/handler.ts";
-import { listen, type Listener } from "./server/listener.ts";
 import { type LocalRoutes, localHandler } from "./server/local.ts";
 import { openFilesystemStore } from "./store/filesystem.ts";
 import { type DataFolderLock, lockDataFolder } from "./store/lock.ts";
@@ -23,11 +20,12 @@ import { reapPartialsStep } from "./upkeep/reap-partials.ts";
 import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
 import { startUpkeep } from "./upkeep/steps.ts";
 import { createUpstreams } from "./upstream/create.ts";
+import { createDoors } from "./workers/doors.ts";
 
 /** The cache as one thing that starts and stops. */
 export interface App {
   /** Resolves when every address is listened on; rejects with the system's error. */
-  start(): Promise<{ addresses: string[] }>;
+  start(): Promise<{ addresses: readonly string[] }>;
   /** Stops in reverse; requests that were not done within the configured time are cut. */
   stop(): Promise<{ readonly cutRequests: number }>;
   /** Waits until no fill and no question is under way. */
@@ -39,30 +37,36 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
   const { lock, store, catalog } = await openHeld(config, log);
   const upstreams = createUpstreams(config.registries, { version: packageVersion(), proxy: config.proxy });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
-  const pull = createPull({ store, catalog, registries, fillsMax: config.fillsMax, log });
-  const connections = new Connections();
+  const pull = createPull({
+    store,
+    catalog,
+    registries,
+    fillsMax: config.fillsMax,
+    log,
+    onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
+  });
   const table = new RegistryTable(config.registries, config.defaultRegistry);
   const api = new Api({ pull, catalog, registries: table });
   const life = new AbortController();
   const routes = { ...healthRoutes(life.signal), ...statisticsRoutes(catalog, config.registries) };
-  const handle = requestListener(
-    [(exchange) => api.handle(exchange), localHandler(routes)],
-    connections,
-    requestLogger(log),
-  );
-  const setup = { handle, connections, tls: config.tls, log };
-  const listeners: Listener[] = [];
+  const doors = createDoors({
+    config,
+    handlers: [(exchange) => api.handle(exchange), localHandler(routes)],
+    owner: pull,
+    log,
+    requestLog: requestLogger(log),
+  });
   let upkeep: { stop(): Promise<void> } | undefined;
   let rebuilding: Promise<unknown> = Promise.resolve();
 
   return {
     start: async () => {
       await store.reapPartials(PARTIAL_AGE_MAX_MS);
-      for (const address of config.listen) listeners.push(await listen(address, setup));
+      const addresses = await doors.open();
       pull.start();
       upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log)], log);
       rebuilding = rebuildIfLost({ config, store, catalog, log, signal: life.signal });
-      return { addresses: listeners.map((listener) => listener.address) };
+      return { addresses };
     },
     idle: async () => {
       await rebuilding;
@@ -70,15 +74,14 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
     },
     stop: async () => {
       life.abort();
-      const cut = await Promise.all(listeners.map((listener) => listener.stop(config.stopTimeoutMs)));
+      const cutRequests = await doors.close();
       await upkeep?.stop();
       await rebuilding;
       await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
       await catalog.close();
       lock.release();
-      // The listeners share their connections, so that each of them cut the same ones.
-      return { cutRequests: Math.max(0, ...cut) };
+      return { cutRequests };
     },
   };
 }

@@ -19,9 +19,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   server: ["pull", "oci", "lib", "type config/config.ts", "type catalog/catalog.ts"],
   admin: ["oci", "lib", "server/local.ts", "type catalog/catalog.ts", "type store/store.ts", "type config/config.ts"],
   upkeep: ["oci", "lib", "type catalog/catalog.ts", "type store/store.ts", "type config/config.ts"],
+  workers: ["server", "pull", "oci", "lib", "type config/config.ts", "type catalog/catalog.ts"],
   cli: ["app.ts", "config", "oci", "lib", "type upkeep/reindex-report.ts"],
-  "app.ts": ["oci", "lib", "config", "store", "catalog", "upstream", "pull", "server", "admin", "upkeep"],
+  "app.ts": ["oci", "lib", "config", "store", "catalog", "upstream", "pull", "server", "workers", "admin", "upkeep"],
+  "front.ts": ["oci", "lib", "store", "pull", "server", "workers"],
   "main.ts": ["cli"],
+  "front-main.ts": ["front.ts", "workers", "lib"],
 };
 
 const LINES_MAX = 400;

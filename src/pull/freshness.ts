@@ -1,5 +1,6 @@
 import type { Revalidate, TagRule } from "../config/config.ts";
 import type { UpstreamErrorKind } from "../upstream/upstream.ts";
+import type { Outcome } from "./outcome.ts";
 
 /** What to do about a tag before answering. */
 export type Verdict =
@@ -27,6 +28,16 @@ export function tagVerdict(confirmedAtMs: number | undefined, revalidate: Revali
       return ageMs >= 0 && ageMs < revalidate.ms ? "fresh" : "revalidate";
     }
   }
+}
+
+/** What is told of a tag that is served without a question. */
+export function freshHit(confirmedAtMs: number, revalidate: Revalidate, nowMs: number): Outcome {
+  return { kind: "hit", ageS: ageS(confirmedAtMs, nowMs), freshForS: freshForS(confirmedAtMs, revalidate, nowMs) };
+}
+
+/** Whole seconds since then; none where the clock was set back. */
+export function ageS(sinceMs: number, nowMs: number): number {
+  return Math.max(0, Math.floor((nowMs - sinceMs) / 1000));
 }
 
 /** How long an answer stays fresh, in whole seconds; undefined where time does not decide it. */

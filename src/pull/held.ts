@@ -2,26 +2,16 @@ import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { Catalog } from "../catalog/catalog.ts";
 import { within } from "../lib/wait.ts";
-import { type Digest, digestOf, digestAlgorithm } from "../oci/digest.ts";
-import { type Manifest, MANIFEST_BYTES_MAX, parseManifest } from "../oci/manifest.ts";
+import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { type LinkKind, NoRoomError, type Store } from "../store/store.ts";
+import { HeldContent, type ManifestBytes } from "./held-content.ts";
 
-/** Bytes of manifests that are kept in memory, over all repositories. */
-const MANIFEST_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
-const LINKS_IN_MEMORY_MAX = 200_000;
 const TAGS_IN_MEMORY_MAX = 100_000;
 /** How long a pull waits for the catalog, milliseconds. What takes longer goes on by itself. */
 const RECORD_WAIT_MS = 200;
 /** Records that wait for the catalog; one more is left to `registry-cache reindex`. */
 const RECORDS_MAX = 10_000;
-
-/** A manifest as it is served: the bytes exactly as upstream sent them. */
-export interface ManifestBytes {
-  readonly digest: Digest;
-  readonly bytes: Uint8Array;
-  readonly manifest: Manifest;
-}
 
 export interface TagState {
   readonly digest: Digest;
@@ -33,6 +23,8 @@ export interface HeldOptions {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly log: Logger;
+  /** Hears of every tag that upstream has confirmed or moved. */
+  readonly onTag?: ((repository: Repository, tag: Tag, state: TagState) => void) | undefined;
 }
 
 /**
@@ -44,53 +36,31 @@ export class Held {
   readonly #store: Store;
   readonly #catalog: Catalog;
   readonly #log: Logger;
-  readonly #manifests = new LRUCache<Digest, ManifestBytes>({
-    maxSize: MANIFEST_MEMORY_BYTES_MAX,
-    sizeCalculation: (one) => one.bytes.length + 1 + descriptorBytes(one.manifest),
-  });
+  readonly #content: HeldContent;
+  readonly #onTag: HeldOptions["onTag"];
   readonly #records = new Set<Promise<void>>();
-  readonly #links = new LRUCache<string, true>({ max: LINKS_IN_MEMORY_MAX });
   readonly #tags = new LRUCache<string, TagState>({ max: TAGS_IN_MEMORY_MAX });
 
   constructor(options: HeldOptions) {
     this.#store = options.store;
     this.#catalog = options.catalog;
     this.#log = options.log;
+    this.#content = new HeldContent(options.store, options.log);
+    this.#onTag = options.onTag;
   }
 
   async hasLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<boolean> {
-    const key = linkKey(kind, repository, digest);
-    if (this.#links.get(key) === true) return true;
-    if (!(await this.#store.hasLink(kind, repository, digest))) return false;
-    this.#links.set(key, true);
-    return true;
+    return await this.#content.hasLink(kind, repository, digest);
   }
 
   /** The manifest where this repository has it, undefined otherwise. */
   async manifest(repository: Repository, digest: Digest): Promise<ManifestBytes | undefined> {
-    return (await this.hasLink("manifest", repository, digest)) ? await this.manifestBytes(digest) : undefined;
+    return await this.#content.manifest(repository, digest);
   }
 
   /** The manifest whichever repository has it; the caller must have proof that its own one may. */
   async manifestBytes(digest: Digest): Promise<ManifestBytes | undefined> {
-    const remembered = this.#manifests.get(digest);
-    if (remembered !== undefined) return remembered;
-    const bytes = await this.#readManifest(digest);
-    const manifest = bytes === undefined ? undefined : parseManifest(bytes);
-    if (bytes === undefined || manifest === undefined) return undefined;
-    const held = { digest, bytes, manifest };
-    this.#manifests.set(digest, held);
-    return held;
-  }
-
-  /** Reading from disk is rare, so the bytes are verified each time: a flipped bit is never served. */
-  async #readManifest(digest: Digest): Promise<Uint8Array | undefined> {
-    const size = await this.#store.statBlob(digest);
-    if (size === undefined || size > MANIFEST_BYTES_MAX) return undefined;
-    const bytes = await this.#store.readBlob(digest, MANIFEST_BYTES_MAX);
-    if (bytes === undefined || digestOf(bytes, digestAlgorithm(digest)) === digest) return bytes;
-    this.#log.error({ digest }, "a stored manifest does not match its digest; it is fetched anew");
-    return undefined;
+    return await this.#content.manifestBytes(digest);
   }
 
   async tag(repository: Repository, tag: Tag): Promise<TagState | undefined> {
@@ -100,6 +70,9 @@ export class Held {
     const digest = await this.#store.tag(repository, tag);
     if (digest === undefined) return undefined;
     const row = await this.#fromCatalog(this.#catalog.tag(repository, tag));
+    // It may have moved while we were reading.
+    const newer = this.#tags.get(key);
+    if (newer !== undefined) return newer;
     const state = { digest, confirmedAtMs: row?.digest === digest ? row.confirmedAtMs : 0 };
     this.#tags.set(key, state);
     return state;
@@ -121,8 +94,8 @@ export class Held {
     return await this.#keeping(repository, digest, async () => {
       if (!(await this.#isStored(digest, bytes))) await this.#makeRoomAndPut(digest, bytes);
       await this.#store.link("manifest", repository, digest, fetchedWith);
-      this.#links.set(linkKey("manifest", repository, digest), true);
-      this.#manifests.set(digest, kept);
+      this.#content.rememberLink("manifest", repository, digest);
+      this.#content.rememberManifest(kept);
       const record = { repository, digest, size: bytes.length, manifest, fetchedWith, atMs: Date.now() };
       await this.#toCatalog(() => this.#catalog.recordManifest(record));
     });
@@ -143,7 +116,7 @@ export class Held {
   async linkBlob(repository: Repository, digest: Digest, size: number, fetchedWith?: string): Promise<boolean> {
     return await this.#keeping(repository, digest, async () => {
       await this.#store.link("layer", repository, digest, fetchedWith);
-      this.#links.set(linkKey("layer", repository, digest), true);
+      this.#content.rememberLink("layer", repository, digest);
       const record = { repository, digest, size, fetchedWith, atMs: Date.now() };
       await this.#toCatalog(() => this.#catalog.recordBlob(record));
     });
@@ -153,14 +126,19 @@ export class Held {
   async setTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void> {
     await this.#keeping(repository, digest, async () => {
       await this.#store.setTag(repository, tag, digest);
-      this.#tags.set(tagKey(repository, tag), { digest, confirmedAtMs: atMs });
+      this.#setState(repository, tag, { digest, confirmedAtMs: atMs });
       await this.#toCatalog(() => this.#catalog.recordTag(repository, tag, digest, atMs));
     });
   }
 
   /** Upstream said again that the tag points where we think it does. The caller tells the catalog, in batches. */
   confirmTag(repository: Repository, tag: Tag, state: TagState, atMs: number): void {
-    this.#tags.set(tagKey(repository, tag), { digest: state.digest, confirmedAtMs: atMs });
+    this.#setState(repository, tag, { digest: state.digest, confirmedAtMs: atMs });
+  }
+
+  #setState(repository: Repository, tag: Tag, state: TagState): void {
+    this.#tags.set(tagKey(repository, tag), state);
+    this.#onTag?.(repository, tag, state);
   }
 
   async fetchedWithCredentials(repository: Repository, digest: Digest): Promise<boolean> {
@@ -202,17 +180,6 @@ export class Held {
       this.#log.error({ err: error }, "the catalog could not be written; `registry-cache reindex` mends it");
     }
   }
-}
-
-/** Parsed, a manifest of many short descriptors takes several times its own length. */
-const DESCRIPTOR_BYTES = 500;
-
-function descriptorBytes({ manifests, blobs }: Manifest): number {
-  return (manifests.length + blobs.length) * DESCRIPTOR_BYTES;
-}
-
-function linkKey(kind: LinkKind, repository: Repository, digest: Digest): string {
-  return `${kind} ${repositoryPath(repository)}@${digest}`;
 }
 
 function tagKey(repository: Repository, tag: Tag): string {

@@ -1,5 +1,4 @@
 import type { Logger } from "pino";
-import type { Revalidate } from "../config/config.ts";
 import { SingleFlight } from "../lib/single-flight.ts";
 import { LATE, within } from "../lib/wait.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
@@ -7,8 +6,9 @@ import { RegistryError } from "../oci/errors.ts";
 import { parseManifest } from "../oci/manifest.ts";
 import { type Reference, type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { type ManifestBody, UpstreamError } from "../upstream/upstream.ts";
-import { afterFailure, freshForS, tagVerdict } from "./freshness.ts";
-import type { Held, ManifestBytes, TagState } from "./held.ts";
+import { afterFailure, ageS, freshHit, tagVerdict } from "./freshness.ts";
+import type { Held, TagState } from "./held.ts";
+import type { ManifestBytes } from "./held-content.ts";
 import type { Notebook } from "./notebook.ts";
 import type { Outcome, StaleReason } from "./outcome.ts";
 import type { Proof } from "./proof.ts";
@@ -82,8 +82,10 @@ export class ManifestPull {
         );
       case "fetch":
         return await this.#fetchUnheld(registry, repository, tag);
-      case "fresh":
-        return hit(held as HeldTagged, revalidate, nowMs);
+      case "fresh": {
+        const { state, manifest } = held as HeldTagged;
+        return { ...manifest, outcome: freshHit(state.confirmedAtMs, revalidate, nowMs) };
+      }
       case "revalidate":
         return await this.#revalidate(registry, repository, tag, held as HeldTagged);
     }
@@ -229,16 +231,6 @@ function verified(body: ManifestBody, digest: Digest): ManifestBytes {
   return { digest, bytes: body.bytes, manifest };
 }
 
-function hit(held: HeldTagged, revalidate: Revalidate, nowMs: number): ManifestAnswer {
-  const { confirmedAtMs } = held.state;
-  const outcome = {
-    kind: "hit",
-    ageS: ageS(confirmedAtMs, nowMs),
-    freshForS: freshForS(confirmedAtMs, revalidate, nowMs),
-  } as const;
-  return { ...held.manifest, outcome };
-}
-
 function stale(held: HeldTagged, reason: StaleReason): ManifestAnswer {
   return { ...held.manifest, outcome: { kind: "stale", reason, ageS: ageS(held.state.confirmedAtMs, Date.now()) } };
 }
@@ -246,10 +238,6 @@ function stale(held: HeldTagged, reason: StaleReason): ManifestAnswer {
 /** The tag moved to a manifest that we hold already: asked upstream, nothing fetched. */
 function moved(manifest: ManifestBytes): Fetched {
   return { manifest, outcome: { kind: "miss" } };
-}
-
-function ageS(sinceMs: number, nowMs: number): number {
-  return Math.max(0, Math.floor((nowMs - sinceMs) / 1000));
 }
 
 function flightKey(repository: Repository, reference: Tag | Digest): string {

@@ -7,19 +7,22 @@ import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 export const NOTEBOOK_FLUSH_MS = 5_000;
 const NOTES_MAX = 50_000;
 
+/** Where the notes are written. */
+export type NotedCatalog = Pick<Catalog, "touch" | "confirmTags">;
+
 /**
  * Last use and confirmations of tags, noted in memory on the hot path and written to the catalog in batches: a hit must
  * not touch SQL.
  */
 export class Notebook {
-  readonly #catalog: Catalog;
-  readonly #log: Logger;
+  readonly #catalog: NotedCatalog;
+  readonly #log: Pick<Logger, "error">;
   readonly #uses = new Map<string, Use>();
   readonly #confirmations = new Map<string, TagConfirmation>();
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(catalog: Catalog, log: Logger) {
+  constructor(catalog: NotedCatalog, log: Pick<Logger, "error">) {
     this.#catalog = catalog;
     this.#log = log;
   }
@@ -35,8 +38,14 @@ export class Notebook {
 
   used(repository: Repository, digest: Digest, tag?: Tag): void {
     const use = { repository, digest, atMs: Date.now() };
+    this.note(tag === undefined ? use : { ...use, tag });
+  }
+
+  /** A use that was seen at its time, here or by another process. */
+  note(use: Use): void {
+    const { repository, digest, tag } = use;
     const key = `${repositoryPath(repository)}@${digest}:${tag ?? ""}`;
-    note(this.#uses, key, tag === undefined ? use : { ...use, tag });
+    note(this.#uses, key, use);
   }
 
   confirmed(repository: Repository, tag: Tag, atMs: number): void {

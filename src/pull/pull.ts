@@ -1,10 +1,12 @@
 import type { Logger } from "pino";
-import type { Catalog } from "../catalog/catalog.ts";
+import type { Catalog, Use } from "../catalog/catalog.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Repository, Tag } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
 import { BlobPull } from "./blobs.ts";
 import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
-import { Held } from "./held.ts";
+import { Held, type HeldOptions, type TagState } from "./held.ts";
 import { ManifestPull } from "./manifests.ts";
 import { Notebook } from "./notebook.ts";
 import { Proof } from "./proof.ts";
@@ -19,6 +21,8 @@ export interface PullOptions {
   readonly registries: PullRegistries;
   readonly fillsMax: number;
   readonly log: Logger;
+  /** Hears of every tag that upstream has confirmed or moved. */
+  readonly onTag?: HeldOptions["onTag"];
 }
 
 /** The heart: what a client asks for, from what is held or from upstream. */
@@ -27,6 +31,12 @@ export interface Pull {
   readonly blobs: BlobPull;
   readonly lists: SavedLists;
   readonly fills: Fills;
+  /** Where a tag points as far as we know; upstream is not asked. */
+  tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
+  /** Uses that another process has seen. */
+  note(uses: readonly Use[]): void;
+  /** Another process has found the blob damaged. */
+  doubt(digest: Digest): Promise<void>;
   start(): void;
   /** Waits for questions and fills under way. */
   idle(): Promise<void>;
@@ -37,7 +47,7 @@ export interface Pull {
 export function createPull(options: PullOptions): Pull {
   const { store, catalog, registries, fillsMax, log } = options;
   const life = new AbortController();
-  const held = new Held({ store, catalog, log });
+  const held = new Held({ store, catalog, log, onTag: options.onTag });
   const notebook = new Notebook(catalog, log);
   const proof = new Proof({ store, catalog, registries, log });
   const refusals = new Refusals();
@@ -52,6 +62,9 @@ export function createPull(options: PullOptions): Pull {
     blobs: new BlobPull({ ...shared, blobs, fills }),
     lists,
     fills,
+    tagState: async (repository, tag) => await held.tag(repository, tag),
+    note: (uses) => uses.forEach((use) => notebook.note(use)),
+    doubt: async (digest) => await blobs.doubt(digest),
     start: () => notebook.start(),
     idle: async () => {
       await Promise.all([manifests.idle(), lists.idle()]);

@@ -32,6 +32,10 @@ export class Soundness {
     this.#found.set(digest, version);
   }
 
+  forget(digest: Digest): void {
+    this.#found.delete(digest);
+  }
+
   /**
    * Hashes the blob, once however many ask; false where it is not what its digest says, after `onDamaged` has dealt with it.
    * Rejects when it cannot be read.

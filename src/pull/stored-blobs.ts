@@ -107,6 +107,18 @@ export class StoredBlobs {
     await blob.close();
   }
 
+  /** Somebody has found it damaged: it is hashed again here, and taken away where that is so. */
+  async doubt(digest: Digest): Promise<void> {
+    this.#soundness.forget(digest);
+    const file = await this.#file(digest);
+    if (file === undefined) return;
+    try {
+      await this.#check(file);
+    } finally {
+      await file.leave();
+    }
+  }
+
   /** The file as it is now, with one more user. */
   async #file(digest: Digest): Promise<SharedFile | undefined> {
     const shared = this.#files.get(digest);

@@ -9,6 +9,7 @@ const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 /** Writes the one line a request. Queries, authorization and other headers never get into it. */
 export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number, isWhole: boolean): void {
   const { req, res, notes, path } = exchange;
+  if (notes.isForwarded === true) return;
   const { error, ...known } = notes;
   const line = {
     method: req.method,

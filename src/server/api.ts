@@ -2,14 +2,12 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
 import { referenceText, type Repository } from "../oci/reference.ts";
-import { type Endpoint, parseApiPath } from "../oci/route.ts";
-import { type ByteReader, ownPiece, type Span } from "../pull/bytes.ts";
-import type { Outcome } from "../pull/outcome.ts";
+import type { Endpoint } from "../oci/route.ts";
 import type { Pull } from "../pull/pull.ts";
 import { listReferrers } from "../pull/referrers.ts";
 import { listTags } from "../pull/tags.ts";
-import { outcomeHeaders } from "./cache-status.ts";
-import { sendContent } from "./content.ts";
+import { noted, sendBlob, sendBlobHead, sendManifest } from "./answers.ts";
+import { askedOf, isApiPath } from "./asked.ts";
 import type { Exchange } from "./exchange.ts";
 import { type FoundRegistry, type RegistryTable, repositoryOf } from "./find-registry.ts";
 import { nextPage, pageOf, UNPAGED_ITEMS_MAX } from "./pages.ts";
@@ -34,19 +32,13 @@ export class Api {
     if (!isApiPath(exchange.path)) return false;
     exchange.res.setHeader("Docker-Distribution-API-Version", "registry/2.0");
     assertReading(exchange);
-    const path = parseApiPath(exchange.path);
-    if (path === undefined) return false;
-    const hints = {
-      host: exchange.req.headers.host,
-      prefix: path.prefix,
-      name: path.name,
-      ns: exchange.query.getAll("ns"),
-    };
-    const found = this.#o.registries.find(hints);
+    const asked = askedOf(exchange, this.#o.registries);
+    if (asked === undefined) return false;
+    const { endpoint, found } = asked;
     if (found.namespace !== undefined) exchange.res.setHeader("OCI-Namespace", found.namespace);
-    exchange.notes.endpoint = path.endpoint.kind;
+    exchange.notes.endpoint = endpoint.kind;
     exchange.notes.registry = found.registry.id;
-    await this.#answer(exchange, path.endpoint, found);
+    await this.#answer(exchange, endpoint, found);
     return true;
   }
 
@@ -94,17 +86,7 @@ export class Api {
     repository: Repository,
     { reference }: Extract<Endpoint, { kind: "manifest" }>,
   ): Promise<void> {
-    const { digest, bytes, manifest, outcome } = await this.#o.pull.manifests.get(repository, reference);
-    const content = {
-      digest,
-      size: bytes.length,
-      mediaType: manifest.mediaType,
-      headers: noted(exchange, outcome),
-      isHeld: true,
-      open: async ({ end }: Span) => memoryReader(bytes, end),
-      bytes,
-    };
-    await sendContent(exchange, content);
+    await sendManifest(exchange, await this.#o.pull.manifests.get(repository, reference));
   }
 
   async #blob(
@@ -112,27 +94,8 @@ export class Api {
     repository: Repository,
     { digest }: Extract<Endpoint, { kind: "blob" }>,
   ): Promise<void> {
-    const mediaType = "application/octet-stream";
-    if (exchange.isHead) {
-      const { size, outcome } = await this.#o.pull.blobs.head(repository, digest);
-      const content = { digest, size, mediaType, headers: noted(exchange, outcome), isHeld: true, open: neverOpened };
-      return await sendContent(exchange, content);
-    }
-    const blob = await this.#o.pull.blobs.get(repository, digest, exchange.signal);
-    try {
-      const content = {
-        digest,
-        size: blob.size,
-        mediaType,
-        headers: noted(exchange, blob.outcome),
-        isHeld: blob.isHeld,
-        open: async (span: Span) => await blob.open(span),
-        bytes: blob.bytes,
-      };
-      await sendContent(exchange, content);
-    } finally {
-      await blob.close();
-    }
+    if (exchange.isHead) return await sendBlobHead(exchange, digest, await this.#o.pull.blobs.head(repository, digest));
+    await sendBlob(exchange, await this.#o.pull.blobs.get(repository, digest, exchange.signal));
   }
 
   async #tags(exchange: Exchange, repository: Repository): Promise<void> {
@@ -180,10 +143,6 @@ export class Api {
 /** Repositories in one answer of `_catalog` where the client does not say. */
 const CATALOG_PAGE = 1_000;
 
-function isApiPath(path: string): boolean {
-  return /^(?:\/[^/]+)?\/v2(?:\/|$)/.test(path);
-}
-
 function assertReading({ req }: Exchange): void {
   if (req.method !== "GET" && req.method !== "HEAD") throw readOnly();
 }
@@ -197,22 +156,6 @@ function readOnly(): RegistryError {
 /** Ping and catalog are for a whole registry; a name that is none would be a repository without an endpoint. */
 function assertWhole(found: FoundRegistry): void {
   if (found.name.length > 0) throw new RegistryError(404, "NAME_UNKNOWN", "no such endpoint of the registry API");
-}
-
-function noted(exchange: Exchange, outcome: Outcome): Record<string, string> {
-  exchange.notes.outcome = outcome.kind === "stale" ? `stale-${outcome.reason}` : outcome.kind;
-  return outcomeHeaders(outcome);
-}
-
-function memoryReader(bytes: Uint8Array, end: number): ByteReader {
-  return {
-    next: async (position) => (position >= end ? undefined : ownPiece(bytes.subarray(position, end))),
-    close: async () => undefined,
-  };
-}
-
-async function neverOpened(): Promise<ByteReader> {
-  throw new Error("HEAD has no body");
 }
 
 /** RFC 8288, to our own path, whatever shape the client used: its prefix and `ns` stay. */

@@ -26,4 +26,6 @@ export interface Notes {
   /** Body bytes handed to the socket. */
   bytes: number;
   error?: unknown;
+  /** Another process has answered it, and has written its line. */
+  isForwarded?: boolean;
 }

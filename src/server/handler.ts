@@ -11,8 +11,21 @@ import { parseTarget, type Target } from "./target.ts";
 /** Answers the request and says true, or says false where the path is not its own. */
 export type Handler = (exchange: Exchange) => Promise<boolean>;
 
+/** Who is asking: an address, for the log. */
+export type ClientOf = (req: IncomingMessage) => string | undefined;
+
+/** Whoever has made the connection. */
+function peerOf(req: IncomingMessage): string | undefined {
+  return req.socket.remoteAddress;
+}
+
 /** Tries the handlers in order; every error and every log line of a request passes here. */
-export function requestListener(handlers: readonly Handler[], connections: Connections, log: Logger): RequestListener {
+export function requestListener(
+  handlers: readonly Handler[],
+  connections: Connections,
+  log: Logger,
+  clientOf: ClientOf = peerOf,
+): RequestListener {
   return (req, res) => {
     const request = connections.begin(req.socket);
     if (request === undefined) {
@@ -23,7 +36,7 @@ export function requestListener(handlers: readonly Handler[], connections: Conne
     res.once("error", (error) => log.debug({ err: error }, "response"));
     void (async () => {
       const startedAtMs = Date.now();
-      const exchange = await serve(handlers, req, res, request.signal);
+      const exchange = await serve(handlers, req, res, { client: clientOf(req), signal: request.signal });
       const isWhole = await finished(res, request.signal);
       logRequest(log, exchange, startedAtMs, isWhole);
       request.end();
@@ -35,12 +48,12 @@ async function serve(
   handlers: readonly Handler[],
   req: IncomingMessage,
   res: ServerResponse,
-  signal: AbortSignal,
+  from: Pick<Exchange, "client" | "signal">,
 ): Promise<Exchange> {
-  let exchange = exchangeOf(req, res, signal, { path: "", query: new URLSearchParams() });
+  let exchange = exchangeOf(req, res, from, { path: "", query: new URLSearchParams() });
   try {
     assertHeaders(req);
-    exchange = exchangeOf(req, res, signal, parseTarget(req.url ?? ""));
+    exchange = exchangeOf(req, res, from, parseTarget(req.url ?? ""));
     assertNoBody(req);
     for (const handle of handlers) if (await handle(exchange)) return exchange;
     throw new RegistryError(404, "NAME_UNKNOWN", "nothing is served under this path; the registry API is under /v2/");
@@ -50,9 +63,13 @@ async function serve(
   }
 }
 
-function exchangeOf(req: IncomingMessage, res: ServerResponse, signal: AbortSignal, target: Target): Exchange {
-  const client = req.socket.remoteAddress;
-  return { req, res, signal, client, isHead: req.method === "HEAD", ...target, notes: { bytes: 0 } };
+function exchangeOf(
+  req: IncomingMessage,
+  res: ServerResponse,
+  from: Pick<Exchange, "client" | "signal">,
+  target: Target,
+): Exchange {
+  return { req, res, ...from, isHead: req.method === "HEAD", ...target, notes: { bytes: 0 } };
 }
 
 /** Waits until the response has gone out; false where the client left before. */

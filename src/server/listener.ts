@@ -1,3 +1,4 @@
+import { chmod, rm } from "node:fs/promises";
 import type { AddressInfo, Server } from "node:net";
 import type { ListenAddress } from "../config/config.ts";
 import { createListenerServer, type ListenerSetup } from "./listener-server.ts";
@@ -18,10 +19,19 @@ export async function listen(address: ListenAddress, setup: ListenerSetup): Prom
   return { address: `${host}:${port}`, stop: async (withinMs) => await made.stop(withinMs) };
 }
 
-async function begun(server: Server, { host, port }: ListenAddress): Promise<void> {
+/** Listens for processes of the same user on this machine. A socket file that another process has left is replaced. */
+export async function listenLocally(path: string, setup: ListenerSetup): Promise<Listener> {
+  const made = createListenerServer(setup);
+  await rm(path, { force: true });
+  await begun(made.server, { path });
+  await chmod(path, 0o600);
+  return { address: path, stop: async (withinMs) => await made.stop(withinMs) };
+}
+
+async function begun(server: Server, address: ListenAddress | { readonly path: string }): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host, port }, () => {
+    server.listen({ ...address }, () => {
       server.off("error", reject);
       resolve();
     });

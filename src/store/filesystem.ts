@@ -24,6 +24,15 @@ export async function openFilesystemStore(options: FilesystemStoreOptions): Prom
   return new FilesystemStore(options, layout, unfinished);
 }
 
+/** What a process may do with a store that another one writes. */
+export type ReadableStore = Pick<Store, "openBlob" | "readBlob" | "statBlob" | "hasLink">;
+
+/** Opens nothing and changes nothing: for a process beside the one that has opened the store. */
+export function filesystemReader(dataDir: string): ReadableStore {
+  const layout = layoutOf(dataDir);
+  return new FilesystemStore({ dataDir, minFreeDiskBytes: 0 }, layout, layout.unfinished);
+}
+
 class FilesystemStore implements Store {
   readonly #options: FilesystemStoreOptions;
   readonly #layout: Layout;

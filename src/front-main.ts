@@ -1,0 +1,48 @@
+import { isatty } from "node:tty";
+import { createFront, type Front } from "./front.ts";
+import { createLogger } from "./lib/logger.ts";
+import { failureOf, type FrontSetup } from "./workers/messages.ts";
+import { ownerLink } from "./workers/owner-link.ts";
+
+// What the owner starts where several processes answer clients. It lives as long as the owner wants, and not without it.
+const link = ownerLink(process);
+let front: Front | undefined;
+
+link.onEnd(() => process.exit(0));
+// A terminal sends its signals to all of us; the owner says what is to be done.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+link.onMessage((message) => {
+  switch (message.kind) {
+    case "setup":
+      void begin(message);
+      return;
+    case "tag":
+      front?.hear(message);
+      return;
+    case "stop":
+      void end();
+  }
+});
+link.send({ kind: "awake" });
+
+async function begin(setup: FrontSetup): Promise<void> {
+  const log = createLogger({ ...setup.config.log, colors: isatty(1) && process.stdout.hasColors() });
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, "an error that nothing caught");
+    process.exit(1);
+  });
+  try {
+    front = createFront(setup, link, log);
+    const { addresses } = await front.start();
+    link.send({ kind: "listening", addresses });
+  } catch (error) {
+    await link.end({ kind: "failed", error: failureOf(error) });
+    process.exit(1);
+  }
+}
+
+async function end(): Promise<void> {
+  const { cutRequests } = (await front?.stop()) ?? { cutRequests: 0 };
+  await link.end({ kind: "stopped", cutRequests });
+  process.exit(0);
+}

@@ -1,0 +1,73 @@
+import type { Logger } from "pino";
+import { compileTagGlob } from "./lib/glob.ts";
+import { requestLogger } from "./lib/logger.ts";
+import { ChunkCache } from "./pull/chunks.ts";
+import { TagPolicies } from "./pull/freshness.ts";
+import { HeldContent } from "./pull/held-content.ts";
+import { Hits } from "./pull/hits.ts";
+import { Notebook } from "./pull/notebook.ts";
+import { StoredBlobs } from "./pull/stored-blobs.ts";
+import { Connections } from "./server/connections.ts";
+import { RegistryTable } from "./server/find-registry.ts";
+import { forwardTo } from "./server/forward.ts";
+import { requestListener } from "./server/handler.ts";
+import { HitApi } from "./server/hit-api.ts";
+import { listen, type Listener } from "./server/listener.ts";
+import { filesystemReader } from "./store/filesystem.ts";
+import { FollowedTags } from "./workers/followed-tags.ts";
+import type { FrontSetup, TagNews } from "./workers/messages.ts";
+import { notesOf, type OwnerLink } from "./workers/owner-link.ts";
+
+/** One of several processes that answer clients: hits by itself, everything else through the owner. */
+export interface Front {
+  /** Resolves when every address is listened on; rejects with the system's error. */
+  start(): Promise<{ addresses: string[] }>;
+  hear(news: TagNews): void;
+  stop(): Promise<{ readonly cutRequests: number }>;
+}
+
+/** Builds a front; it writes nothing to the disk and asks no upstream. */
+export function createFront({ config, ownerSocket }: FrontSetup, link: OwnerLink, log: Logger): Front {
+  const reader = filesystemReader(config.dataDir);
+  const damaged = async (digest: Parameters<typeof reader.openBlob>[0]) => link.send({ kind: "damaged", digest });
+  const blobs = new StoredBlobs({ store: { ...bound(reader), removeBlob: damaged }, chunks: new ChunkCache(), log });
+  const tags = new FollowedTags((repository, tag) => link.send({ kind: "follow", repository, tag }));
+  const notebook = new Notebook(notesOf(link), log);
+  const hits = new Hits({
+    content: new HeldContent(reader, log),
+    blobs,
+    tagState: (repository, tag) => tags.state(repository, tag),
+    tagPolicies: new Map(config.registries.map((one) => [one.id, new TagPolicies(one.tags, compileTagGlob)])),
+    notebook,
+  });
+  const connections = new Connections();
+  const api = new HitApi(hits, new RegistryTable(config.registries, config.defaultRegistry));
+  const forward = forwardTo(ownerSocket);
+  const handlers = [async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange), forward.handle];
+  const handle = requestListener(handlers, connections, requestLogger(log));
+  const listeners: Listener[] = [];
+  return {
+    start: async () => {
+      const setup = { handle, connections, tls: config.tls, log };
+      for (const address of config.listen) listeners.push(await listen(address, setup));
+      notebook.start();
+      return { addresses: listeners.map(({ address }) => address) };
+    },
+    hear: (news) => tags.hear(news),
+    stop: async () => {
+      const cut = await Promise.all(listeners.map(async (listener) => await listener.stop(config.stopTimeoutMs)));
+      forward.close();
+      await notebook.stop();
+      // The listeners share their connections, so that each of them cut the same ones.
+      return { cutRequests: Math.max(0, ...cut) };
+    },
+  };
+}
+
+function bound(reader: ReturnType<typeof filesystemReader>) {
+  return {
+    openBlob: reader.openBlob.bind(reader),
+    readBlob: reader.readBlob.bind(reader),
+    statBlob: reader.statBlob.bind(reader),
+  };
+}

@@ -1,0 +1,89 @@
+import { LRUCache } from "lru-cache";
+import type { Logger } from "pino";
+import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
+import { type Manifest, MANIFEST_BYTES_MAX, parseManifest } from "../oci/manifest.ts";
+import { type Repository, repositoryPath } from "../oci/reference.ts";
+import type { LinkKind, Store } from "../store/store.ts";
+
+/** Bytes of manifests that are kept in memory, over all repositories. */
+const MANIFEST_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
+const LINKS_IN_MEMORY_MAX = 200_000;
+
+/** A manifest as it is served: the bytes exactly as upstream sent them. */
+export interface ManifestBytes {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+  readonly manifest: Manifest;
+}
+
+/** Who has what, and the manifests themselves: memory first, then the store. */
+export class HeldContent {
+  readonly #store: Pick<Store, "hasLink" | "readBlob" | "statBlob">;
+  readonly #log: Pick<Logger, "error">;
+  readonly #manifests = new LRUCache<Digest, ManifestBytes>({
+    maxSize: MANIFEST_MEMORY_BYTES_MAX,
+    sizeCalculation: (one) => one.bytes.length + 1 + descriptorBytes(one.manifest),
+  });
+  readonly #links = new LRUCache<string, true>({ max: LINKS_IN_MEMORY_MAX });
+
+  constructor(store: Pick<Store, "hasLink" | "readBlob" | "statBlob">, log: Pick<Logger, "error">) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  async hasLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<boolean> {
+    const key = linkKey(kind, repository, digest);
+    if (this.#links.get(key) === true) return true;
+    if (!(await this.#store.hasLink(kind, repository, digest))) return false;
+    this.#links.set(key, true);
+    return true;
+  }
+
+  /** The manifest where this repository has it, undefined otherwise. */
+  async manifest(repository: Repository, digest: Digest): Promise<ManifestBytes | undefined> {
+    return (await this.hasLink("manifest", repository, digest)) ? await this.manifestBytes(digest) : undefined;
+  }
+
+  /** The manifest whichever repository has it; the caller must have proof that its own one may. */
+  async manifestBytes(digest: Digest): Promise<ManifestBytes | undefined> {
+    const remembered = this.#manifests.get(digest);
+    if (remembered !== undefined) return remembered;
+    const bytes = await this.#readManifest(digest);
+    const manifest = bytes === undefined ? undefined : parseManifest(bytes);
+    if (bytes === undefined || manifest === undefined) return undefined;
+    const held = { digest, bytes, manifest };
+    this.#manifests.set(digest, held);
+    return held;
+  }
+
+  /** Reading from disk is rare, so the bytes are verified each time: a flipped bit is never served. */
+  async #readManifest(digest: Digest): Promise<Uint8Array | undefined> {
+    const size = await this.#store.statBlob(digest);
+    if (size === undefined || size > MANIFEST_BYTES_MAX) return undefined;
+    const bytes = await this.#store.readBlob(digest, MANIFEST_BYTES_MAX);
+    if (bytes === undefined || digestOf(bytes, digestAlgorithm(digest)) === digest) return bytes;
+    this.#log.error({ digest }, "a stored manifest does not match its digest; it is fetched anew");
+    return undefined;
+  }
+
+  /** The store has it now. */
+  rememberLink(kind: LinkKind, repository: Repository, digest: Digest): void {
+    this.#links.set(linkKey(kind, repository, digest), true);
+  }
+
+  /** The store has it now, and these bytes were verified. */
+  rememberManifest(kept: ManifestBytes): void {
+    this.#manifests.set(kept.digest, kept);
+  }
+}
+
+/** Parsed, a manifest of many short descriptors takes several times its own length. */
+const DESCRIPTOR_BYTES = 500;
+
+function descriptorBytes({ manifests, blobs }: Manifest): number {
+  return (manifests.length + blobs.length) * DESCRIPTOR_BYTES;
+}
+
+function linkKey(kind: LinkKind, repository: Repository, digest: Digest): string {
+  return `${kind} ${repositoryPath(repository)}@${digest}`;
+}

@@ -1,0 +1,97 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Logger } from "pino";
+import type { Config, RegistryConfig } from "../config/config.ts";
+import { Connections } from "../server/connections.ts";
+import { CLIENT_HEADER } from "../server/forward.ts";
+import { type Handler, requestListener } from "../server/handler.ts";
+import { listen, listenLocally, type Listener } from "../server/listener.ts";
+import { Fronts, type OwnerSide } from "./fronts.ts";
+import type { FrontConfig, TagNews } from "./messages.ts";
+
+/** Where clients come in: into this process, or into fronts that ask it. */
+export interface Doors {
+  /** Resolves with the addresses when all are listened on; rejects with the system's error. */
+  open(): Promise<readonly string[]>;
+  /** Where a tag points now, for whoever answers for it elsewhere. */
+  tell(news: TagNews): void;
+  /** Lets responses finish within the configured time; says how many were cut. */
+  close(): Promise<number>;
+}
+
+export interface DoorsOptions {
+  readonly config: Config;
+  readonly handlers: readonly Handler[];
+  readonly owner: OwnerSide;
+  readonly log: Logger;
+  /** For the one line a request. */
+  readonly requestLog: Logger;
+}
+
+/** With one worker this process answers by itself; with more it is the owner behind so many fronts. */
+export function createDoors(options: DoorsOptions): Doors {
+  return options.config.workers === 1 ? ownDoors(options) : frontDoors(options);
+}
+
+function ownDoors({ config, handlers, log, requestLog }: DoorsOptions): Doors {
+  const connections = new Connections();
+  const setup = { handle: requestListener(handlers, connections, requestLog), connections, tls: config.tls, log };
+  const listeners: Listener[] = [];
+  return {
+    open: async () => {
+      for (const address of config.listen) listeners.push(await listen(address, setup));
+      return listeners.map(({ address }) => address);
+    },
+    tell: () => undefined,
+    close: async () => {
+      const cut = await Promise.all(listeners.map(async (listener) => await listener.stop(config.stopTimeoutMs)));
+      // The listeners share their connections, so that each of them cut the same ones.
+      return Math.max(0, ...cut);
+    },
+  };
+}
+
+function frontDoors({ config, handlers, owner, log, requestLog }: DoorsOptions): Doors {
+  const connections = new Connections();
+  // Only fronts reach the local socket, and each of them says who is asking.
+  const handle = requestListener(handlers, connections, requestLog, ({ headers }) => String(headers[CLIENT_HEADER]));
+  let listener: Listener | undefined;
+  let fronts: Fronts | undefined;
+  return {
+    open: async () => {
+      const ownerSocket = await socketPath(config.dataDir);
+      listener = await listenLocally(ownerSocket, { handle, connections, tls: undefined, log });
+      const setup = { config: frontConfig(config), ownerSocket };
+      fronts = new Fronts({ count: config.workers, setup, owner, log });
+      return await fronts.start();
+    },
+    tell: (news) => fronts?.tell(news),
+    close: async () => {
+      const cut = (await fronts?.stop()) ?? 0;
+      await listener?.stop(0);
+      return cut;
+    },
+  };
+}
+
+/** What fronts need; upstream's secrets are none of it. */
+function frontConfig(config: Config): FrontConfig {
+  const { dataDir, defaultRegistry, listen: addresses, log, stopTimeoutMs, tls } = config;
+  const registries = config.registries.map((registry): RegistryConfig => ({
+    ...registry,
+    credentials: undefined,
+    ca: undefined,
+  }));
+  return { dataDir: resolve(dataDir), defaultRegistry, listen: addresses, log, registries, stopTimeoutMs, tls };
+}
+
+/** Operating systems cut the path of a local socket off at about a hundred bytes (unix(7)). */
+const SOCKET_PATH_BYTES_MAX = 100;
+const SOCKET_FILE = "owner.sock";
+
+async function socketPath(dataDir: string): Promise<string> {
+  const path = join(resolve(dataDir), SOCKET_FILE);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
+  return join(await mkdtemp(join(tmpdir(), "registry-cache-")), SOCKET_FILE);
+}
