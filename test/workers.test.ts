@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { access, readdir, readFile, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -184,7 +184,16 @@ test("a large blob that a front finds damaged never completes, and is fetched an
   await ask(url);
   const wrong = Buffer.from(bytes);
   wrong[5 * MIB] = (wrong[5 * MIB] ?? 0) ^ 1;
-  await writeFile(layoutOf(config.dataDir).blob(digest), wrong);
+  const path = layoutOf(config.dataDir).blob(digest);
+  // The client has all of it a moment before it is committed.
+  await eventually(
+    async () =>
+      await access(path).then(
+        () => true,
+        () => false,
+      ),
+  );
+  await writeFile(path, wrong);
   const answer = await ask(url);
   assert.ok(!answer.isWhole);
   await eventually(async () => {
