@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
+import { growingCache } from "../lib/growing-cache.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
 import { type Manifest, MANIFEST_BYTES_MAX, parseManifest } from "../oci/manifest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
@@ -24,7 +25,7 @@ export class HeldContent {
     maxSize: MANIFEST_MEMORY_BYTES_MAX,
     sizeCalculation: (one) => one.bytes.length + 1 + descriptorBytes(one.manifest),
   });
-  readonly #links = new LRUCache<string, true>({ max: LINKS_IN_MEMORY_MAX });
+  readonly #links = growingCache<string, true>(LINKS_IN_MEMORY_MAX);
 
   constructor(store: Pick<Store, "hasLink" | "readBlob" | "statBlob">, log: Pick<Logger, "error">) {
     this.#store = store;

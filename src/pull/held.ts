@@ -1,5 +1,5 @@
-import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
+import { growingCache } from "../lib/growing-cache.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -39,7 +39,7 @@ export class Held {
   readonly #content: HeldContent;
   readonly #onTag: HeldOptions["onTag"];
   readonly #records = new Set<Promise<void>>();
-  readonly #tags = new LRUCache<string, TagState>({ max: TAGS_IN_MEMORY_MAX });
+  readonly #tags = growingCache<string, TagState>(TAGS_IN_MEMORY_MAX);
 
   constructor(options: HeldOptions) {
     this.#store = options.store;

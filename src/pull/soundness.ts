@@ -15,7 +15,9 @@ const CHECK_BYTES = 1024 * 1024;
 /** Which stored blobs were hashed lately and found to be what their digest says. */
 export class Soundness {
   readonly #found = new LRUCache<Digest, string>({
-    max: REMEMBERED_MAX,
+    // Not `max`, which would take the memory of a full one at once.
+    maxSize: REMEMBERED_MAX,
+    sizeCalculation: () => 1,
     ttl: SOUND_FOR_MS,
     // The monotonic clock: a wall clock that is set back must not make a verdict last.
     perf: performance,

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
+import { growingCache } from "../lib/growing-cache.ts";
 import { SingleFlight } from "../lib/single-flight.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
 import type { Store } from "../store/store.ts";
@@ -44,7 +45,7 @@ export class StoredBlobs {
   readonly #reads = new SingleFlight<Buffer | undefined>();
   readonly #files = new Map<Digest, SharedFile>();
   /** Sizes that no manifest contradicts. */
-  readonly #agreed = new LRUCache<Digest, number>({ max: AGREED_MAX });
+  readonly #agreed = growingCache<Digest, number>(AGREED_MAX);
   readonly #hot = new LRUCache<Digest, Buffer>({
     maxSize: MEMORY_BYTES_MAX,
     sizeCalculation: (bytes) => bytes.length + 1,

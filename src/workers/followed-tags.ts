@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { growingCache } from "../lib/growing-cache.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
 import type { TagNews } from "./messages.ts";
@@ -12,7 +12,7 @@ const TAGS_MAX = 100_000;
 export class FollowedTags {
   readonly #ask: (repository: Repository, tag: Tag) => void;
   /** `asked`: the owner has not answered, or does not know. */
-  readonly #states = new LRUCache<string, TagState | "asked">({ max: TAGS_MAX });
+  readonly #states = growingCache<string, TagState | "asked">(TAGS_MAX);
 
   constructor(ask: (repository: Repository, tag: Tag) => void) {
     this.#ask = ask;
