@@ -8,44 +8,47 @@ E2E_FLAGS = --test-reporter=spec --test-concurrency=2 --test-timeout=900000
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup start test check types lint format-check format e2e lock package clean
+.PHONY: help setup tools start test check types lint format-check format e2e lock package clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Fetch Node.js (where the system's is too old) and the dependencies
+setup: tools ## Fetch Node.js (where the system's is too old) and the dependencies, and build what bin/registry-cache runs
+	@scripts/is-built.sh || $(WITH_NODE) node scripts/build.ts
+
+tools:
 	@scripts/setup.sh
 
 start: setup ## Serve all registries on http://127.0.0.1:5000 (ARGS="--config FILE" for more)
 	@exec bin/registry-cache serve $(ARGS)
 
-test: setup ## Run the tests
+test: tools ## Run the tests
 	@$(WITH_NODE) node --test $(TEST_FLAGS) $(TESTS)
 
-check: setup ## Check types, lint rules and format (all three, whatever fails)
+check: tools ## Check types, lint rules and format (all three, whatever fails)
 	@$(MAKE) --no-print-directory -k types lint format-check
 
-types: setup
+types: tools
 	@$(WITH_NODE) tsc -p .
 
-lint: setup
+lint: tools
 	@$(WITH_NODE) oxlint --type-aware --deny-warnings
 
-format-check: setup
+format-check: tools
 	@$(WITH_NODE) oxfmt --check
 
-format: setup ## Format the sources
+format: tools ## Format the sources
 	@$(WITH_NODE) oxfmt
 
-e2e: setup ## Pull with real clients (root and Debian's docker.io, containerd, podman, skopeo, buildah, ...)
+e2e: tools ## Pull with real clients (root and Debian's docker.io, containerd, podman, skopeo, buildah, ...)
 	@$(WITH_NODE) node --test $(E2E_FLAGS) $(E2E_TESTS)
 
-lock: setup ## Bring package-lock.json up to date with package.json
+lock: tools ## Bring package-lock.json up to date with package.json
 	@$(WITH_NODE) npm install --package-lock-only --ignore-scripts
 	@$(WITH_NODE) node scripts/complete-lock.ts
 
-package: setup ## Build the npm package
+package: tools ## Build the npm package
 	@$(WITH_NODE) npm pack --loglevel=error
 
 clean: ## Remove what was fetched and built; cached images stay
-	rm -rf node_modules dist .node .node.partial.*
+	rm -rf node_modules dist dist.partial.* .node .node.partial.*

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 interface LockEntry {
@@ -54,11 +54,22 @@ for (const file of ["../package-lock.json", "../scripts/node/package-lock.json"]
   });
 }
 
-test("what the npm package needs at run time is pinned by hash", () => {
-  const atRunTime = [...lockedPackages("../package-lock.json")].filter(([, entry]) => !entry.dev);
-  assert.notEqual(atRunTime.length, 0);
-  assert.deepEqual(
-    atRunTime.filter(([, entry]) => entry.integrity === undefined).map(([path]) => path),
-    [],
-  );
+test("the npm package needs no other: what its code uses lies in the bundle", () => {
+  const { dependencies, optionalDependencies } = JSON.parse(
+    readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+  ) as Record<string, unknown>;
+  assert.deepEqual([dependencies, optionalDependencies], [undefined, undefined]);
+});
+
+test("what goes into the bundle is pinned by hash", () => {
+  const packages = lockedPackages("../package-lock.json");
+  const sources = readdirSync(new URL("../src", import.meta.url), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts"))
+    .map((path) => readFileSync(new URL(`../src/${path}`, import.meta.url), "utf8"));
+  const imported = sources.flatMap((text) => [
+    ...text.matchAll(/ from "((?:@[^/"]+\/)?[^/".:]+(?:\.[^/".:]+)*)[^".:]*"/g),
+  ]);
+  const names = new Set(imported.flatMap(([, name]) => name ?? []));
+  assert.ok(names.has("kysely") && names.has("ipaddr.js"));
+  for (const name of names) assert.notEqual(packages.get(`node_modules/${name}`)?.integrity, undefined, name);
 });

@@ -17,7 +17,7 @@ const UNREACHABLE = new Set(["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRES
 
 /** The checkout without what was fetched, built or cached, so that packing it leaves the real one alone. */
 async function copyCheckout(to: string): Promise<void> {
-  const left = new Set([".git", ".node", "node_modules", "dist", "data", "test"]);
+  const left = new Set([".git", ".node", "node_modules", "dist", "data", "test", "bench"]);
   const names = (await readdir(checkout)).filter((name) => !left.has(name) && !name.endsWith(".tgz"));
   await mkdir(to);
   for (const name of names) await cp(path.join(checkout, name), path.join(to, name), { recursive: true });
@@ -112,6 +112,7 @@ describe("the npm package, installed in an empty folder", () => {
     const installed = path.join(path.dirname(command), "../registry-cache");
     const files = await readdir(installed, { recursive: true });
     assert.ok(files.includes(path.join("dist", "main.js")));
+    assert.ok(files.includes(path.join("dist", "third-party-licences.txt")));
     assert.deepEqual(
       files.filter((file) => /\.tsx?$|\.test\.|\.contract\./.test(file)),
       [],

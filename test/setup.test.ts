@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
@@ -93,4 +103,33 @@ test("the command line runs through a chain of symbolic links and from any folde
     path.join(root, ".node/bin"),
   );
   assert.equal(out, `--max-semi-space-size=8|${path.join(root, "src/main.ts")}|serve|--config|a b.yaml|`);
+});
+
+test("the command line runs what was built, unless a source was added, changed or removed since", () => {
+  const root = scripts("v24.21.0");
+  mkdirSync(path.join(root, "node_modules/commander"), { recursive: true });
+  writeFileSync(
+    path.join(root, ".node/bin/node"),
+    '#!/bin/sh\n[ "$1" = --version ] && echo v24.21.0 || printf %s "$2"\n',
+  );
+  const [sources, source, built] = ["src", "src/a.ts", "dist/main.js"].map((name) => path.join(root, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const folder of [sources, path.dirname(built)]) mkdirSync(folder);
+  const files = [source, built, path.join(root, "package.json"), path.join(root, "package-lock.json")];
+  for (const file of files) writeFileSync(file, "");
+  /** Everything is older than what was built, but one. */
+  const runs = (newer?: string) => {
+    const [beforeS, builtS, afterS] = [1_000, 2_000, 3_000];
+    for (const one of [...files, sources]) utimesSync(one, beforeS, beforeS);
+    utimesSync(built, builtS, builtS);
+    if (newer !== undefined) utimesSync(newer, afterS, afterS);
+    return path.relative(root, run(path.join(root, "bin/registry-cache"), [], path.join(root, ".node/bin")).out);
+  };
+  utimesSync(path.join(root, "scripts/build.ts"), 1_000, 1_000);
+  assert.equal(runs(), "dist/main.js");
+  assert.equal(runs(source), "src/main.ts");
+  assert.equal(runs(sources), "src/main.ts");
 });
