@@ -30,7 +30,8 @@ function licenceOf(folder: string): string {
 
 async function bundle(folder: string): Promise<void> {
   const { output } = await build({
-    input: join(ROOT, "src/main.ts"),
+    // The second one is started by the first, as a process of its own.
+    input: { main: join(ROOT, "src/main.ts"), "front-main": join(ROOT, "src/front-main.ts") },
     platform: "node",
     logLevel: "warn",
     output: {

@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
@@ -51,6 +52,7 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
   const routes = { ...healthRoutes(life.signal), ...statisticsRoutes(catalog, config.registries) };
   const doors = createDoors({
     config,
+    frontEntry: FRONT_ENTRY,
     handlers: [(exchange) => api.handle(exchange), localHandler(routes)],
     owner: pull,
     log,
@@ -85,6 +87,9 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
     },
   };
 }
+
+/** Beside this file, as a source and in the bundle. */
+const FRONT_ENTRY = fileURLToPath(new URL(`front-main${extname(import.meta.url)}`, import.meta.url));
 
 /** A partial that nobody has asked for in a day is given up. */
 const PARTIAL_AGE_MAX_MS = 24 * 60 * 60 * 1000;

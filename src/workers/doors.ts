@@ -22,6 +22,8 @@ export interface Doors {
 
 export interface DoorsOptions {
   readonly config: Config;
+  /** The file that a front runs. */
+  readonly frontEntry: string;
   readonly handlers: readonly Handler[];
   readonly owner: OwnerSide;
   readonly log: Logger;
@@ -52,7 +54,7 @@ function ownDoors({ config, handlers, log, requestLog }: DoorsOptions): Doors {
   };
 }
 
-function frontDoors({ config, handlers, owner, log, requestLog }: DoorsOptions): Doors {
+function frontDoors({ config, frontEntry, handlers, owner, log, requestLog }: DoorsOptions): Doors {
   const connections = new Connections();
   // Only fronts reach the local socket, and each of them says who is asking.
   const handle = requestListener(handlers, connections, requestLog, ({ headers }) => String(headers[CLIENT_HEADER]));
@@ -63,7 +65,7 @@ function frontDoors({ config, handlers, owner, log, requestLog }: DoorsOptions):
       const ownerSocket = await socketPath(config.dataDir);
       listener = await listenLocally(ownerSocket, { handle, connections, tls: undefined, log });
       const setup = { config: frontConfig(config), ownerSocket };
-      fronts = new Fronts({ count: config.workers, setup, owner, log });
+      fronts = new Fronts({ count: config.workers, entry: frontEntry, setup, owner, log });
       return await fronts.start();
     },
     tell: (news) => fronts?.tell(news),

@@ -1,7 +1,5 @@
 import cluster, { type Worker } from "node:cluster";
-import { extname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import type { Use } from "../catalog/catalog.ts";
 import { orAborted, within } from "../lib/wait.ts";
@@ -26,6 +24,8 @@ export interface OwnerSide {
 
 export interface FrontsOptions {
   readonly count: number;
+  /** The file that a front runs. */
+  readonly entry: string;
   readonly setup: FrontSetup;
   readonly owner: OwnerSide;
   readonly log: Logger;
@@ -48,7 +48,7 @@ export class Fronts {
 
   /** Resolves with the addresses when all of them listen; rejects with the system's error. */
   async start(): Promise<readonly string[]> {
-    cluster.setupPrimary({ exec: ENTRY, args: [] });
+    cluster.setupPrimary({ exec: this.#o.entry, args: [] });
     cluster.schedulingPolicy = cluster.SCHED_RR;
     const first = Array.from({ length: this.#o.count }, (_, index) => this.#begin(index));
     const addresses = await Promise.all(first);
@@ -148,9 +148,6 @@ export class Fronts {
     }
   }
 }
-
-/** Beside us, compiled or not. */
-const ENTRY = fileURLToPath(new URL(`../front-main${extname(import.meta.url)}`, import.meta.url));
 
 /** One that is about to die hears nothing more. */
 function send(worker: Worker, message: ToFront): void {
