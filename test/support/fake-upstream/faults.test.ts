@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { suite, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { request } from "undici";
@@ -51,6 +53,27 @@ suite("a fault of the kind", () => {
     await using fake = await withFault({ kind: "cut", atByte: 5 });
     const { bytes } = await broken(fake.url + BLOB, { range: "bytes=100-" });
     assert.deepEqual(bytes, BYTES.subarray(100, 105));
+  });
+
+  test("reset ends it with an error of the connection, not with an end", async () => {
+    await using fake = await withFault({ kind: "reset", atByte: 70_000 });
+    const socket = connect(Number(new URL(fake.url).port), "127.0.0.1");
+    socket.write(`GET ${BLOB} HTTP/1.1\r\nHost: fake\r\n\r\n`);
+    const [error] = (await once(socket.resume(), "error")) as [NodeJS.ErrnoException];
+    assert.equal(error.code, "ECONNRESET");
+  });
+
+  test("endlessHeaders sends headers until the client has had enough", async () => {
+    for (const everyMs of [undefined, 1]) {
+      await using fake = await withFault({ kind: "endlessHeaders", ...(everyMs === undefined ? {} : { everyMs }) });
+      const socket = connect(Number(new URL(fake.url).port), "127.0.0.1");
+      socket.write(`GET ${BLOB} HTTP/1.1\r\nHost: fake\r\n\r\n`);
+      let text = "";
+      for await (const piece of socket.setEncoding("latin1")) if ((text += piece as string).length > 2_000) break;
+      assert.match(text, /^HTTP\/1\.1 200 OK\r\nX-Header-0: -+\r\nX-Header-1: -+\r\n/);
+      assert.equal(text.includes("\r\n\r\n"), false);
+      await fake.until(() => fake.requests[0]?.closed === true);
+    }
   });
 
   test("stall sends so many bytes and keeps the socket open", async () => {

@@ -16,7 +16,7 @@ import type { Fault, RequestMatch } from "./types.ts";
 /** Something that happens once so many bytes of the body are out. */
 export interface Pause {
   readonly atByte: number;
-  readonly what: "cut" | "stall" | Promise<void>;
+  readonly what: "cut" | "reset" | "stall" | Promise<void>;
 }
 
 export interface Rate {
@@ -32,7 +32,12 @@ export interface Plan {
   readonly pauses: readonly Pause[];
   readonly rate: Rate | undefined;
   /** In place of the answer. */
-  readonly instead: "hang" | "drop" | Extract<Fault, { kind: "answer" }>["handler"] | undefined;
+  readonly instead:
+    | "hang"
+    | "drop"
+    | Extract<Fault, { kind: "endlessHeaders" }>
+    | Extract<Fault, { kind: "answer" }>["handler"]
+    | undefined;
 }
 
 export function planOf(answer: Answer, rate: Rate | undefined): Plan {
@@ -57,6 +62,7 @@ function canShow(fault: Fault, request: FakeRequest, answer: Answer): boolean {
   const good = answer.status >= 200 && answer.status < 300;
   switch (fault.kind) {
     case "cut":
+    case "reset":
     case "stall":
     case "hold":
     case "corrupt":
@@ -89,6 +95,7 @@ export function applyFault(plan: Plan, fault: Fault, whole: Answer): Plan {
     case "html":
       return { ...plan, answer: page(fault.status ?? 200) };
     case "cut":
+    case "reset":
     case "stall":
       return withPause(plan, { atByte: fault.atByte, what: fault.kind });
     case "hold":
@@ -117,6 +124,8 @@ export function applyFault(plan: Plan, fault: Fault, whole: Answer): Plan {
     case "hang":
     case "drop":
       return { ...plan, instead: fault.kind };
+    case "endlessHeaders":
+      return { ...plan, instead: fault };
     case "answer":
       return { ...plan, instead: fault.handler };
   }

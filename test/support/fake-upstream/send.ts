@@ -6,6 +6,8 @@ import type { Pause, Plan } from "./faults.ts";
 
 /** Bytes handed to the socket at once where no rate says less. */
 const PIECE_BYTES = 256 * 1024;
+/** Of each header that never ends: so many that a limit by count or by size is met soon. */
+const HEADER_VALUE_LENGTH = 100;
 
 /** An exchange as the sender sees it. */
 export interface Exchange {
@@ -25,10 +27,27 @@ export async function send(exchange: Exchange, plan: Plan): Promise<void> {
     res.socket?.destroy();
     return;
   }
+  if (typeof plan.instead === "object") return await sendHeaders(exchange, plan.instead.everyMs);
   if (plan.instead !== undefined) return await plan.instead(req, res);
   writeHead(exchange, plan);
-  if (req.method === "HEAD" || ((await sendBody(exchange, plan)) === "sent" && isWhole(plan))) res.end();
+  if (req.method === "HEAD") return void res.end();
+  const ended = await sendBody(exchange, plan);
+  if (ended === "reset") res.socket?.resetAndDestroy();
+  else if (ended === "sent" && isWhole(plan)) res.end();
   else res.socket?.destroySoon();
+}
+
+/** Past Node's own writer, which would want to end them. */
+async function sendHeaders({ res, signal }: Exchange, everyMs: number | undefined): Promise<void> {
+  const { socket } = res;
+  socket?.write("HTTP/1.1 200 OK\r\n");
+  for (let count = 0; ; count += 1) {
+    signal.throwIfAborted();
+    const flows = socket?.write(`X-Header-${count}: ${"-".repeat(HEADER_VALUE_LENGTH)}\r\n`);
+    if (everyMs !== undefined) await delay(everyMs, undefined, { signal });
+    // Not `once`, which fails where the client resets: that is the end, and no mistake.
+    else if (flows === false) await Promise.race([new Promise((go) => socket?.once("drain", go)), forever(signal)]);
+  }
 }
 
 /** A client would wait for the rest, or read the surplus as the next answer: no such connection is used again. */
@@ -46,7 +65,7 @@ function writeHead({ res, onHead }: Exchange, { answer, contentLength }: Plan): 
   onHead(answer.status);
 }
 
-async function sendBody(exchange: Exchange, plan: Plan): Promise<"sent" | "cut"> {
+async function sendBody(exchange: Exchange, plan: Plan): Promise<"sent" | "cut" | "reset"> {
   const { body } = plan.answer;
   const startedMs = performance.now();
   let at = 0;
@@ -58,15 +77,15 @@ async function sendBody(exchange: Exchange, plan: Plan): Promise<"sent" | "cut">
   };
   for (const pause of plan.pauses.filter((one) => one.atByte <= body.size)) {
     await upTo(pause.atByte);
-    if (pause.what === "cut") return "cut";
+    if (pause.what === "cut" || pause.what === "reset") return pause.what;
     await rest(pause, exchange.signal);
   }
   await upTo(body.size);
   return "sent";
 }
 
-async function rest(pause: Pause, signal: AbortSignal): Promise<void> {
-  await (pause.what instanceof Promise ? Promise.race([pause.what, forever(signal)]) : forever(signal));
+async function rest({ what }: Pause, signal: AbortSignal): Promise<void> {
+  await (what instanceof Promise ? Promise.race([what, forever(signal)]) : forever(signal));
 }
 
 async function write({ res, signal, onBytes }: Exchange, body: Body, start: number, end: number): Promise<void> {

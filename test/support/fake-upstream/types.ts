@@ -33,7 +33,7 @@ export interface FakeUpstream extends AsyncDisposable {
   /**
    * The next matching requests get these faults in order, then normal behaviour comes back. A fault with
    * `times: Infinity` is a lasting condition and applies beside what else is scripted; of the finite ones a request gets
-   * one, from the first script that has one for it. Faults of a body (cut, stall, hold, corrupt, short, long, gzip, drip)
+   * one, from the first script that has one for it. Faults of a body (cut, reset, stall, hold, corrupt, short, long, gzip, drip)
    * wait for a GET that is answered with 2xx and a body, `length` waits for a 2xx, `noRange` for a Range: so none of them
    * is spent on a 401 or a redirect. The others hit whatever matches.
    */
@@ -85,6 +85,8 @@ type FaultKind =
   | { readonly kind: "redirect"; readonly status?: number; readonly location: string }
   /** Closes the socket after N bytes of this response's body. All `atByte` count from the response's own first byte. */
   | { readonly kind: "cut"; readonly atByte: number }
+  /** The same with a TCP reset, as a load balancer does that forgot the connection. */
+  | { readonly kind: "reset"; readonly atByte: number }
   /** Sends N bytes, then nothing; the socket stays open. */
   | { readonly kind: "stall"; readonly atByte: number }
   /** Sends N bytes, waits, goes on. */
@@ -104,6 +106,8 @@ type FaultKind =
   | { readonly kind: "hang" }
   /** Closes the socket instead of answering. */
   | { readonly kind: "drop" }
+  /** Headers without an end: as fast as they are taken, or one after each so many milliseconds. */
+  | { readonly kind: "endlessHeaders"; readonly everyMs?: number }
   /** Ignores Range: 200 with the whole. */
   | { readonly kind: "noRange" }
   | { readonly kind: "answer"; readonly handler: (req: IncomingMessage, res: ServerResponse) => void | Promise<void> };
