@@ -95,10 +95,20 @@ test("questions from before it opened change nothing when they end", () => {
   }
 });
 
-test("a 429 pauses for as long as it says, then all is as before", () => {
-  const state = after([limited(30)]);
-  assert.deepEqual(admit(state, 10_000).admission, { kind: "refuse", because: "rate-limit", waitMs: 20_000 });
-  assert.deepEqual(admit(state, 30_000), { state: CLOSED, admission: { kind: "go", probe: false } });
+test("a 429 pauses for as long as it says, then exactly one probe is let through", () => {
+  const paused = after([limited(30)]);
+  assert.deepEqual(admit(paused, 10_000).admission, { kind: "refuse", because: "rate-limit", waitMs: 20_000 });
+  const { state, admission } = admit(paused, 30_000);
+  assert.deepEqual(admission, { kind: "go", probe: true });
+  assert.deepEqual(admit(state, 30_000).admission, { kind: "refuse", because: "rate-limit", waitMs: 1_000 });
+});
+
+test("the probe after a pause closes it, pauses anew, opens it, or leaves room for the next", () => {
+  const paused = after([limited(30)]);
+  assert.deepEqual(probed(paused, answered, 30_000), CLOSED);
+  assert.deepEqual(probed(paused, limited(5), 30_000), { kind: "paused", untilMs: 35_000 });
+  assert.equal(probed(paused, failed, 30_000).kind, "open");
+  assert.deepEqual(admit(probed(paused, neutral, 30_000), 30_000).admission, { kind: "go", probe: true });
 });
 
 test("a 429 that names no time pauses for a while, one that names an absurd time not for ever", () => {

@@ -7,9 +7,12 @@ export type BreakerState =
   /** Nothing is sent before `untilMs`; `openings` counts how often in a row it opened, for doubling. */
   | { readonly kind: "open"; readonly untilMs: number; readonly openings: number }
   /** One probe is on its way, everybody else is refused meanwhile. */
-  | { readonly kind: "half-open"; readonly openings: number }
-  /** The upstream said 429: nothing is sent before `untilMs`, then all is as before. */
+  | { readonly kind: "half-open"; readonly openings: number; readonly because: Reason }
+  /** The upstream said 429: nothing is sent before `untilMs`, then one probe, or all that waited would be refused anew. */
   | { readonly kind: "paused"; readonly untilMs: number };
+
+/** Why nothing is sent. */
+type Reason = "failures" | "rate-limit";
 
 /** What came of one question. `neutral` says nothing about the upstream: the client left, our own queue was full. */
 export type Outcome =
@@ -18,7 +21,7 @@ export type Outcome =
 
 export type Admission =
   | { readonly kind: "go"; readonly probe: boolean }
-  | { readonly kind: "refuse"; readonly because: "failures" | "rate-limit"; readonly waitMs: number };
+  | { readonly kind: "refuse"; readonly because: Reason; readonly waitMs: number };
 
 /** Failures in a row that open it. */
 export const BREAKER_FAILURES_MAX = 5;
@@ -39,24 +42,30 @@ export function admit(state: BreakerState, nowMs: number): { state: BreakerState
     case "closed":
       return { state, admission: { kind: "go", probe: false } };
     case "paused":
-      if (nowMs >= state.untilMs) return { state: CLOSED, admission: { kind: "go", probe: false } };
-      return { state, admission: { kind: "refuse", because: "rate-limit", waitMs: state.untilMs - nowMs } };
+      if (nowMs < state.untilMs) {
+        return { state, admission: { kind: "refuse", because: "rate-limit", waitMs: state.untilMs - nowMs } };
+      }
+      return probe(0, "rate-limit");
     case "open":
       if (nowMs < state.untilMs) {
         return { state, admission: { kind: "refuse", because: "failures", waitMs: state.untilMs - nowMs } };
       }
-      return { state: { kind: "half-open", openings: state.openings }, admission: { kind: "go", probe: true } };
+      return probe(state.openings, "failures");
     case "half-open":
-      return { state, admission: { kind: "refuse", because: "failures", waitMs: BREAKER_PROBE_WAIT_MS } };
+      return { state, admission: { kind: "refuse", because: state.because, waitMs: BREAKER_PROBE_WAIT_MS } };
   }
 }
 
+function probe(openings: number, because: Reason): { state: BreakerState; admission: Admission } {
+  return { state: { kind: "half-open", openings, because }, admission: { kind: "go", probe: true } };
+}
+
 /** The state after a question that was let through. */
-export function settle(state: BreakerState, probe: boolean, outcome: Outcome, nowMs: number): BreakerState {
+export function settle(state: BreakerState, isProbe: boolean, outcome: Outcome, nowMs: number): BreakerState {
   if (outcome.kind === "rate-limited") return pause(state, outcome.retryAfterS, nowMs);
   if (state.kind === "closed") return settleClosed(state, outcome.kind, nowMs);
   // Stragglers from before it opened say nothing new; only the probe decides.
-  if (!probe || state.kind !== "half-open") return state;
+  if (!isProbe || state.kind !== "half-open") return state;
   switch (outcome.kind) {
     case "answered":
       return CLOSED;
@@ -64,6 +73,7 @@ export function settle(state: BreakerState, probe: boolean, outcome: Outcome, no
       return open(state.openings + 1, nowMs);
     case "neutral":
       // The probe came to nothing, so the next question is the probe.
+      if (state.because === "rate-limit") return { kind: "paused", untilMs: nowMs };
       return { kind: "open", untilMs: nowMs, openings: state.openings };
   }
 }
