@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
-import type { TagRule } from "../../src/config/config.ts";
 import { seededBytes } from "../support/bytes.ts";
-import { startCacheProcess } from "../support/cache-process.ts";
-import { testConfig, testRegistry } from "../support/cache.ts";
-import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
-import { type HasAfter, tempDir } from "../support/temp.ts";
+import { REPOSITORY, startBench } from "./support/bench.ts";
 import { pull, told } from "./support/ending.ts";
 import { fault, inForm, isLong } from "./support/fault.ts";
 import { mib, ms } from "./support/figures.ts";
-import { type HeldContent, hitsDuring, judgeHits } from "./support/hits.ts";
+import { hitsDuring, judgeHits } from "./support/hits.ts";
 import { assertStoreIsRight } from "./support/stored.ts";
 
 const MIB = 1024 * 1024;
@@ -20,36 +16,6 @@ const QUESTION_MAX_MS = 60_000;
 /** As `testRegistry` has it. */
 const ASK_BUDGET_MS = 1_000;
 
-const TAGS: readonly TagRule[] = [
-  { match: "moving", revalidate: { kind: "always" } },
-  { match: "*", revalidate: { kind: "never" } },
-];
-
-interface Bench {
-  readonly upstream: FakeUpstream;
-  readonly url: string;
-  readonly dataDir: string;
-  /** Pulled already. */
-  readonly held: readonly HeldContent[];
-  /** Held, under a tag that has to be asked for each time. */
-  readonly moving: HeldContent;
-}
-
-async function startBench(t: HasAfter): Promise<Bench> {
-  const upstream = await startFakeUpstream();
-  t.after(async () => await upstream.stop());
-  const dataDir = await tempDir(t);
-  const cache = await startCacheProcess(t, testConfig(dataDir, [testRegistry(upstream.url, { tags: TAGS })]));
-  const url = `${cache.url}/v2/library/app`;
-  const image = upstream.addImage("library/app", "held");
-  const blobs = [image.config, ...image.layers].map((one) => ({ url: `${url}/blobs/${one.digest}`, bytes: one.bytes }));
-  const held = [{ url: `${url}/manifests/held`, bytes: image.bytes }, ...blobs];
-  upstream.setTag("library/app", "moving", image.digest);
-  const moving = { url: `${url}/manifests/moving`, bytes: image.bytes };
-  for (const one of [...held, moving]) assert.equal((await pull(one.url, one.bytes)).how, "right");
-  return { upstream, url, dataDir, held, moving };
-}
-
 fault(
   "upstream: reset at every 10 % of a blob",
   "right bytes within 2 s, what had come is not fetched again; held content in < 50 ms",
@@ -57,7 +23,7 @@ fault(
     const { upstream, url, held, dataDir } = await startBench(t);
     const blobs = Array.from({ length: TENTHS + 1 }, (_, tenth) => {
       const bytes = seededBytes(BLOB_BYTES, tenth);
-      const digest = upstream.addBlob("library/app", bytes);
+      const digest = upstream.addBlob(REPOSITORY, bytes);
       upstream.script({ path: digest }, { kind: "reset", atByte: Math.floor((BLOB_BYTES * tenth) / TENTHS) });
       return { url: `${url}/blobs/${digest}`, bytes };
     });
@@ -80,7 +46,7 @@ fault(
   async (t) => {
     const { upstream, url } = await startBench(t);
     const bytes = seededBytes(BLOB_BYTES, "often");
-    const digest = upstream.addBlob("library/app", bytes);
+    const digest = upstream.addBlob(REPOSITORY, bytes);
     const atByte = Math.ceil(BLOB_BYTES / TENTHS);
     upstream.script({ path: digest }, { kind: "reset", atByte, times: TENTHS });
     const ending = await pull(`${url}/blobs/${digest}`, bytes);
@@ -96,8 +62,8 @@ fault(
   async (t) => {
     const { upstream, url, held, moving } = await startBench(t);
     const bytes = seededBytes(inForm({ short: 3, long: 20 }), "slow");
-    const digest = upstream.addBlob("library/app", bytes);
-    const cold = upstream.addImage("library/app", "cold");
+    const digest = upstream.addBlob(REPOSITORY, bytes);
+    const cold = upstream.addImage(REPOSITORY, "cold");
     upstream.script({ role: "registry" }, { kind: "drip", bytesPerSecond: 1, times: Infinity });
     const blob = pull(`${url}/blobs/${digest}`, bytes);
     const manifest = isLong ? pull(`${url}/manifests/cold`, cold.bytes) : undefined;
