@@ -5,10 +5,15 @@ E2E_TESTS = 'test/e2e/*.test.ts'
 # Concurrency suits two cores; a file that hangs fails after the timeout instead of holding everything up.
 TEST_FLAGS = --test-reporter=spec --test-concurrency=3 --test-timeout=120000
 E2E_FLAGS = --test-reporter=spec --test-concurrency=2 --test-timeout=900000
+# Every file with a property, and the suites that run one of the contracts which have some.
+FUZZ_FILES = grep -rl --include='*.test.ts' 'prove(' src test
+FUZZ_SUITES = src/catalog/sqlite.test.ts
+FUZZ_FLAGS = --test-reporter=spec --test-concurrency=2 --test-timeout=3600000
+FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools start test check types lint format-check format e2e lock package clean faults
+.PHONY: help setup tools start test check types lint format-check format e2e lock package clean faults fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +50,9 @@ e2e: tools ## Pull with real clients (root and Debian's docker.io, containerd, p
 
 faults: tools ## Prove the fault table in its long form, write test/faults/results.md (ARGS="FILE..." for some, unwritten)
 	@$(WITH_NODE) node test/faults/support/run.ts $(ARGS)
+
+fuzz: tools ## Try each property for 5 s (FUZZ_SECONDS=60 for longer, FUZZ_SEED=N for the same values again)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(WITH_NODE) node --test $(FUZZ_FLAGS) $$($(FUZZ_FILES)) $(FUZZ_SUITES)
 
 lock: tools ## Bring package-lock.json up to date with package.json
 	@$(WITH_NODE) npm install --package-lock-only --ignore-scripts

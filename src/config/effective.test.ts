@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { configFolder, yaml } from "../../test/support/config-folder.ts";
 import type { Config } from "./config.ts";
@@ -80,13 +81,13 @@ registries:
 
   it("is a file that means the same", async (t) => {
     const folder = await configFolder(t);
-    await fc.assert(
+    await prove(
       fc.asyncProperty(files, async (file) => {
         const config = await folder.load({ files: yaml(JSON.stringify(file)) });
         const again = await folder.load({ files: yaml(effectiveYaml(config)) });
         assert.deepEqual(comparable(again), comparable(config));
       }),
-      { numRuns: 60 },
+      60,
     );
   });
 });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { CONFIG_BYTES_MAX } from "./files.ts";
@@ -118,13 +119,13 @@ describe("whatever text stands in the file", () => {
 
   for (const [name, texts] of Object.entries({ json, yamlLike, bytes: fc.uint8Array({ maxLength: 60 }) })) {
     test(`it is a usable configuration or readable problems (${name})`, async () => {
-      await fc.assert(
+      await prove(
         fc.asyncProperty(texts, async (text) => {
           const result = await outcome(text);
           if (result instanceof ConfigError) assertReadable(result);
           else assertUsable(result);
         }),
-        { numRuns: 300 },
+        300,
       );
     });
   }
@@ -143,13 +144,13 @@ describe("whatever text stands in the file", () => {
       names.map((name) => `REGISTRY_CACHE_${name}`),
       fc.string({ maxLength: 20, unit: "binary" }),
     );
-    await fc.assert(
+    await prove(
       fc.asyncProperty(environments, async (environment) => {
         const result = await outcome("", environment);
         if (result instanceof ConfigError) assertReadable(result);
         else assertUsable(result);
       }),
-      { numRuns: 100 },
+      100,
     );
   });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { tooDeepAt, unclosedAt } from "./nesting.ts";
 
 test("what configurations look like is not too deep", () => {
@@ -48,11 +49,11 @@ test("the place is a bracket or question mark of the text, whatever stands befor
     maxLength: 60,
     unit: fc.constantFrom("{", "[", "]", "}", "? ", "a", ": ", "\n", '"', "'", "\u001f", "\u0002", "é", ",", "#", "- "),
   });
-  fc.assert(
+  prove(
     fc.property(text, (some) => {
       const offset = tooDeepAt(some.repeat(20));
       if (offset !== undefined) assert.match(some.repeat(20).slice(offset, offset + 1), /^[[{?]$/);
     }),
-    { numRuns: 500 },
+    500,
   );
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { isIPv6 } from "node:net";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { ValueError } from "../lib/value-error.ts";
 import * as values from "./values.ts";
 
@@ -54,7 +55,7 @@ describe("addresses to listen on", () => {
   });
 
   it("read any IPv6 address in brackets as itself", () => {
-    fc.assert(
+    prove(
       fc.property(fc.ipV6(), fc.integer({ min: 0, max: 65_535 }), (host, port) => {
         fc.pre(isIPv6(host));
         assert.deepEqual(values.readListen(`[${host}]:${port}`), { host, port });
@@ -92,7 +93,7 @@ describe("the name that images carry", () => {
 
   it("is one name for a folder, whatever is accepted", () => {
     const near = fc.stringMatching(/^[a-zA-Z.:/\\0-9-]{0,12}$/);
-    fc.assert(
+    prove(
       fc.property(fc.oneof(fc.string(), near, fc.domain()), (text) => {
         let name: string;
         try {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { humanDuration, humanSize } from "./human.ts";
 
 for (const [bytes, text] of [
@@ -44,7 +45,7 @@ const UNIT_BYTES: Record<string, number> = {
 };
 
 test("a shown size is short and never off by more than a twentieth", () => {
-  fc.assert(
+  prove(
     fc.property(fc.nat({ max: 1024 ** 5 }), (bytes) => {
       const [number = "", unit = ""] = humanSize(bytes).split(" ");
       assert.ok(number.length <= 4, number);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { nearest } from "./nearest.ts";
 
 const KEYS = ["username", "password", "upstream", "serves", "tags", "ca"];
@@ -33,7 +34,7 @@ test("an absurdly long word is not compared letter by letter", () => {
 
 test("every known word is its own nearest one", () => {
   const words = fc.uniqueArray(fc.stringMatching(/^[a-z_]{1,20}$/), { minLength: 1, maxLength: 10 });
-  fc.assert(
+  prove(
     fc.property(words, (known) => {
       for (const word of known) assert.equal(nearest(word, known), word);
     }),

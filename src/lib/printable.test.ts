@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { printable } from "./printable.ts";
 
 test("readable text of any language stays as it is", () => {
@@ -19,7 +20,7 @@ for (const [what, text, shown] of [
 }
 
 test("whatever comes in, one line without control characters comes out", () => {
-  fc.assert(
+  prove(
     fc.property(fc.string({ unit: "binary" }), (text) => {
       assert.doesNotMatch(printable(text), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
     }),

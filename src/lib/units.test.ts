@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { DURATION_MS_MAX, formatDuration, formatSize, parseDuration, parseSize, shown } from "./units.ts";
 import { ValueError } from "./value-error.ts";
 
@@ -49,7 +50,7 @@ describe("durations", () => {
   });
 
   it("are written so that they read back as the same", () => {
-    fc.assert(
+    prove(
       fc.property(fc.integer({ min: 0, max: DURATION_MS_MAX }), (durationMs) => {
         assert.equal(parseDuration(formatDuration(durationMs)), durationMs);
       }),
@@ -107,7 +108,7 @@ describe("sizes", () => {
     const round = fc
       .tuple(fc.integer({ min: 0, max: 4000 }), fc.constantFrom(1000, 1024), fc.integer({ min: 0, max: 4 }))
       .map(([count, base, power]) => count * base ** power);
-    fc.assert(
+    prove(
       fc.property(fc.oneof(any, round), (bytes) => {
         assert.equal(parseSize(formatSize(bytes)), bytes);
       }),
@@ -125,7 +126,7 @@ describe("sizes", () => {
 
 it("whatever text comes, it is a value or a refusal with a hint", () => {
   const digits = fc.stringMatching(/^[0-9.]{1,6} ?[a-zA-Z]{0,3}$/);
-  fc.assert(
+  prove(
     fc.property(fc.oneof(fc.string(), digits), (text) => {
       for (const parse of [parseDuration, parseSize]) {
         let value: number;

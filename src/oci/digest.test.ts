@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { digestAlgorithm, digestHex, digestOf, finishDigest, hasherFor, parseDigest } from "./digest.ts";
 
 const character = fc.nat(0x2fff).map((code) => String.fromCharCode(code));
@@ -10,7 +11,7 @@ const bytes = fc.uint8Array({ maxLength: 2000 });
 
 suite("a digest", () => {
   test("of any bytes is one that we accept, with its parts as they were", () => {
-    fc.assert(
+    prove(
       fc.property(bytes, algorithm, (content, name) => {
         const hex = createHash(name).update(content).digest("hex");
         const digest = digestOf(content, name);
@@ -23,7 +24,7 @@ suite("a digest", () => {
   });
 
   test("is the same whether the bytes come whole or in pieces", () => {
-    fc.assert(
+    prove(
       fc.property(fc.array(bytes, { maxLength: 5 }), algorithm, (pieces, name) => {
         const whole = digestOf(Buffer.concat(pieces), name);
         const hash = hasherFor(whole);
@@ -39,7 +40,7 @@ suite("a digest", () => {
       remove: fc.nat(2),
       insert: fc.string({ maxLength: 2, unit: character }),
     });
-    fc.assert(
+    prove(
       fc.property(bytes, algorithm, edit, (content, name, { at, remove, insert }) => {
         const digest: string = digestOf(content, name);
         const edited = digest.slice(0, at) + insert + digest.slice(at + remove);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { RegistryError } from "./errors.ts";
 
 suite("a registry error", () => {
   test("has the specification's wire form, whatever its message and detail", () => {
-    fc.assert(
+    prove(
       fc.property(fc.string(), fc.option(fc.jsonValue(), { nil: undefined }), (message, detail) => {
         const error = new RegistryError(404, "MANIFEST_UNKNOWN", message, { detail });
         const sent: unknown = JSON.parse(JSON.stringify(error));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { LINKS_MAX, LINK_HEADER_LENGTH_MAX, LINK_PARAMS_MAX, nextLink, parseLinks } from "./link.ts";
 
 const plain = (header: string) => parseLinks(header).map(({ target, params }) => [target, Object.fromEntries(params)]);
@@ -22,7 +23,7 @@ function written(value: string, quoted: boolean): string {
 
 suite("a Link header", () => {
   test("is read back as it was written, whatever the blanks, quotes and case", () => {
-    fc.assert(
+    prove(
       fc.property(fc.array(link, { maxLength: 5 }), blank, fc.boolean(), (links, gap, quoted) => {
         const texts = links.map(({ target: to, params }) => {
           const rest = params.map(
@@ -42,7 +43,7 @@ suite("a Link header", () => {
       fc.string(),
       fc.array(pieces, { maxLength: 60 }).map((all) => all.join("")),
     );
-    fc.assert(
+    prove(
       fc.property(text, (header) => {
         for (const { target: to, params } of parseLinks(header)) {
           assert.ok(header.includes(`<${to}>`));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { type Digest, digestOf, parseDigest } from "./digest.ts";
 import { parseManifest, UNKNOWN_SIZE } from "./manifest.ts";
 import * as types from "./media-types.ts";
@@ -21,7 +22,7 @@ const LAYER = { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest
 suite("an image manifest", () => {
   test("is read with all that it names, in order", () => {
     const image = fc.record({ config: descriptor, layers: fc.array(descriptor, { maxLength: 5 }), annotations });
-    fc.assert(
+    prove(
       fc.property(image, fc.constantFrom(types.OCI_MANIFEST, types.DOCKER_MANIFEST), digest, (body, type, subject) => {
         const manifest = parse({
           schemaVersion: 2,
@@ -64,7 +65,7 @@ suite("an index", () => {
       architecture: fc.constantFrom("amd64", "arm64"),
     });
     const child = fc.record({ mediaType, digest, size: fc.maxSafeNat(), platform }, plain);
-    fc.assert(
+    prove(
       fc.property(
         fc.array(child, { maxLength: 5 }),
         fc.constantFrom(types.OCI_INDEX, types.DOCKER_LIST),
@@ -160,7 +161,7 @@ suite("the type of a manifest", () => {
 
   test("is always one that can stand in a header", () => {
     const anyType = fc.oneof(wild, fc.constant("a/b\r\nSet-Cookie: x"), fc.jsonValue());
-    fc.assert(
+    prove(
       fc.property(anyType, wild, (own, sent) => {
         const found = parse({ ...image, mediaType: own }, sent)?.mediaType;
         assert.ok(found !== undefined && types.isMediaType(found), found);
@@ -218,7 +219,7 @@ suite("what is no manifest", () => {
     );
     const part = fc.oneof(leaf, fc.array(leaf, { maxLength: 3 }), fc.dictionary(key, leaf, { maxKeys: 4 }));
     const body = fc.dictionary(key, fc.oneof(part, fc.array(part, { maxLength: 3 })), { maxKeys: 6 });
-    fc.assert(
+    prove(
       fc.property(fc.oneof(body, fc.jsonValue()), fc.option(mediaType, { nil: undefined }), (value, sent) => {
         const manifest = parse(value, sent);
         if (manifest === undefined) return;
@@ -231,9 +232,9 @@ suite("what is no manifest", () => {
         assert.ok(types.isMediaType(manifest.mediaType));
         for (const text of Object.values(manifest.annotations ?? {})) assert.equal(typeof text, "string");
       }),
-      { numRuns: 1000 },
+      1000,
     );
-    fc.assert(fc.property(fc.uint8Array(), (bytes) => assert.doesNotThrow(() => parseManifest(bytes))));
+    prove(fc.property(fc.uint8Array(), (bytes) => assert.doesNotThrow(() => parseManifest(bytes))));
   });
 
   test("is left out of a manifest: descriptors that we could not verify or count", () => {

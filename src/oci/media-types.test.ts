@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { validateHeaderValue } from "node:http";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import * as types from "./media-types.ts";
 
 /** Any characters, controls and beyond ASCII included. */
@@ -12,7 +13,7 @@ const SINGLE = ALL.filter(([name]) => name !== "MANIFEST_ACCEPT").map(([, type])
 suite("media types", () => {
   test("are found bare whatever their case, blanks and parameters", () => {
     const blank = fc.stringMatching(/^[ \t]{0,3}$/);
-    fc.assert(
+    prove(
       fc.property(
         fc.mixedCase(fc.constantFrom(...SINGLE)),
         blank,
@@ -50,7 +51,7 @@ suite("media types", () => {
       `a/${"b".repeat(128)}`,
     ];
     for (const type of wrong) assert.equal(types.isMediaType(type), false, type);
-    fc.assert(
+    prove(
       fc.property(fc.oneof(wild, fc.stringMatching(/^[ -~]+\/[ -~]+$/)), (type) => {
         if (!types.isMediaType(type)) return;
         assert.doesNotThrow(() => validateHeaderValue("Content-Type", type));

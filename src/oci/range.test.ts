@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { RANGES_MAX, type RangeRequest, type Span, contentRange, parseContentRange, parseRange } from "./range.ts";
 
 const WHOLE: RangeRequest = { kind: "whole" };
@@ -30,7 +31,7 @@ const unit = fc.mixedCase(fc.constant("bytes"));
 
 suite("a Range header", () => {
   test("means the bytes that RFC 9110 says, whatever the blanks, empty elements and case", () => {
-    fc.assert(
+    prove(
       fc.property(
         fc.array(spec, { minLength: 1, maxLength: 6 }),
         fc.integer({ min: 1, max: 30 }),
@@ -56,7 +57,7 @@ suite("a Range header", () => {
 
   test("never throws and never leaves the representation, whatever it says", () => {
     const garbage = fc.oneof(fc.string(), fc.stringMatching(/^bytes=[-0-9, \tx]{0,40}$/));
-    fc.assert(
+    prove(
       fc.property(garbage, fc.maxSafeNat(), (header, size) => {
         for (const { start, end } of spansOf(parseRange(header, size))) {
           assert.ok(Number.isSafeInteger(start) && start >= 0 && start <= end && end < size);
@@ -140,7 +141,7 @@ suite("a Content-Range header", () => {
     .filter(([, end, size]) => end < size);
 
   test("is read back as it was written", () => {
-    fc.assert(
+    prove(
       fc.property(answer, ([start, end, size]) => {
         assert.deepEqual(parseContentRange(contentRange(start, end, size)), { start, end, size });
         assert.deepEqual(parseContentRange(`Bytes ${start}-${end}/*`), { start, end, size: undefined });
@@ -162,7 +163,7 @@ suite("a Content-Range header", () => {
     ];
     for (const header of [undefined, ...impossible, ...other])
       assert.equal(parseContentRange(header), undefined, header);
-    fc.assert(
+    prove(
       fc.property(fc.oneof(fc.string(), fc.stringMatching(/^bytes [-0-9/* ]{0,20}$/)), (header) => {
         const got = parseContentRange(header);
         if (got === undefined) return;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { digestOf } from "./digest.ts";
 import {
   parseReference,
@@ -34,21 +35,21 @@ function isComponent(part: string): boolean {
 
 suite("a repository name", () => {
   test("is accepted in every form of the specification", () => {
-    fc.assert(fc.property(name, (one) => assert.equal(parseRepositoryName(one), one)));
+    prove(fc.property(name, (one) => assert.equal(parseRepositoryName(one), one)));
   });
 
   test("is what the specification says, and nothing else", () => {
-    fc.assert(
+    prove(
       fc.property(text, (one) => {
         const isName = one.length <= REPOSITORY_NAME_LENGTH_MAX && one.split("/").every(isComponent);
         assert.equal(parseRepositoryName(one), isName ? one : undefined);
       }),
-      { numRuns: 1000 },
+      1000,
     );
   });
 
   test("can lead nowhere but to a folder of its own in the store", () => {
-    fc.assert(
+    prove(
       fc.property(text, (one) => {
         const parsed = parseRepositoryName(one);
         if (parsed === undefined) return;
@@ -93,7 +94,7 @@ suite("a repository name", () => {
 
 suite("a tag", () => {
   test("is what the specification says, and nothing else", () => {
-    fc.assert(
+    prove(
       fc.property(fc.oneof(text, fc.stringMatching(/^[\w.-]{0,130}$/)), (one) => {
         const isLetter = (letter: string, index: number) =>
           (letter >= "a" && letter <= "z") ||
@@ -104,7 +105,7 @@ suite("a tag", () => {
         const isTag = one.length >= 1 && one.length <= 128 && one.split("").every(isLetter);
         assert.equal(parseTag(one), isTag ? one : undefined);
       }),
-      { numRuns: 1000 },
+      1000,
     );
   });
 
@@ -129,14 +130,14 @@ suite("a tag", () => {
 
 suite("a reference in a URL", () => {
   test("is a digest or a tag, and is written back as it was", () => {
-    fc.assert(
+    prove(
       fc.property(fc.uint8Array(), fc.stringMatching(/^\w[\w.-]{0,30}$/), (bytes, tag) => {
         const digest = digestOf(bytes);
         assert.deepEqual(parseReference(digest), { kind: "digest", digest });
         assert.deepEqual(parseReference(tag), { kind: "tag", tag });
       }),
     );
-    fc.assert(
+    prove(
       fc.property(text, (one) => {
         const reference = parseReference(one);
         if (typeof reference === "object") assert.equal(referenceText(reference), one);

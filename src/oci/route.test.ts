@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import type { Digest } from "./digest.ts";
 import { RegistryError } from "./errors.ts";
 import type { Tag } from "./reference.ts";
@@ -108,13 +109,13 @@ function built({ prefix, name, endpoint }: ApiPath, encode: (text: string) => st
 
 test("every URL that a client can build is read back as what it was built from, encoded or not", () => {
   const prefixes = fc.option(fc.constantFrom("docker.io", "ghcr.io", "r.example:5000"), { nil: undefined });
-  fc.assert(
+  prove(
     fc.property(prefixes, names, endpoints, (prefix, name, endpoint) => {
       const path: ApiPath = { prefix, name, endpoint };
       assert.deepEqual(parseApiPath(built(path, (text) => text)), path);
       assert.deepEqual(parseApiPath(built(path, encodeURIComponent)), path);
     }),
-    { numRuns: 500 },
+    500,
   );
 });
 
@@ -128,7 +129,7 @@ const anyPath = fc.oneof(
 );
 
 test("no path throws anything but a refusal, and no reference leaves the specification's expressions", () => {
-  fc.assert(
+  prove(
     fc.property(anyPath, (path) => {
       try {
         const parsed = parseApiPath(path);
@@ -144,6 +145,6 @@ test("no path throws anything but a refusal, and no reference leaves the specifi
         assert.ok([400, 404].includes(error.status));
       }
     }),
-    { numRuns: 2000 },
+    2000,
   );
 });

@@ -3,6 +3,7 @@ import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { seededBytes, sha256 } from "../../test/support/bytes.ts";
 import { drain, fillOf, gate, readerOf, scriptedBlob } from "../../test/support/scripted-blob.ts";
 import { tempDir } from "../../test/support/temp.ts";
@@ -341,7 +342,7 @@ const readerPlan = fc.record({
 test("whatever upstream does and however readers come, read and go: right bytes or an error, never silently short", async (t) => {
   const { store } = await setUp(t);
   let run = 0;
-  await fc.assert(
+  await prove(
     fc.asyncProperty(
       fc.array(behaviour, { minLength: 1, maxLength: 4 }),
       fc.array(readerPlan, { minLength: 1, maxLength: 5 }),
@@ -382,7 +383,7 @@ test("whatever upstream does and however readers come, read and go: right bytes 
         assert.ok(stored === undefined ? fill.state.kind !== "verified" : stored.equals(bytes));
       },
     ),
-    { numRuns: 40 },
+    40,
   );
 });
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import type { Revalidate } from "../config/config.ts";
 import type { UpstreamErrorKind } from "../upstream/upstream.ts";
 import { afterFailure, freshForS, TagPolicies, tagVerdict } from "./freshness.ts";
@@ -29,7 +30,7 @@ test("a clock that was set back does not keep a tag fresh, and a revalidation ti
 });
 
 test("how long an answer stays fresh agrees with the verdict, at any time", () => {
-  fc.assert(
+  prove(
     fc.property(fc.nat(1e9), fc.nat(1e6), fc.integer({ min: -1e6, max: 1e6 }), (confirmed, ms, age) => {
       const revalidate = { kind: "after", ms } as const;
       const left = freshForS(confirmed, revalidate, confirmed + age);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { UpstreamError, type UpstreamErrorKind } from "../upstream/upstream.ts";
 import { type Attempts, resumeDelayMs } from "./resume.ts";
 
@@ -42,7 +43,7 @@ test("what will not get better is not tried again, nor what is no upstream's fau
 
 test("no upstream is asked for ever, however it fails, and no pause is long", () => {
   const kinds = fc.constantFrom<UpstreamErrorKind>("unreachable", "timeout", "server-error", "rate-limited");
-  fc.assert(
+  prove(
     fc.property(fc.array(fc.tuple(kinds, fc.boolean(), fc.nat(20)), { minLength: 200, maxLength: 200 }), (failures) => {
       let attempts: Attempts = { total: 0, fruitless: 0, begun: false };
       let goesOn = true;

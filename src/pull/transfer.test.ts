@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { seededBytes } from "../../test/support/bytes.ts";
 import { type Behaviour, scriptedBlob } from "../../test/support/scripted-blob.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
@@ -122,13 +123,13 @@ test("cut twice anywhere, whether ranges are honoured or not and sizes said or n
     hidesSize: fc.boolean(),
     pieceBytes: fc.integer({ min: 700, max: 90_000 }),
   });
-  await fc.assert(
+  await prove(
     fc.asyncProperty(fc.array(behaviour, { maxLength: 2 }), fc.nat(250_000), async (script, from) => {
       const { bytes, kind } = await run([...script, {}], { from, size: BYTES.length });
       assert.equal(kind, undefined);
       assert.ok(bytes.equals(BYTES.subarray(from)));
     }),
-    { numRuns: 15 },
+    15,
   );
 });
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import type { Outcome, StaleReason } from "../pull/outcome.ts";
 import { cacheStatus, outcomeHeaders } from "./cache-status.ts";
 
@@ -67,7 +68,7 @@ const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
 );
 
 test("every outcome is a valid Cache-Status, and the other headers are valid too", () => {
-  fc.assert(
+  prove(
     fc.property(outcomes, (outcome) => {
       const headers = outcomeHeaders(outcome);
       assertValid(headers["Cache-Status"] ?? "");

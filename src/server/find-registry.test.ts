@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import type { RegistryConfig } from "../config/config.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type FoundRegistry, type RegistryHints, RegistryTable, repositoryOf } from "./find-registry.ts";
@@ -136,7 +137,7 @@ const anyHints = fc.record({
 });
 
 test("whatever is said: a configured registry and a name of the specification, or a refusal", () => {
-  fc.assert(
+  prove(
     fc.property(anyHints, (hints) => {
       try {
         const found = table.find(hints);
@@ -151,7 +152,7 @@ test("whatever is said: a configured registry and a name of the specification, o
         assert.ok([400, 404].includes(error.status));
       }
     }),
-    { numRuns: 1000 },
+    1000,
   );
 });
 
@@ -161,7 +162,7 @@ test("two places that name different registries are always refused", () => {
     maxLength: 2,
   });
   const places = fc.shuffledSubarray(["prefix", "name", "ns"] as const, { minLength: 2, maxLength: 2 });
-  fc.assert(
+  prove(
     fc.property(names, places, (said, where) => {
       const at = (place: (typeof where)[number]) => said[where.indexOf(place)];
       const [prefix, name, ns] = [at("prefix"), at("name"), at("ns")];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { nextPage, pageOf } from "./pages.ts";
 
@@ -45,7 +46,7 @@ test("no query throws anything but a refusal", () => {
     fc.string({ unit: "binary" }),
     fc.string().map((n) => `n=${n}`),
   );
-  fc.assert(
+  prove(
     fc.property(anyQuery, (query) => {
       try {
         const { n } = read(query);
@@ -59,7 +60,7 @@ test("no query throws anything but a refusal", () => {
 
 test("walking from page to page yields everything once and in order, whatever the size of the pages", () => {
   const lists = fc.uniqueArray(fc.string(), { maxLength: 60 }).map((all) => all.toSorted((a, b) => (a < b ? -1 : 1)));
-  fc.assert(
+  prove(
     fc.property(lists, fc.integer({ min: 1, max: 70 }), (all, n) => {
       const seen: string[] = [];
       for (let last: string | undefined, more = true; more; last = seen.at(-1)) {

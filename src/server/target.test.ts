@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { parseTarget } from "./target.ts";
 
@@ -41,7 +42,7 @@ test("no target throws anything but a refusal, and what is taken is printable AS
     fc.webPath(),
     fc.string().map((text) => `/${text}`),
   );
-  fc.assert(
+  prove(
     fc.property(anyTarget, (target) => {
       try {
         const { path } = parseTarget(target);

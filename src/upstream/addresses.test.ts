@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { isPublicAddress, literalAddress } from "./addresses.ts";
 
 const PRIVATE = [
@@ -35,7 +36,7 @@ for (const address of ["1.1.1.1", "172.32.0.1", "2606:4700::1111", "::ffff:1.1.1
 }
 
 test("what is no address is not public", () => {
-  fc.assert(
+  prove(
     fc.property(
       fc.string().filter((text) => !/^[\da-fx.:]+$/i.test(text)),
       (text) => !isPublicAddress(text),
@@ -54,7 +55,7 @@ test("whatever way a URL writes a loopback address, it is found to be one", () =
 
 test("every private network's every address is private", () => {
   const octet = fc.integer({ min: 0, max: 255 });
-  fc.assert(
+  prove(
     fc.property(fc.constantFrom("10", "127", "0"), octet, octet, octet, (first, a, b, c) => {
       assert.equal(isPublicAddress(`${first}.${a}.${b}.${c}`), false);
     }),

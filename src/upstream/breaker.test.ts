@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import {
   BREAKER_FAILURES_MAX,
   BREAKER_OPEN_MAX_MS,
@@ -126,7 +127,7 @@ test("whatever happens, the wait is bounded and a probe comes through after it",
     outcome: fc.constantFrom(answered, failed, neutral, limited(), limited(5), limited(1e9)),
     waitMs: fc.integer({ min: 0, max: 100_000 }),
   });
-  fc.assert(
+  prove(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       let state = CLOSED;
       let nowMs = 0;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { CHALLENGES_MAX, type Challenge, chooseChallenge, parseChallenges } from "./challenge.ts";
 
 function parsed(...headers: string[]) {
@@ -70,7 +71,7 @@ const challenge = fc.record({
 
 test("what is written by the book is read as it was meant", () => {
   const quoted = (text: string) => `"${text.replaceAll(/["\\]/g, "\\$&")}"`;
-  fc.assert(
+  prove(
     fc.property(fc.array(challenge, { maxLength: CHALLENGES_MAX }), (challenges) => {
       const write = (one: (typeof challenges)[number]) =>
         `${one.scheme} ${one.parameters.map(([key, text]) => `${key}=${quoted(text)}`).join(", ")}`;
@@ -83,7 +84,7 @@ test("what is written by the book is read as it was meant", () => {
 
 test("no text whatever makes it throw, hang or exceed its limits", () => {
   const noise = fc.string({ unit: fc.constantFrom(...Array.from('ab =",\\\t;:/é')), maxLength: 300 });
-  fc.assert(
+  prove(
     fc.property(fc.array(noise, { maxLength: 5 }), (headers) => {
       assert.ok(parseChallenges(headers).length <= CHALLENGES_MAX);
     }),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { failsAs, patient } from "../../test/support/upstreams.ts";
 import { Pace, QUEUE_MAX, Slots } from "./limits.ts";
 
@@ -68,7 +69,7 @@ test("who comes with an aborted signal gets nothing", async () => {
 
 test("no order of taking, leaving and giving back exceeds the number, loses a slot or forgets a waiter", async () => {
   const step = fc.constantFrom("take", "release", "leave");
-  await fc.assert(
+  await prove(
     fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.array(step, { maxLength: 40 }), async (max, steps) => {
       const slots = new Slots(max, "questions");
       const held: (() => void)[] = [];
@@ -88,7 +89,7 @@ test("no order of taking, leaving and giving back exceeds the number, loses a sl
         if (waiting.size > 0) assert.equal(slots.taken, max);
       }
     }),
-    { numRuns: 50 },
+    50,
   );
 });
 

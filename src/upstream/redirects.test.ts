@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { REDIRECTS_MAX, decideRedirect, isOwnUpstream, isRedirect } from "./redirects.ts";
 
 const policy = { upstream: new URL("https://registry.example"), upstreamIsOwn: false, allowPrivateAddresses: false };
@@ -68,7 +69,7 @@ test("no other schemes, no credentials in the URL", () => {
 });
 
 test("whatever is followed is https to a host that is no private address", () => {
-  fc.assert(
+  prove(
     fc.property(
       fc.oneof(
         fc.webUrl({ withQueryParameters: true }),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 6, 8, 49, 37);
@@ -27,7 +28,7 @@ test("nonsense says nothing", () => {
 });
 
 test("any header gives whole seconds of zero or more, or nothing", () => {
-  fc.assert(
+  prove(
     fc.property(fc.string(), (header) => {
       const seconds = parseRetryAfter(header, NOW_MS);
       assert.ok(seconds === undefined || (Number.isInteger(seconds) && seconds >= 0));
@@ -36,7 +37,7 @@ test("any header gives whole seconds of zero or more, or nothing", () => {
 });
 
 test("every date comes back as its distance", () => {
-  fc.assert(
+  prove(
     fc.property(fc.integer({ min: 0, max: 10_000_000 }), (seconds) => {
       const header = new Date(NOW_MS + seconds * 1000).toUTCString();
       assert.equal(parseRetryAfter(header, NOW_MS), seconds);

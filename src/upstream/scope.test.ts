@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../test/support/property.ts";
 import { SCOPE_LENGTH_MAX, repositoryOfPath, scopeFor } from "./scope.ts";
 
 test("a challenge's scope for this very repository is taken, for pull only", () => {
@@ -43,7 +44,7 @@ test("no challenge can make us ask for more than pull", () => {
     "registry",
     "catalog",
   );
-  fc.assert(
+  prove(
     fc.property(fc.array(part, { maxLength: 12 }), (parts) => {
       assert.doesNotMatch(scopeFor(parts.join(""), "a/b"), /:.*(push|delete|\*)/);
     }),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import * as fc from "fast-check";
+import { prove } from "../../support/property.ts";
 import type { Catalog } from "../../../src/catalog/catalog.ts";
 import { asTag, digest, latest, nginx, record, redis, repository, type SetUp } from "./samples.ts";
 
@@ -67,7 +68,7 @@ export function statistics(setUp: SetUp): void {
     const { catalog } = await setUp(t);
     let run = 0;
     const step = fc.record({ tags: fc.boolean(), tag: fc.nat(3), manifest: fc.nat(3), where: fc.nat(1) });
-    await fc.assert(
+    await prove(
       fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
         run += 1;
         const held = new Set<string>();
@@ -87,7 +88,7 @@ export function statistics(setUp: SetUp): void {
         );
         assert.equal((await catalog.countImages()).get(`registry${run}`) ?? 0, expected.length);
       }),
-      { numRuns: 25 },
+      25,
     );
   });
 }
