@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import * as fc from "fast-check";
-import { prove } from "../../test/support/property.ts";
+import { nearly, prove } from "../../test/support/property.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { CONFIG_BYTES_MAX } from "./files.ts";
@@ -47,6 +47,24 @@ function assertUsable(config: Config): void {
     assert.equal(new URL(upstream).origin, upstream);
   }
 }
+
+const EXAMPLE = `listen: [127.0.0.1:5000, "[::1]:5000"]
+min_free_disk: 1GiB
+default_registry: dockerhub
+registries:
+  dockerhub: &hub
+    hostnames: [hub.cache.example.com]
+    username: "me"
+    tags:
+      - { match: "v[0-9]*", revalidate_after: 24h }
+      - match: "*"
+        revalidate_after: 60s
+  codeberg: { enabled: false }
+  corp:
+    serves: registry.corp.example
+    upstream: https://registry.corp.example
+    requests_per_second: 0.5
+`;
 
 describe("whatever text stands in the file", () => {
   const KEYS = [
@@ -117,7 +135,8 @@ describe("whatever text stands in the file", () => {
     .dictionary(fc.constantFrom(...KEYS, "default_registry", "data_dir"), value, { maxKeys: 5 })
     .map((one) => JSON.stringify(one));
 
-  for (const [name, texts] of Object.entries({ json, yamlLike, bytes: fc.uint8Array({ maxLength: 60 }) })) {
+  const almost = nearly([EXAMPLE]);
+  for (const [name, texts] of Object.entries({ json, yamlLike, almost, bytes: fc.uint8Array({ maxLength: 60 }) })) {
     test(`it is a usable configuration or readable problems (${name})`, async () => {
       await prove(
         fc.asyncProperty(texts, async (text) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
-import { prove } from "../../test/support/property.ts";
+import { nearly, prove } from "../../test/support/property.ts";
 import { LINKS_MAX, LINK_HEADER_LENGTH_MAX, LINK_PARAMS_MAX, nextLink, parseLinks } from "./link.ts";
 
 const plain = (header: string) => parseLinks(header).map(({ target, params }) => [target, Object.fromEntries(params)]);
@@ -71,6 +71,20 @@ suite("a Link header", () => {
 });
 
 suite("the next page", () => {
+  test("is a target of the header or none, whatever is wrong with it", () => {
+    const almost = nearly([
+      '</v2/a/b/tags/list?last=x&n=100>; rel="next"',
+      '<https://quay.io/v2/a/tags/list?n=1>; rel="prev next"; title="a, \\"b\\""; anchor="", </c>; REL=next',
+    ]);
+    prove(
+      fc.property(fc.array(almost, { maxLength: 3 }), (headers) => {
+        const found = nextLink(headers);
+        assert.ok(found === undefined || headers.some((header) => header.includes(`<${found}>`)));
+        for (const header of headers) assert.ok(parseLinks(header).length <= LINKS_MAX);
+      }),
+    );
+  });
+
   test("is the first link of that relation, relative or absolute", () => {
     const path = "/v2/a/b/tags/list?last=x&n=100";
     for (const rel of ['"next"', "next", "NEXT", '"prev next"', '"last\tNext"']) {

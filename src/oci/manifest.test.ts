@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
-import { prove } from "../../test/support/property.ts";
+import { nearly, prove } from "../../test/support/property.ts";
 import { type Digest, digestOf, parseDigest } from "./digest.ts";
 import { parseManifest, UNKNOWN_SIZE } from "./manifest.ts";
 import * as types from "./media-types.ts";
@@ -235,6 +235,25 @@ suite("what is no manifest", () => {
       1000,
     );
     prove(fc.property(fc.uint8Array(), (bytes) => assert.doesNotThrow(() => parseManifest(bytes))));
+    const subject = { ...LAYER, artifactType: "a/b", annotations: { a: "b" } };
+    const almost = nearly([
+      JSON.stringify({ schemaVersion: 2, mediaType: types.OCI_MANIFEST, config: CONFIG, layers: [LAYER], subject }),
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: types.OCI_INDEX,
+        manifests: [{ ...LAYER, platform: {} }],
+        subject,
+      }),
+    ]);
+    prove(
+      fc.property(almost, (text) => {
+        const manifest = parseManifest(Buffer.from(text));
+        for (const one of [...(manifest?.manifests ?? []), ...(manifest?.blobs ?? [])]) {
+          assert.equal(parseDigest(one.digest), one.digest);
+          assert.ok(one.size === UNKNOWN_SIZE || (Number.isSafeInteger(one.size) && one.size >= 0));
+        }
+      }),
+    );
   });
 
   test("is left out of a manifest: descriptors that we could not verify or count", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
-import { prove } from "../../test/support/property.ts";
+import { nearly, prove } from "../../test/support/property.ts";
 import { RANGES_MAX, type RangeRequest, type Span, contentRange, parseContentRange, parseRange } from "./range.ts";
 
 const WHOLE: RangeRequest = { kind: "whole" };
@@ -56,7 +56,8 @@ suite("a Range header", () => {
   });
 
   test("never throws and never leaves the representation, whatever it says", () => {
-    const garbage = fc.oneof(fc.string(), fc.stringMatching(/^bytes=[-0-9, \tx]{0,40}$/));
+    const almost = nearly(["bytes=0-99", "bytes=5-, -7, 20-30", "bytes=9007199254740991-"]);
+    const garbage = fc.oneof(fc.string(), fc.stringMatching(/^bytes=[-0-9, \tx]{0,40}$/), almost);
     prove(
       fc.property(garbage, fc.maxSafeNat(), (header, size) => {
         for (const { start, end } of spansOf(parseRange(header, size))) {
@@ -150,6 +151,7 @@ suite("a Content-Range header", () => {
   });
 
   test("is undefined, and no error, where it cannot be true", () => {
+    const almost = nearly(["bytes 0-9/10", "bytes 5-9007199254740990/*", "bytes 100-199/200"]);
     const impossible = ["bytes 5-4/10", "bytes 0-10/10", "bytes 0-9/9007199254740993", "bytes 0-9007199254740993/*"];
     const other = [
       "",
@@ -164,7 +166,7 @@ suite("a Content-Range header", () => {
     for (const header of [undefined, ...impossible, ...other])
       assert.equal(parseContentRange(header), undefined, header);
     prove(
-      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^bytes [-0-9/* ]{0,20}$/)), (header) => {
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^bytes [-0-9/* ]{0,20}$/), almost), (header) => {
         const got = parseContentRange(header);
         if (got === undefined) return;
         assert.ok(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { prove } from "../../test/support/property.ts";
+import { nearly, prove } from "../../test/support/property.ts";
 import { CHALLENGES_MAX, type Challenge, chooseChallenge, parseChallenges } from "./challenge.ts";
 
 function parsed(...headers: string[]) {
@@ -84,9 +84,16 @@ test("what is written by the book is read as it was meant", () => {
 
 test("no text whatever makes it throw, hang or exceed its limits", () => {
   const noise = fc.string({ unit: fc.constantFrom(...Array.from('ab =",\\\t;:/é')), maxLength: 300 });
+  const almost = nearly([
+    'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull"',
+    'Basic realm="a \\"b\\"", Bearer realm=https://gcr.io/v2/token?a=b,error=invalid_token, Negotiate abc==',
+  ]);
   prove(
-    fc.property(fc.array(noise, { maxLength: 5 }), (headers) => {
-      assert.ok(parseChallenges(headers).length <= CHALLENGES_MAX);
+    fc.property(fc.array(fc.oneof(noise, almost), { maxLength: 5 }), fc.boolean(), (headers, hasCredentials) => {
+      const challenges = parseChallenges(headers);
+      assert.ok(challenges.length <= CHALLENGES_MAX);
+      const demand = chooseChallenge(challenges, hasCredentials);
+      assert.ok(demand?.kind !== "bearer" || demand.realm !== "");
     }),
   );
 });
