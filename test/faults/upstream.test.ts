@@ -39,7 +39,7 @@ const TOO_LATE: Expected = { manifest: LATE, large: LATE, small: LATE, named: LA
 /** What a wrong end of a body does: with the size known it is seen at once, else when the digest is. */
 const NEVER_WHOLE: Expected = { manifest: REFUSED, large: /^broken off$/, small: REFUSED, named: REFUSED };
 
-const expired = selfSignedCertificate(["127.0.0.1"], Date.now() - DAY_MS);
+const expired = selfSignedCertificate(["127.0.0.1"], { validDays: [-2, -1] });
 
 /** On every answer of the registry, for ever. */
 function always(...faults: readonly Fault[]): (site: Site) => void {
