@@ -14,7 +14,6 @@ import { assertStoreIsRight } from "./support/stored.ts";
 const SLACK_MS = inForm({ short: 15_000, long: 0 });
 /** A breaker that opened meanwhile opens for 2 s, and twice as long each time its probe fails. */
 const HEALED_MAX_MS = 30_000;
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** How each kind of pull ends, as the start of what `pull` says. */
 type Expected = Readonly<Record<Exclude<keyof ColdEndings, "stale">, RegExp>>;
