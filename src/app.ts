@@ -59,28 +59,30 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
     requestLog: requestLogger(log),
   });
   let upkeep: { stop(): Promise<void> } | undefined;
-  let rebuilding: Promise<unknown> = Promise.resolve();
+  let completing: Promise<boolean> = Promise.resolve(true);
 
   return {
     start: async () => {
       await store.reapPartials(PARTIAL_AGE_MAX_MS);
+      const isWhole = await markedInUse(catalog, log);
       const addresses = await doors.open();
       pull.start();
       upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log)], log);
-      rebuilding = rebuildIfLost({ config, store, catalog, log, signal: life.signal });
+      completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
       return { addresses };
     },
     idle: async () => {
-      await rebuilding;
+      await completing;
       await pull.idle();
     },
     stop: async () => {
       life.abort();
       const cutRequests = await doors.close();
       await upkeep?.stop();
-      await rebuilding;
-      await pull.stop();
+      const wasCompleted = await completing;
+      const { allRecorded } = await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
+      await markLeft(catalog, wasCompleted && allRecorded, log);
       await catalog.close();
       lock.release();
       return { cutRequests };
@@ -98,7 +100,9 @@ const PARTIAL_AGE_MAX_MS = 24 * 60 * 60 * 1000;
 export async function reindexStore(config: Config, log: Logger): Promise<ReindexReport> {
   const { lock, store, catalog } = await openHeld(config, log);
   try {
-    return await reindex(store, catalog, config.registries, log);
+    const report = await reindex(store, catalog, config.registries, log);
+    await catalog.markSettled();
+    return report;
   } finally {
     await catalog.close();
     lock.release();
@@ -144,16 +148,43 @@ interface Rebuild {
   readonly signal: AbortSignal;
 }
 
-/** The catalog may be deleted at any time: a new one beside a full store is filled while we already serve. */
-async function rebuildIfLost({ config, store, catalog, log, signal }: Rebuild): Promise<void> {
+/**
+ * False where the catalog lacks what the store has: it may be deleted at any time, and whoever was killed, or met a full
+ * disk, could not tell it of everything.
+ */
+async function markedInUse(catalog: Catalog, log: Logger): Promise<boolean> {
   try {
-    if (!(await catalog.isEmpty()) || !(await hasRepositories(store))) return;
+    const wasLeftInUse = await catalog.markInUse();
+    return !wasLeftInUse && !(await catalog.isEmpty());
+  } catch (error) {
+    log.error({ err: error }, "the catalog cannot be written; pulls work without it, statistics do not");
+    return false;
+  }
+}
+
+/** Only a catalog that was told of everything may be taken for whole by the next start. */
+async function markLeft(catalog: Catalog, isWhole: boolean, log: Logger): Promise<void> {
+  try {
+    if (isWhole) await catalog.markSettled();
+    else await catalog.markInUse();
+  } catch (error) {
+    log.error({ err: error }, "the catalog could not be marked; `registry-cache reindex` brings it up to date");
+  }
+}
+
+/** Fills the catalog from the store while we already serve. True where it was brought to its end. */
+async function rebuild({ config, store, catalog, log, signal }: Rebuild): Promise<boolean> {
+  try {
+    if (!(await hasRepositories(store)) && (await catalog.isEmpty())) return true;
     const report = await reindex(store, catalog, config.registries, log, signal);
     log.info({ ...report, problems: report.problemCount }, "the catalog was rebuilt from the store");
+    return true;
   } catch (error) {
     // The next start goes on where this one was stopped.
-    if (signal.aborted) return;
-    log.error({ err: error }, "the catalog could not be rebuilt; pulls work without it, statistics do not");
+    if (!signal.aborted) {
+      log.error({ err: error }, "the catalog could not be rebuilt; pulls work without it, statistics do not");
+    }
+    return false;
   }
 }
 

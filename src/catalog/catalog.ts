@@ -43,6 +43,10 @@ export interface Catalog {
   replaceHeld(snapshot: AsyncIterable<HeldSnapshot>): Promise<void>;
   /** True when no manifest was ever recorded (a new file beside a store that may be full), or a `replaceHeld` broke off. */
   isEmpty(): Promise<boolean>;
+  /** Comes before the first record. True where whoever was here before never came to `markSettled`: rows may be missing. */
+  markInUse(): Promise<boolean>;
+  /** All that the store gained was recorded here. */
+  markSettled(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -10,6 +10,11 @@ import type { CatalogDb } from "./schema.ts";
 const MANIFESTS_PER_BATCH = 50;
 /** Stands while a replacement is under way, and after one that was cut short. */
 const UNFINISHED = "replacement_unfinished";
+/**
+ * Stands while a process records, and after one that was killed: the store comes first, so that a kill between the two
+ * leaves content there of which no row tells, and no later pull of it would write one.
+ */
+const IN_USE = "in_use";
 
 /**
  * One repository a transaction. What was recorded after a snapshot was asked for stays, since the store may have gained it
@@ -43,9 +48,24 @@ export async function isEmpty(db: CatalogDb): Promise<boolean> {
 }
 
 async function markUnfinished(db: CatalogDb, nowMs: number): Promise<void> {
+  await setFact(db, UNFINISHED, nowMs);
+}
+
+/** True where the mark was there already. */
+export async function markInUse(db: CatalogDb, nowMs: number): Promise<boolean> {
+  const before = await db.selectFrom("facts").select("key").where("key", "=", IN_USE).executeTakeFirst();
+  await setFact(db, IN_USE, nowMs);
+  return before !== undefined;
+}
+
+export async function markSettled(db: CatalogDb): Promise<void> {
+  await db.deleteFrom("facts").where("key", "=", IN_USE).execute();
+}
+
+async function setFact(db: CatalogDb, key: string, nowMs: number): Promise<void> {
   await db
     .insertInto("facts")
-    .values({ key: UNFINISHED, value: String(nowMs) })
+    .values({ key, value: String(nowMs) })
     .onConflict((conflict) => conflict.column("key").doUpdateSet({ value: String(nowMs) }))
     .execute();
 }

@@ -103,6 +103,14 @@ export class SqlCatalog implements catalog.Catalog {
     return await replace.isEmpty(this.#reads);
   }
 
+  async markInUse(): Promise<boolean> {
+    return await this.#writes.transaction().execute(async (db) => await replace.markInUse(db, this.#now()));
+  }
+
+  async markSettled(): Promise<void> {
+    await replace.markSettled(this.#writes);
+  }
+
   /** Waits for the statements and transactions that were asked for before. */
   async close(): Promise<void> {
     await Promise.all([...new Set([this.#reads, this.#writes])].map(closeWhenIdle));

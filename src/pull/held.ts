@@ -10,7 +10,7 @@ import { HeldContent, type ManifestBytes } from "./held-content.ts";
 const TAGS_IN_MEMORY_MAX = 100_000;
 /** How long a pull waits for the catalog, milliseconds. What takes longer goes on by itself. */
 const RECORD_WAIT_MS = 200;
-/** Records that wait for the catalog; one more is left to `registry-cache reindex`. */
+/** Records that wait for the catalog; one more is left to the next start. */
 const RECORDS_MAX = 10_000;
 
 export interface TagState {
@@ -40,6 +40,7 @@ export class Held {
   readonly #onTag: HeldOptions["onTag"];
   readonly #records = new Set<Promise<void>>();
   readonly #tags = growingCache<string, TagState>(TAGS_IN_MEMORY_MAX);
+  #hasMissedRecords = false;
 
   constructor(options: HeldOptions) {
     this.#store = options.store;
@@ -47,6 +48,11 @@ export class Held {
     this.#log = options.log;
     this.#content = new HeldContent(options.store, options.log);
     this.#onTag = options.onTag;
+  }
+
+  /** Whether the store has something that the catalog could not be told of. */
+  get hasMissedRecords(): boolean {
+    return this.#hasMissedRecords;
   }
 
   async hasLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<boolean> {
@@ -165,7 +171,8 @@ export class Held {
   /** A slow catalog, with somebody's monster of a manifest before us, costs a pull next to nothing. */
   async #toCatalog(write: () => Promise<void>): Promise<void> {
     if (this.#records.size >= RECORDS_MAX) {
-      this.#log.error("the catalog is too slow to be written; `registry-cache reindex` mends it");
+      this.#hasMissedRecords = true;
+      this.#log.error("the catalog is too slow to be written; the next start mends it");
       return;
     }
     const record = this.#recorded(write).finally(() => this.#records.delete(record));
@@ -177,7 +184,8 @@ export class Held {
     try {
       await write();
     } catch (error) {
-      this.#log.error({ err: error }, "the catalog could not be written; `registry-cache reindex` mends it");
+      this.#hasMissedRecords = true;
+      this.#log.error({ err: error }, "the catalog could not be written; the next start mends it");
     }
   }
 }

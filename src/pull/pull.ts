@@ -40,8 +40,8 @@ export interface Pull {
   start(): void;
   /** Waits for questions and fills under way. */
   idle(): Promise<void>;
-  /** Pauses fills, gives up questions, writes down what was noted. */
-  stop(): Promise<void>;
+  /** Pauses fills, gives up questions, writes down what was noted; says whether the catalog was told of all. */
+  stop(): Promise<{ readonly allRecorded: boolean }>;
 }
 
 export function createPull(options: PullOptions): Pull {
@@ -78,6 +78,7 @@ export function createPull(options: PullOptions): Pull {
       await Promise.all([manifests.idle(), lists.idle()]);
       await held.idle();
       await notebook.stop();
+      return { allRecorded: !held.hasMissedRecords };
     },
   };
 }

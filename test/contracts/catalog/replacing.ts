@@ -27,6 +27,14 @@ export function replacing(setUp: SetUp): void {
     assert.equal(await catalog.isEmpty(), false);
   });
 
+  it("tells whoever comes next that it may lack something, until it is said to be settled", async (t) => {
+    const { catalog } = await setUp(t);
+    assert.equal(await catalog.markInUse(), false);
+    assert.equal(await catalog.markInUse(), true);
+    await catalog.markSettled();
+    assert.equal(await catalog.markInUse(), false);
+  });
+
   it("takes over what the store has, and is the same after doing so twice", async (t) => {
     const { catalog, clock } = await setUp(t);
     for (const _ of [1, 2]) {
