@@ -1,3 +1,4 @@
+import { access, rm, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
@@ -127,17 +128,34 @@ async function openHeld(config: Config, log: Logger): Promise<HeldFiles> {
   }
 }
 
-/** Nothing that serves needs the catalog's file: on a disk too full to open it, facts are kept in memory until the stop. */
+/**
+ * Nothing that serves needs the catalog's file: on a disk too full to open it, facts are kept in memory until the stop. An
+ * empty file, for which nearly every full disk has a place, tells the next start that they are missing.
+ */
 async function openCatalog(dataDir: string, log: Logger): Promise<Catalog> {
+  const path = join(dataDir, "catalog.sqlite");
+  const missed = `${path}.missed`;
   try {
-    return await openOrRebuild(join(dataDir, "catalog.sqlite"), (movedTo, error) =>
+    const catalog = await openOrRebuild(path, (movedTo, error) =>
       log.warn({ movedTo, reason: error.message }, "the catalog was damaged and is rebuilt from the store"),
     );
+    if (!(await isThere(missed))) return catalog;
+    await catalog.markInUse();
+    await rm(missed);
+    return catalog;
   } catch (error) {
     if (!(error instanceof CatalogError) || error.kind !== "full") throw error;
     log.error({ err: error }, "the disk is full: the catalog is kept in memory until the next start");
+    await writeFile(missed, "").catch((why: unknown) => log.error({ err: why }, "run `registry-cache reindex` then"));
     return await openSqliteCatalog(IN_MEMORY);
   }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 interface Rebuild {

@@ -15,7 +15,7 @@ import {
   SqliteQueryCompiler,
 } from "kysely";
 import { LRUCache } from "lru-cache";
-import { CatalogCorruptError, CatalogError } from "./errors.ts";
+import { CatalogCorruptError, CatalogError, type CatalogErrorKind } from "./errors.ts";
 
 /** How long SQLite itself waits for another process's lock. It blocks the whole process meanwhile, so it is short. */
 const BUSY_BLOCK_MS = 20;
@@ -181,14 +181,31 @@ const SQLITE_LOCKED = 6;
 const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
 const SQLITE_NOTADB = 26;
+/** The shared index of the log could not grow: a full disk by another name. */
+const SQLITE_IOERR_SHMSIZE = 4874;
 
 /** SQLite's extended codes carry the primary one in their lowest byte (sqlite.org/rescode.html). */
 function catalogErrorOf(error: unknown): CatalogError {
   if (error instanceof CatalogError) return error;
-  const code =
-    error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : 0;
+  const code = error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0;
   const message = error instanceof Error ? error.message : String(error);
-  if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) return new CatalogCorruptError(message, error);
-  const kind = code === SQLITE_BUSY || code === SQLITE_LOCKED ? "busy" : code === SQLITE_FULL ? "full" : "failed";
+  const kind = kindOf(code);
+  if (kind === "corrupt") return new CatalogCorruptError(message, error);
   return new CatalogError(kind, `the catalog's database: ${message}`, { cause: error });
+}
+
+function kindOf(extendedCode: number): CatalogErrorKind {
+  if (extendedCode === SQLITE_IOERR_SHMSIZE) return "full";
+  switch (extendedCode & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return "busy";
+    case SQLITE_FULL:
+      return "full";
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return "corrupt";
+    default:
+      return "failed";
+  }
 }

@@ -45,7 +45,8 @@ export async function lockDataFolder(dataDir: string): Promise<DataFolderLock> {
   await ensureUsable(path);
   const database = new DatabaseSync(path);
   try {
-    database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    // Nothing is written, so that no journal is needed, for which a full disk would have no room.
+    database.exec("PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();
     throw explained(error, dataDir);
