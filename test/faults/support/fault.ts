@@ -19,13 +19,23 @@ export interface FaultTest extends HasAfter {
   show(figure: string): void;
 }
 
+export interface FaultOptions {
+  /** Why it cannot be tried on this machine. */
+  readonly skip?: string | false;
+}
+
 /** How the two things that a row needs besides its test's name and result travel to whoever writes the table. */
 export const HOLDS_MARK = "must hold: ";
 export const SHOWN_MARK = "shown: ";
 
 /** One row of `results.md`, and the test that proves it; its name begins with the group (`upstream: refused`). */
-export function fault(name: string, holds: string, run: (t: FaultTest) => Promise<void>): void {
-  test(name, async (t: TestContext) => {
+export function fault(
+  name: string,
+  holds: string,
+  run: (t: FaultTest) => Promise<void>,
+  options: FaultOptions = {},
+): void {
+  test(name, options, async (t: TestContext) => {
     t.diagnostic(`${HOLDS_MARK}${holds}`);
     await run({ name, show: (figure) => t.diagnostic(`${SHOWN_MARK}${figure}`), after: (end) => t.after(end) });
   });
