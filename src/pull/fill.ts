@@ -103,6 +103,11 @@ export class Fill {
     return this.#stop.signal.aborted;
   }
 
+  /** Its spool is closed, or will be with its last reader: whoever comes now finds the store, or needs another. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
   /** Resolves when anything above may have changed. */
   async changed(signal: AbortSignal): Promise<void> {
     await this.#changes.next(signal);

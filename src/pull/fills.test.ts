@@ -93,6 +93,29 @@ test("a running fill is found by its digest, and forgotten when it has ended", a
   assert.equal(fills.find(one.digest), undefined);
 });
 
+test("a fill that has ended is found no more while its spool is being closed", async (t) => {
+  const one = blob("closing");
+  const { fills, store } = await setUp(t, 2, one);
+  const [closing, closed] = [gate(), gate()];
+  const openSpool = store.openSpool.bind(store);
+  t.mock.method(store, "openSpool", async (...its: Parameters<typeof openSpool>) => {
+    const spool = await openSpool(...its);
+    const close = spool.close.bind(spool);
+    t.mock.method(spool, "close", async () => {
+      closing.open();
+      await closed.promise;
+      await close();
+    });
+    return spool;
+  });
+  fills.start(A, one.digest, undefined);
+  await closing.promise;
+  assert.equal(fills.find(one.digest), undefined);
+  assert.equal(await store.statBlob(one.digest), one.bytes.length);
+  closed.open();
+  await fills.idle();
+});
+
 test("all who asked are linked when it is committed", async (t) => {
   const one = held("linked");
   const { fills, store } = await setUp(t, 2, one);

@@ -53,7 +53,7 @@ export class Fills {
   /** The running fill of a digest, whoever started it. Before a repository joins, it must be proven to have the blob. */
   find(digest: Digest): Fill | undefined {
     const fill = this.#entries.get(digest)?.fill;
-    if (fill === undefined || fill.isPausing) return undefined;
+    if (fill === undefined || fill.isPausing || fill.hasEnded) return undefined;
     return fill.state.kind === "filling" || fill.state.kind === "verified" ? fill : undefined;
   }
 
