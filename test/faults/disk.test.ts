@@ -147,7 +147,7 @@ fault(
     const disk = await smallDisk(t, { kind: "tmpfs", bytes: 64 * MIB, files: FILES });
     const world = await createWorld(t, disk.folder);
     const subject = await world.start();
-    let unkept = 0;
+    let [kept, unkept] = [0, 0];
     for (let left = 0; left <= FILES_OF_A_COMMIT; left += STEP) {
       const blob = contentOf(200_000, `commit ${left}`);
       world.upstream.addBlob(REPOSITORY, blob.bytes);
@@ -158,7 +158,8 @@ fault(
       goOn();
       assert.ok((await reading).body.equals(blob.bytes), `with place for ${left} files`);
       await subject.idle();
-      if (!(await isStored(world, blob))) unkept += 1;
+      if (await isStored(world, blob)) kept += 1;
+      else unkept += 1;
       await assertAlive(subject);
       await disk.makeRoom();
       assert.ok((await get(subject, `blobs/${blob.digest}`)).body.equals(blob.bytes));
@@ -166,7 +167,7 @@ fault(
       assert.ok(isHit(await get(subject, `blobs/${blob.digest}`)));
     }
     assert.ok(unkept > 0, "some commits had no place");
-    assert.ok(unkept <= FILES_OF_A_COMMIT, "some had");
+    assert.ok(kept > 0, "some had");
     await assertSoundAfterRestart(world, subject);
     t.show(
       `${FILES_OF_A_COMMIT + 1} commits with place for 0 to ${FILES_OF_A_COMMIT} files: ${unkept} un-kept, all right`,
@@ -182,7 +183,7 @@ fault(
     const disk = await smallDisk(t, { kind: "tmpfs", bytes: 64 * MIB, files: FILES });
     const world = await createWorld(t, disk.folder);
     const subject = await world.start();
-    let unkept = 0;
+    let [kept, unkept] = [0, 0];
     for (let left = 0; left <= FILES_OF_A_MANIFEST; left += STEP) {
       const image = imageOf(REPOSITORY, `v${left}`, [contentOf(1_000, `manifest ${left}`)]);
       await fakeOrigin(world.upstream).publish(image);
@@ -191,6 +192,7 @@ fault(
       assert.equal(answer.status, 200, `with place for ${left} files`);
       assert.ok(answer.body.equals(image.bytes));
       if (/no-room/.test(String(answer.headers["cache-status"]))) unkept += 1;
+      else kept += 1;
       await subject.idle();
       const { tags, manifests } = await readStore(world.dataDir);
       for (const digest of tags.values()) assert.ok(manifests.has(`docker.io/${REPOSITORY}@${digest}`));
@@ -198,9 +200,10 @@ fault(
       await disk.makeRoom();
       await assertKeepsAgain(subject, image);
     }
-    assert.ok(unkept > 0 && unkept <= FILES_OF_A_MANIFEST);
+    assert.ok(unkept > 0, "some had no place");
+    assert.ok(kept > 0, "some had");
     await assertSoundAfterRestart(world, subject);
-    t.show(`manifests with place for 0 to ${FILES_OF_A_MANIFEST} files: ${unkept} un-kept, all right`);
+    t.show(`manifests with place for 0 to ${FILES_OF_A_MANIFEST} files: ${kept} kept, ${unkept} un-kept, all right`);
   },
   SKIP,
 );
