@@ -1,38 +1,50 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 
+import { selfSignedCertificate } from "../../support/certificate.ts";
 import type { Origin } from "./origin.ts";
 import { answers, type Daemon, freePort, HOSTNAMES, type Runner } from "./processes.ts";
+
+/** Certificate and key, beside the configuration. */
+const TLS_FILE = "tls.pem";
 
 const CHECKOUT = path.resolve(import.meta.dirname, "../../..");
 
 /** Registry Cache as a user starts it, with three registries whose upstream is the origin. */
 export class Cache {
+  /** PEM of the authority of its certificate, where it speaks TLS. */
+  readonly ca: string | undefined;
   readonly port: number;
   /** `127.0.0.1:PORT`. */
   readonly host: string;
   readonly #start: () => Promise<Daemon>;
   #daemon: Daemon;
 
-  private constructor(port: number, start: () => Promise<Daemon>, daemon: Daemon) {
+  private constructor(port: number, ca: string | undefined, start: () => Promise<Daemon>, daemon: Daemon) {
+    this.ca = ca;
     this.port = port;
     this.host = `127.0.0.1:${port}`;
     this.#start = start;
     this.#daemon = daemon;
   }
 
-  static async start(runner: Runner, origin: Origin): Promise<Cache> {
+  static async start(runner: Runner, origin: Origin, { tls = false } = {}): Promise<Cache> {
     const port = await freePort();
     const dataDir = path.join(runner.folder, "cache");
     await mkdir(dataDir);
     const config = path.join(runner.folder, "registry-cache.yaml");
-    await writeFile(config, configuration(port, dataDir, origin.url));
+    const certificate = tls ? selfSignedCertificate() : undefined;
+    if (certificate !== undefined) {
+      await writeFile(path.join(runner.folder, TLS_FILE), certificate.cert + certificate.key, { mode: 0o600 });
+    }
+    await writeFile(config, configuration(port, dataDir, origin.url, tls));
     const command = [path.join(CHECKOUT, "bin/registry-cache"), "serve", "--config", config];
-    const ready = (): Promise<boolean> => answers(`http://127.0.0.1:${port}/v2/`);
+    const url = `${tls ? "https" : "http"}://127.0.0.1:${port}/v2/`;
+    const ready = (): Promise<boolean> => answers(url, certificate?.cert);
     // The Node.js that runs this test is first in the cache's PATH too.
     const env = { PATH: `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
     const start = (): Promise<Daemon> => runner.start("serve", command, { ready, env });
-    return new Cache(port, start, await start());
+    return new Cache(port, certificate?.cert, start, await start());
   }
 
   /** `HOSTNAME:PORT`, a name that means one registry. */
@@ -52,11 +64,12 @@ export class Cache {
 }
 
 /** JSON, which is YAML too. Every tag is asked about at once again, so that the answers without an upstream are stale ones. */
-function configuration(port: number, dataDir: string, upstream: string): string {
+function configuration(port: number, dataDir: string, upstream: string, tls: boolean): string {
   const tags = [{ match: "*", revalidate_after: "0s" }];
   return JSON.stringify({
     listen: `127.0.0.1:${port}`,
     data_dir: dataDir,
+    tls: tls ? { mode: "files", cert: TLS_FILE, key: TLS_FILE } : { mode: "off" },
     registries: {
       dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub], tags },
       ghcr: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.ghcr], tags },

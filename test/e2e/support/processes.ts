@@ -7,6 +7,7 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 
+import { ask } from "../../support/client.ts";
 import { SEARCH_PATH, toolPath } from "./tools.ts";
 
 const START_TIMEOUT_MS = 30_000;
@@ -141,12 +142,11 @@ async function endChild(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Pro
   clearTimeout(kill);
 }
 
-/** Whether that URL answers with a success. */
-export async function answers(url: string): Promise<boolean> {
+/** Whether that URL answers with a success; an `https:` one by a certificate of that authority. */
+export async function answers(url: string, ca?: string): Promise<boolean> {
   try {
-    const response = await fetch(url);
-    await response.body?.cancel();
-    return response.ok;
+    const { status } = await ask(url, ca === undefined ? {} : { ca });
+    return status >= 200 && status < 300;
   } catch {
     return false;
   }

@@ -22,7 +22,7 @@ export interface World {
   end(): Promise<void>;
 }
 
-export async function createWorld(): Promise<World> {
+export async function createWorld(options: { readonly tls?: boolean } = {}): Promise<World> {
   // Short: a daemon's socket path may have 107 bytes.
   const root = await mkdtemp(path.join(tmpdir(), "rc-e2e-"));
   const stops: (() => Promise<void>)[] = [() => rm(root, { recursive: true, force: true })];
@@ -35,7 +35,7 @@ export async function createWorld(): Promise<World> {
     stops.push(() => origin.stop());
     const published = await publish(runner, origin);
     const publishing = (await origin.requests()).length;
-    const cache = await Cache.start(runner, origin);
+    const cache = await Cache.start(runner, origin, options);
     stops.push(() => cache.stop());
     return {
       runner,

@@ -34,6 +34,11 @@ export function byReference(prefix: string): Pointing {
   return { registriesConf, name: (image) => `${prefix}/${image.repository}` };
 }
 
+/** The same over TLS. Its authority lies where all of these tools look for it: below the home folder. */
+export function byTlsReference(prefix: string): Pointing {
+  return { registriesConf: "", name: (image) => `${prefix}/${image.repository}` };
+}
+
 type MakeClient = (pointing: (world: World) => Pointing) => (world: World) => Promise<Client>;
 
 /** `podman pull`, then the mounted image. */
