@@ -1,30 +1,31 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import type { RequestListener } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { describe, test, type TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { pino } from "pino";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { Connections } from "./connections.ts";
+import { type Handler, requestListener } from "./handler.ts";
 import { createListenerServer, LISTENER_LIMITS, type ListenerLimits } from "./listener-server.ts";
 import { listen } from "./listener.ts";
 
 const log = pino({ level: "silent" });
 const CERTIFICATE = selfSignedCertificate();
-const answer: RequestListener = (_, res) => void res.end("here");
+const answer: Handler = async ({ path, res }) => {
+  if (path === "/stuck") res.write("never more than that");
+  else res.end("here");
+  return true;
+};
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const GET_STUCK = "GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n";
 
 type Scheme = "http" | "https";
 
-async function setUp(
-  t: TestContext,
-  scheme: Scheme,
-  limits: Partial<ListenerLimits>,
-  handle: RequestListener = answer,
-) {
+async function setUp(t: TestContext, scheme: Scheme, limits: Partial<ListenerLimits>, handler: Handler = answer) {
   const connections = new Connections();
   const tls = scheme === "https" ? CERTIFICATE : undefined;
+  const handle = requestListener([handler], connections, log);
   const setup = { handle, connections, tls, log, limits: { ...LISTENER_LIMITS, ...limits } };
   const listener = await listen({ host: "127.0.0.1", port: 0 }, setup);
   t.after(async () => await listener.stop(0));
@@ -33,6 +34,22 @@ async function setUp(
   const dialRaw = async () => await dialled(t, connect(Number(port), host), "connect");
   const dial = async () => (scheme === "http" ? await dialRaw() : await dialTls(t, Number(port)));
   return { listener, connections, dial, dialRaw };
+}
+
+/** A server that does not listen: somebody else accepts for it. */
+async function setUpElsewhere(t: TestContext, scheme: Scheme, limits: Partial<ListenerLimits>) {
+  const connections = new Connections();
+  const tls = scheme === "https" ? CERTIFICATE : undefined;
+  const handle = requestListener([answer], connections, log);
+  const served = createListenerServer({ handle, connections, tls, log, limits: { ...LISTENER_LIMITS, ...limits } });
+  t.after(async () => await served.stop(0));
+  const elsewhere = createServer((socket) => served.accept(socket)).listen(0, "127.0.0.1");
+  t.after(() => elsewhere.close());
+  await once(elsewhere, "listening");
+  const { port } = elsewhere.address() as AddressInfo;
+  const dial = async () =>
+    scheme === "http" ? await dialled(t, connect(port, "127.0.0.1"), "connect") : await dialTls(t, port);
+  return { served, dial };
 }
 
 async function dialTls(t: TestContext, port: number): Promise<Socket> {
@@ -77,7 +94,10 @@ for (const scheme of ["http", "https"] as const) {
     });
 
     test("a client that takes no byte is cut after the idle time", async (t) => {
-      const large: RequestListener = (_, res) => void res.end(Buffer.alloc(64 * 1024 * 1024));
+      const large: Handler = async ({ res }) => {
+        res.end(Buffer.alloc(64 * 1024 * 1024));
+        return true;
+      };
       const { dial, connections } = await setUp(t, scheme, { socketIdleMs: 50 }, large);
       const socket = await dial();
       socket.on("error", () => undefined).write(GET);
@@ -108,26 +128,24 @@ for (const scheme of ["http", "https"] as const) {
       await Promise.all(gone);
     });
 
-    test("a connection that was accepted elsewhere is served, timed and stopped as one of its own", async (t) => {
-      const connections = new Connections();
-      const limits = { ...LISTENER_LIMITS, headersTimeoutMs: 20, timeoutCheckMs: 10, lingerMs: 20 };
-      const tls = scheme === "https" ? CERTIFICATE : undefined;
-      const served = createListenerServer({ handle: answer, connections, tls, log, limits });
-      const elsewhere = createServer((socket) => served.accept(socket)).listen(0, "127.0.0.1");
-      t.after(async () => await new Promise((resolve) => elsewhere.close(resolve)));
-      await once(elsewhere, "listening");
-      const { port } = elsewhere.address() as AddressInfo;
-      const dial = async () =>
-        scheme === "http" ? await dialled(t, connect(port, "127.0.0.1"), "connect") : await dialTls(t, port);
-      const slow = await dial();
-      slow.write("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
-      assert.match(await received(slow), /^HTTP\/1\.1 408 /);
-      const idle = await dial();
+    test("a connection that was accepted elsewhere is served and stopped as one of its own", async (t) => {
+      const { served, dial } = await setUpElsewhere(t, scheme, {});
+      const [idle, stuck] = [await dial(), await dial()];
       idle.write(GET);
       await once(idle, "data");
-      const gone = once(idle.resume(), "close");
-      await served.stop(2 ** 30);
-      await gone;
+      stuck.on("error", () => undefined).write(GET_STUCK);
+      await once(stuck, "data");
+      const gone = [idle, stuck].map(async (socket) => await once(socket.resume(), "close"));
+      assert.equal(await served.stop(50), 1);
+      await Promise.all(gone);
+    });
+
+    test("headers that come too slowly get 408 there as well", async (t) => {
+      const limits = { headersTimeoutMs: 20, timeoutCheckMs: 10, lingerMs: 20 };
+      const { dial } = await setUpElsewhere(t, scheme, limits);
+      const socket = await dial();
+      socket.write("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+      assert.match(await received(socket), /^HTTP\/1\.1 408 /);
     });
   });
 }
@@ -186,13 +204,13 @@ describe("TLS", () => {
     await refused({ maxVersion: "TLSv1.2" });
   });
 
-  test("a record that is not what was agreed on ends the connection", async (t) => {
+  test("a record that is not what was agreed on ends the connection, also in the middle of a response", async (t) => {
     const { dialRaw, connections } = await setUp(t, "https", {});
     const raw = await dialRaw();
     const socket = connectTls({ socket: raw, ca: CERTIFICATE.cert, host: "127.0.0.1" });
     socket.on("error", () => undefined);
     await once(socket, "secureConnect");
-    socket.write(GET);
+    socket.write(GET_STUCK);
     await once(socket, "data");
     raw.write(Buffer.concat([Buffer.from([0x17, 0x03, 0x03, 0x00, 0x40]), Buffer.alloc(64)]));
     await connections.allClosed();
@@ -215,6 +233,7 @@ describe("TLS", () => {
 test("an address that is taken rejects with the system's error", async (t) => {
   const { listener } = await setUp(t, "http", {});
   const [host = "", port] = listener.address.split(":");
-  const setup = { handle: answer, connections: new Connections(), tls: undefined, log };
+  const connections = new Connections();
+  const setup = { handle: requestListener([answer], connections, log), connections, tls: undefined, log };
   await assert.rejects(listen({ host, port: Number(port) }, setup), { code: "EADDRINUSE" });
 });
