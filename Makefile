@@ -1,6 +1,7 @@
 # A fresh machine needs make, npm and any Node.js >= 20: what else is missing is fetched into this folder.
 
 TESTS = 'src/**/*.test.ts' 'test/*.test.ts' 'test/{support,faults}/**/*.test.ts'
+TESTS = 'src/**/*.test.ts' 'test/*.test.ts' 'bench/**/*.test.ts'
 E2E_TESTS = 'test/e2e/*.test.ts'
 # Concurrency suits two cores; a file that hangs fails after the timeout instead of holding everything up.
 TEST_FLAGS = --test-reporter=spec --test-concurrency=3 --test-timeout=120000
@@ -13,7 +14,7 @@ FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools start test check types lint format-check format e2e lock package clean faults fuzz
+.PHONY: help setup tools start test check types lint format-check format e2e lock package clean faults fuzz bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +54,10 @@ faults: tools ## Prove the fault table in its long form, write test/faults/resul
 
 fuzz: tools ## Try each property for 5 s (FUZZ_SECONDS=60 for longer, FUZZ_SEED=N for the same values again)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(WITH_NODE) node --test $(FUZZ_FLAGS) $$($(FUZZ_FILES)) $(FUZZ_SUITES)
+
+lock: tools ## Bring package-lock.json up to date with package.json
+bench: tools ## Measure beside registry:2 and nginx (Debian's docker-registry, nginx-light, wrk, curl, skopeo; ARGS="--help")
+	@$(WITH_NODE) node bench/main.ts $(ARGS)
 
 lock: tools ## Bring package-lock.json up to date with package.json
 	@$(WITH_NODE) npm install --package-lock-only --ignore-scripts

@@ -1,0 +1,45 @@
+import { readFile } from "node:fs/promises";
+import { treeOf } from "./processes.ts";
+
+/** `sysconf(_SC_CLK_TCK)`: 100 on every Linux of today (proc(5) calls it USER_HZ). */
+const TICKS_PER_SECOND = 100;
+
+/** User and system time of one `/proc/<pid>/stat`, all threads together. */
+export function cpuSecondsIn(stat: string): number {
+  // The name in parentheses may have spaces and parentheses in it, hence the last one.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Bytes of `VmRSS` in a `/proc/<pid>/status`. */
+export function residentBytesIn(status: string): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+}
+
+/**
+ * Seconds that the children of a shell took, from what POSIX `times` prints: one line for the shell, one for its children,
+ * each with user and system time.
+ */
+export function childSecondsIn(times: string): number {
+  const all = [...times.matchAll(/(\d+)m([\d.]+)s/g)].map(
+    ([, minutes, seconds]) => Number(minutes) * 60 + Number(seconds),
+  );
+  const [user, system] = all.slice(-2);
+  return (user ?? Number.NaN) + (system ?? Number.NaN);
+}
+
+/** CPU time that a server and all its processes have used so far. */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const each = (await treeOf(pid)).map(async (one) => cpuSecondsIn(await readFile(`/proc/${one}/stat`, "utf8")));
+  return sum(await Promise.all(each));
+}
+
+/** Resident memory of each process of a server, its first one first. */
+export async function residentBytes(pid: number): Promise<number[]> {
+  const each = (await treeOf(pid)).map(async (one) => residentBytesIn(await readFile(`/proc/${one}/status`, "utf8")));
+  return await Promise.all(each);
+}
+
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
