@@ -14,7 +14,7 @@ FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools start test check types lint format-check format e2e lock package clean faults fuzz bench
+.PHONY: help setup tools start test check types lint format-check format e2e lock package clean faults fuzz bench profile
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ fuzz: tools ## Try each property for 5 s (FUZZ_SECONDS=60 for longer, FUZZ_SEED=
 lock: tools ## Bring package-lock.json up to date with package.json
 bench: tools ## Measure beside registry:2 and nginx (Debian's docker-registry, nginx-light, wrk, curl, skopeo; ARGS="--help")
 	@$(WITH_NODE) node bench/main.ts $(ARGS)
+
+profile: tools ## Show where the time goes in one of the rows of `make bench` (ROW="1 MiB blob, held")
+	@$(WITH_NODE) node bench/main.ts --profile "$(ROW)" $(ARGS)
 
 lock: tools ## Bring package-lock.json up to date with package.json
 	@$(WITH_NODE) npm install --package-lock-only --ignore-scripts

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { selfSignedCertificate } from "../test/support/certificate.ts";
-import type { Candidate, CandidateName, Server, Workshop } from "./candidates/candidate.ts";
+import type { Candidate, CandidateName, Server, StartCall, Workshop } from "./candidates/candidate.ts";
 import { type Fixtures, writeFixtures } from "./fixtures.ts";
 import { Processes } from "./lib/processes.ts";
 import type { Tools } from "./lib/tools.ts";
@@ -17,25 +17,35 @@ import { warm } from "./warm.ts";
 const USUAL: ServerCall = { data: "warm", cores: "0", workers: 1, tls: false, throttled: false };
 const COMMAND_TIMEOUT_MS = 600_000;
 
+export interface BenchParts {
+  readonly tools: Tools;
+  readonly candidates: readonly Candidate[];
+  /** Where ours writes CPU profiles while it is measured; undefined where it is not to be slowed by that. */
+  readonly profiles: string | undefined;
+}
+
 /** The folder, the origin, the fixtures and the candidates of one run. */
 export class Bench {
   readonly #options: Options;
   readonly #tools: Tools;
   readonly #candidates: ReadonlyMap<CandidateName, Candidate>;
   readonly #processes: Processes;
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #stops: (() => Promise<void>)[] = [];
   readonly #warm = new Map<CandidateName, Promise<string>>();
   readonly #cores = planCores();
 
-  private constructor(options: Options, tools: Tools, candidates: readonly Candidate[]) {
+  private constructor(options: Options, { tools, candidates, profiles }: BenchParts) {
     this.#options = options;
     this.#tools = tools;
+    const flags = `--cpu-prof --cpu-prof-dir=${profiles}`;
+    this.#environment = profiles === undefined ? {} : { NODE_OPTIONS: flags };
     this.#candidates = new Map(candidates.map((one) => [one.name, one]));
     this.#processes = new Processes(tools);
   }
 
-  static async create(options: Options, tools: Tools, candidates: readonly Candidate[]): Promise<Bench> {
-    const bench = new Bench(options, tools, candidates);
+  static async create(options: Options, parts: BenchParts): Promise<Bench> {
+    const bench = new Bench(options, parts);
     try {
       await bench.#prepare();
       return bench;
@@ -72,7 +82,6 @@ export class Bench {
       certFile,
       keyFile,
       ourDataDir: path.join(folder, "warm", "ours"),
-      ourEnvironment: {},
     };
     this.#ready = { folder, workshop, fixtures, origin, upstream };
   }
@@ -114,7 +123,9 @@ export class Bench {
       folder,
       start: async (name, call = {}) => {
         const full = { ...USUAL, ...call };
-        const server = await this.#start(name, full, await this.#dataDir(name, full, folder), await folder());
+        const dataDir = await this.#dataDir(name, full, folder);
+        const environment = name === "ours" ? this.#environment : {};
+        const server = await this.#start(name, { ...full, environment, dataDir, scratchDir: await folder() });
         endsWith(server.stop);
         return server;
       },
@@ -135,12 +146,11 @@ export class Bench {
     };
   }
 
-  async #start(name: CandidateName, call: ServerCall, dataDir: string, scratchDir: string): Promise<Server> {
+  async #start(name: CandidateName, call: ServerCall & Omit<StartCall, "upstream">): Promise<Server> {
     const candidate = this.#candidates.get(name);
     if (candidate === undefined) throw new Error(`${name} is not there`);
     const { workshop, upstream, origin } = this.#world;
-    const from = call.throttled ? upstream.url : origin.url;
-    return await candidate.start(workshop, { ...call, upstream: from, dataDir, scratchDir });
+    return await candidate.start(workshop, { ...call, upstream: call.throttled ? upstream.url : origin.url });
   }
 
   async #dataDir(name: CandidateName, { data }: ServerCall, folder: () => Promise<string>): Promise<string> {
@@ -164,7 +174,8 @@ export class Bench {
     const scratchDir = `${dataDir}-scratch`;
     await mkdir(dataDir, { recursive: true });
     await mkdir(scratchDir, { recursive: true });
-    const server = await this.#start(name, { ...USUAL, cores: this.#cores.all, throttled: true }, dataDir, scratchDir);
+    const call = { ...USUAL, cores: this.#cores.all, throttled: true, environment: {}, dataDir, scratchDir };
+    const server = await this.#start(name, call);
     try {
       await warm(server, upstream, fixtures.hot);
     } finally {

@@ -2,9 +2,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { seededBytes, sha256 } from "../test/support/bytes.ts";
 
-export const MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json";
-const CONFIG_TYPE = "application/vnd.docker.container.image.v1+json";
-const LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+export const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG_TYPE = "application/vnd.oci.image.config.v1+json";
+const LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip";
 const MIB = 1024 * 1024;
 const MB = 1_000_000;
 

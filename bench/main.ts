@@ -1,11 +1,14 @@
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { Bench } from "./bench.ts";
 import { findCandidates } from "./candidates/find.ts";
 import { Tools } from "./lib/tools.ts";
 import { isWhole, type Options, parseOptions, USAGE, UsageError } from "./options.ts";
+import { renderProfiles } from "./profile.ts";
 import { renderReport } from "./report.ts";
 import { ALL_ROWS } from "./rows/all.ts";
+import type { Row } from "./rows/row.ts";
 import { runRounds } from "./run.ts";
 
 const RESULTS = path.join(import.meta.dirname, "results.md");
@@ -22,17 +25,16 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const tools = Tools.find();
-  const rows = ALL_ROWS.filter(({ name }) => name.toLowerCase().includes((options.only ?? "").toLowerCase()));
-  if (rows.length === 0) {
-    throw new UsageError(`no row has "${options.only}" in its name`, ALL_ROWS.map(({ name }) => name).join("\n      "));
-  }
+  const rows = chooseRows(options);
   const startedAt = new Date();
   const { present, missing } = await findCandidates(tools, options, say);
   for (const { name, reason } of missing) say(`${name} is not there: ${reason}`);
-  const bench = await Bench.create(options, tools, present);
+  const profiles = options.profile === undefined ? undefined : await mkdtemp(path.join(tmpdir(), "profile-"));
+  const bench = await Bench.create(options, { tools, candidates: present, profiles });
   const interrupt = (): void => void bench.end().then(() => process.exit(INTERRUPTED));
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   try {
+    if (profiles !== undefined) return await profile(bench, rows, profiles);
     const names = new Set(present.map(({ name }) => name));
     const measured = await runRounds(bench, rows, names, options.rounds, say);
     const report = await renderReport({ options, args, startedAt, measured, present, missing });
@@ -41,6 +43,23 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     await bench.end();
   }
+  return 0;
+}
+
+function chooseRows({ only, profile: profiled, quick }: Options): Row[] {
+  const text = (profiled ?? only ?? "").toLowerCase();
+  const rows = ALL_ROWS.filter(({ name }) => name.toLowerCase().includes(text));
+  if (rows.length === 0) {
+    const names = ALL_ROWS.map(({ name }) => `  ${name}`).join("\n");
+    throw new UsageError(`no row has "${text}" in its name`, `the rows are\n${names}`);
+  }
+  return quick ? rows.filter(({ once }) => once !== true) : rows;
+}
+
+/** The first of the rows, under the profiler. */
+async function profile(bench: Bench, rows: readonly Row[], folder: string): Promise<number> {
+  for (const row of rows.slice(0, 1)) say(`${row.name}: ${JSON.stringify(await bench.measure(row, "ours"))}`);
+  process.stdout.write(await renderProfiles(folder));
   return 0;
 }
 

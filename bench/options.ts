@@ -11,7 +11,7 @@ export interface Options {
   readonly quick: boolean;
   /** Without the candidates that a Go toolchain builds. */
   readonly noGo: boolean;
-  /** Candidates to leave out or, where `just` is given, the only ones to run. */
+  /** The only candidates to run, besides ours. */
   readonly just: readonly string[] | undefined;
   /** Runs one row against ours under Node's CPU profiler instead of measuring. */
   readonly profile: string | undefined;
@@ -56,7 +56,8 @@ export function parseOptions(args: readonly string[]): Options {
     seconds: whole("--seconds", values.seconds, usual.seconds, SECONDS_MAX),
     quick,
     noGo: values["no-go"] === true,
-    just: values.just?.split(",").map((name) => name.trim()),
+    // Other candidates are not profiled, and need not be built for it.
+    just: values.profile !== undefined ? [] : values.just?.split(",").map((name) => name.trim()),
     profile: values.profile,
     help: values.help === true,
   };

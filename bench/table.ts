@@ -27,6 +27,8 @@ export function formatFigure(value: number, unit: Unit): string {
       return `${short(value)} s`;
     case "ms":
       return `${short(value)} ms`;
+    case "number":
+      return short(value);
     case "times":
       return `${short(value)}x`;
   }

@@ -9,6 +9,8 @@ const BYTES_PER_SECOND = 50_000_000;
 const FIRST_BYTE_DELAY_MS = 40;
 /** Some requests sent while nothing else goes on come through without a wait. */
 const BURST_MS = 20;
+const QUIET_MS = 300;
+const QUIET_WAIT_MAX_MS = 300_000;
 
 /** What went through since the last `reset`. */
 export interface Traffic {
@@ -27,6 +29,7 @@ export class Upstream {
   readonly #agent = new Agent({ keepAlive: true });
   readonly #origin: URL;
   #pace = new Pace(BYTES_PER_SECOND, BURST_MS);
+  #open = 0;
   #bytes = 0;
   #requests = 0;
   #downloads = new Map<string, number>();
@@ -56,6 +59,16 @@ export class Upstream {
     return { bytes: this.#bytes, requests: this.#requests, downloads: this.#downloads };
   }
 
+  /** Resolves when nothing has been transferred for a moment: some caches go on after their client has all. */
+  async quiet(): Promise<void> {
+    const deadline = performance.now() + QUIET_WAIT_MAX_MS;
+    for (let before = -1; before !== this.#bytes || this.#open > 0;) {
+      if (performance.now() > deadline) throw new Error("the upstream is asked for ever");
+      before = this.#bytes;
+      await delay(QUIET_MS);
+    }
+  }
+
   stop(): void {
     this.#server.close();
     this.#server.closeAllConnections();
@@ -64,6 +77,7 @@ export class Upstream {
 
   async #pass(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#count(incoming);
+    this.#open += 1;
     try {
       if (this.throttled) await delay(FIRST_BYTE_DELAY_MS);
       const answer = await this.#ask(incoming);
@@ -73,6 +87,8 @@ export class Upstream {
     } catch {
       // Either side left: the other one is told in the same way.
       response.destroy();
+    } finally {
+      this.#open -= 1;
     }
   }
 

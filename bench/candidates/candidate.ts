@@ -27,6 +27,8 @@ export interface StartCall {
   /** How many processes serve, where the candidate can choose. */
   readonly workers: number;
   readonly tls: boolean;
+  /** For ours only: such as NODE_OPTIONS of a profiler. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** A candidate that runs. */
@@ -50,8 +52,6 @@ export interface Workshop {
   readonly keyFile: string;
   /** The warm data folder of ours, whose bytes nginx serves as they lie. */
   readonly ourDataDir: string;
-  /** Further variables for ours, such as NODE_OPTIONS of a profiler. */
-  readonly ourEnvironment: Readonly<Record<string, string>>;
 }
 
 export interface Candidate {

@@ -22,7 +22,7 @@ export const ours: Candidate = {
       command: [path.join(CHECKOUT, "bin/registry-cache"), "serve", "--config", config],
       cores: call.cores,
       log: path.join(call.scratchDir, "log"),
-      env: workshop.ourEnvironment,
+      env: call.environment,
       ready: () => answers(`${url}/v2/`),
     });
     return { url, ...daemon };

@@ -7,6 +7,7 @@ const TICKS_PER_SECOND = 100;
 /** User and system time of one `/proc/<pid>/stat`, all threads together. */
 export function cpuSecondsIn(stat: string): number {
   // The name in parentheses may have spaces and parentheses in it, hence the last one.
+  if (stat === "") return 0;
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
@@ -28,15 +29,20 @@ export function childSecondsIn(times: string): number {
   return (user ?? Number.NaN) + (system ?? Number.NaN);
 }
 
+/** Empty for a process that has ended meanwhile. */
+async function textOf(file: string): Promise<string> {
+  return await readFile(file, "utf8").catch(() => "");
+}
+
 /** CPU time that a server and all its processes have used so far. */
 export async function cpuSeconds(pid: number): Promise<number> {
-  const each = (await treeOf(pid)).map(async (one) => cpuSecondsIn(await readFile(`/proc/${one}/stat`, "utf8")));
+  const each = (await treeOf(pid)).map(async (one) => cpuSecondsIn(await textOf(`/proc/${one}/stat`)));
   return sum(await Promise.all(each));
 }
 
 /** Resident memory of each process of a server, its first one first. */
 export async function residentBytes(pid: number): Promise<number[]> {
-  const each = (await treeOf(pid)).map(async (one) => residentBytesIn(await readFile(`/proc/${one}/status`, "utf8")));
+  const each = (await treeOf(pid)).map(async (one) => residentBytesIn(await textOf(`/proc/${one}/status`)));
   return await Promise.all(each);
 }
 

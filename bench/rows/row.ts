@@ -6,7 +6,7 @@ import type { Cores, Finished } from "../lib/processes.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** How a figure is written. */
-export type Unit = "per second" | "bytes per second" | "bytes" | "seconds" | "ms" | "times";
+export type Unit = "per second" | "bytes per second" | "bytes" | "seconds" | "ms" | "times" | "number";
 
 /** One line of the table: one figure of each candidate. */
 export interface Line {
@@ -37,7 +37,7 @@ export interface Row {
   readonly mustReach: readonly Requirement[];
   /** Who is measured; ours is the first. */
   readonly candidates: readonly CandidateName[];
-  /** Measured once instead of in every round: for what takes long and does not vary. */
+  /** Measured once instead of in every round, and not with `--quick`: for what takes minutes. */
   readonly once?: boolean;
   /** One measurement of one candidate: the figures by line id. A line without a figure is left empty. */
   run(context: RowContext, candidate: CandidateName): Promise<Figures>;
