@@ -1,183 +1,122 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import path from "node:path";
-import { selfSignedCertificate } from "../test/support/certificate.ts";
-import type { Candidate, CandidateName, Server, StartCall, Workshop } from "./candidates/candidate.ts";
-import { type Fixtures, writeFixtures } from "./fixtures.ts";
-import { Processes } from "./lib/processes.ts";
-import type { Tools } from "./lib/tools.ts";
+import type { Candidate, CandidateName, Server, StartCall } from "./candidates/candidate.ts";
 import { runHead } from "./load/head.ts";
 import { runWrk } from "./load/wrk.ts";
-import type { Options } from "./options.ts";
-import { type Origin, startOrigin } from "./origin.ts";
 import type { CorePlan, Figures, Row, RowContext, ServerCall } from "./rows/row.ts";
-import { Upstream } from "./upstream.ts";
 import { warm } from "./warm.ts";
+import type { World } from "./world.ts";
 
 const USUAL: ServerCall = { data: "warm", cores: "0", workers: 1, tls: false, throttled: false };
 const COMMAND_TIMEOUT_MS = 600_000;
 
 export interface BenchParts {
-  readonly tools: Tools;
+  readonly world: World;
   readonly candidates: readonly Candidate[];
+  readonly cores: CorePlan;
+  readonly seconds: number;
+  readonly quick: boolean;
   /** Where ours writes CPU profiles while it is measured; undefined where it is not to be slowed by that. */
   readonly profiles: string | undefined;
 }
 
-/** The folder, the origin, the fixtures and the candidates of one run. */
+type EndsWith = (stop: () => Promise<void>) => void;
+
+/** Measures one row with one candidate. */
 export class Bench {
-  readonly #options: Options;
-  readonly #tools: Tools;
+  readonly #parts: BenchParts;
   readonly #candidates: ReadonlyMap<CandidateName, Candidate>;
-  readonly #processes: Processes;
-  readonly #environment: Readonly<Record<string, string>>;
-  readonly #stops: (() => Promise<void>)[] = [];
   readonly #warm = new Map<CandidateName, Promise<string>>();
-  readonly #cores = planCores();
+  readonly #ourEnvironment: Readonly<Record<string, string>>;
 
-  private constructor(options: Options, { tools, candidates, profiles }: BenchParts) {
-    this.#options = options;
-    this.#tools = tools;
-    const flags = `--cpu-prof --cpu-prof-dir=${profiles}`;
-    this.#environment = profiles === undefined ? {} : { NODE_OPTIONS: flags };
-    this.#candidates = new Map(candidates.map((one) => [one.name, one]));
-    this.#processes = new Processes(tools);
+  constructor(parts: BenchParts) {
+    this.#parts = parts;
+    this.#candidates = new Map(parts.candidates.map((one) => [one.name, one]));
+    const flags = `--cpu-prof --cpu-prof-dir=${parts.profiles}`;
+    this.#ourEnvironment = parts.profiles === undefined ? {} : { NODE_OPTIONS: flags };
   }
 
-  static async create(options: Options, parts: BenchParts): Promise<Bench> {
-    const bench = new Bench(options, parts);
-    try {
-      await bench.#prepare();
-      return bench;
-    } catch (error) {
-      await bench.end();
-      throw error;
-    }
-  }
-
-  /** Set by `#prepare`. */
-  #ready: { folder: string; workshop: Workshop; fixtures: Fixtures; origin: Origin; upstream: Upstream } | undefined;
-
-  async #prepare(): Promise<void> {
-    const folder = await mkdtemp(path.join(tmpdir(), "registry-cache-bench-"));
-    this.#stops.push(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
-    this.#stops.push(() => this.#processes.endAll());
-    const root = path.join(folder, "origin");
-    const fixtures = await writeFixtures(root, this.#options.quick);
-    const origin = await startOrigin(this.#tools, this.#processes, {
-      root,
-      folder: path.join(folder, "origin-scratch"),
-      cores: this.#cores.generator,
-    });
-    const upstream = await Upstream.start(origin.url);
-    this.#stops.push(() => Promise.resolve(upstream.stop()));
-    const [certFile, keyFile] = [path.join(folder, "cert.pem"), path.join(folder, "key.pem")];
-    const { cert, key } = selfSignedCertificate();
-    await writeFile(certFile, cert);
-    await writeFile(keyFile, key);
-    const workshop = {
-      tools: this.#tools,
-      processes: this.#processes,
-      fixtures,
-      certFile,
-      keyFile,
-      ourDataDir: path.join(folder, "warm", "ours"),
-    };
-    this.#ready = { folder, workshop, fixtures, origin, upstream };
-  }
-
-  get #world() {
-    if (this.#ready === undefined) throw new Error("not prepared");
-    return this.#ready;
-  }
-
-  /** One figure of one candidate: starts it, measures, stops it. */
+  /** What the row starts and makes ends with it. */
   async measure(row: Row, name: CandidateName): Promise<Figures> {
     const stops: (() => Promise<void>)[] = [];
-    const endsWith = (stop: () => Promise<void>): void => void stops.push(stop);
     try {
-      return await row.run(this.#context(endsWith), name);
+      return await row.run(
+        this.#context((stop) => void stops.push(stop)),
+        name,
+      );
     } finally {
       for (const stop of stops.toReversed()) await stop();
     }
   }
 
-  /** Ends all processes and removes the folder. */
-  async end(): Promise<void> {
-    for (const stop of this.#stops.splice(0).toReversed()) await stop();
-  }
-
-  #context(endsWith: (stop: () => Promise<void>) => void): RowContext {
-    const { fixtures, upstream } = this.#world;
-    const folder = async (): Promise<string> => {
-      const made = await mkdtemp(path.join(this.#world.folder, "row-"));
-      endsWith(() => rm(made, { recursive: true, force: true, maxRetries: 5 }));
-      return made;
-    };
+  #context(endsWith: EndsWith): RowContext {
+    const { world, cores, seconds, quick } = this.#parts;
+    const { tools, processes, fixtures } = world.workshop;
     return {
       fixtures,
-      upstream,
-      seconds: this.#options.seconds,
-      quick: this.#options.quick,
-      cores: this.#cores,
-      folder,
-      start: async (name, call = {}) => {
-        const full = { ...USUAL, ...call };
-        const dataDir = await this.#dataDir(name, full, folder);
-        const environment = name === "ours" ? this.#environment : {};
-        const server = await this.#start(name, { ...full, environment, dataDir, scratchDir: await folder() });
-        endsWith(server.stop);
-        return server;
-      },
+      upstream: world.upstream,
+      seconds,
+      quick,
+      cores,
+      folder: () => this.#folder(endsWith),
+      start: (name, call = {}) => this.#startFor(name, { ...USUAL, ...call }, endsWith),
       wrk: async (server, below, call) => {
-        const url = `${server.url}${below}`;
-        const target = { url, seconds: this.#options.seconds, cores: this.#cores.generator, ...call };
-        return await runWrk(this.#tools, this.#processes, pidOf(server), target);
+        const target = { url: `${server.url}${below}`, seconds, cores: cores.generator, ...call };
+        return await runWrk(tools, processes, pidOf(server), target);
       },
       head: async (server, below, connections) => {
-        const url = `${server.url}${below}`;
-        const target = { url, connections, seconds: this.#options.seconds, cores: this.#cores.generator };
-        return await runHead(this.#tools, this.#processes, pidOf(server), target);
+        const target = { url: `${server.url}${below}`, connections, seconds, cores: cores.generator };
+        return await runHead(tools, processes, pidOf(server), target);
       },
-      run: async (tool, args, { cores = this.#cores.generator } = {}) => {
-        const call = { cores, timeoutMs: COMMAND_TIMEOUT_MS, env: { TMPDIR: this.#world.folder } };
-        return await this.#processes.run([this.#tools.path(tool), ...args], call);
+      run: async (tool, args, options = {}) => {
+        const call = { cores: cores.generator, timeoutMs: COMMAND_TIMEOUT_MS, env: { TMPDIR: world.folder } };
+        return await processes.run([tools.path(tool), ...args], { ...call, ...options });
       },
     };
+  }
+
+  async #folder(endsWith: EndsWith): Promise<string> {
+    const made = await mkdtemp(path.join(this.#parts.world.folder, "row-"));
+    endsWith(() => rm(made, { recursive: true, force: true, maxRetries: 5 }));
+    return made;
+  }
+
+  async #startFor(name: CandidateName, call: ServerCall, endsWith: EndsWith): Promise<Server> {
+    const { data } = call;
+    const folder = data === "warm" ? this.#warmFolder(name) : data === "empty" ? this.#folder(endsWith) : data.folder;
+    const [dataDir, scratchDir] = [await folder, await this.#folder(endsWith)];
+    const environment = name === "ours" ? this.#ourEnvironment : {};
+    const server = await this.#start(name, { ...call, environment, dataDir, scratchDir });
+    endsWith(server.stop);
+    return server;
   }
 
   async #start(name: CandidateName, call: ServerCall & Omit<StartCall, "upstream">): Promise<Server> {
     const candidate = this.#candidates.get(name);
     if (candidate === undefined) throw new Error(`${name} is not there`);
-    const { workshop, upstream, origin } = this.#world;
+    const { workshop, upstream, origin } = this.#parts.world;
     return await candidate.start(workshop, { ...call, upstream: call.throttled ? upstream.url : origin.url });
   }
 
-  async #dataDir(name: CandidateName, { data }: ServerCall, folder: () => Promise<string>): Promise<string> {
-    if (data === "empty") return await folder();
-    if (data !== "warm") return data.folder;
-    // Nginx serves what ours holds.
-    if (name === "nginx sendfile") return await this.#warmFolder("ours");
-    return await this.#warmFolder(name);
-  }
-
-  /** Filled once, when it is first needed, and then used by every start. */
+  /** Filled once, when it is first needed, and then used by every start. Nginx serves what ours holds. */
   #warmFolder(name: CandidateName): Promise<string> {
-    const made = this.#warm.get(name) ?? this.#fill(name);
-    this.#warm.set(name, made);
+    const holder = name === "nginx sendfile" ? "ours" : name;
+    const made = this.#warm.get(holder) ?? this.#fill(holder);
+    this.#warm.set(holder, made);
     return made;
   }
 
   async #fill(name: CandidateName): Promise<string> {
-    const { folder, fixtures, upstream } = this.#world;
-    const dataDir = path.join(folder, "warm", name.replaceAll(/\W+/g, "-"));
+    const { world, cores } = this.#parts;
+    const dataDir = path.join(world.folder, "warm", name.replaceAll(/\W+/g, "-"));
     const scratchDir = `${dataDir}-scratch`;
     await mkdir(dataDir, { recursive: true });
     await mkdir(scratchDir, { recursive: true });
-    const call = { ...USUAL, cores: this.#cores.all, throttled: true, environment: {}, dataDir, scratchDir };
+    const call = { ...USUAL, cores: cores.all, throttled: true, environment: {}, dataDir, scratchDir };
     const server = await this.#start(name, call);
     try {
-      await warm(server, upstream, fixtures.hot);
+      await warm(server, world.upstream, world.workshop.fixtures.hot);
     } finally {
       await server.stop();
     }
@@ -191,7 +130,7 @@ function pidOf({ url, pid }: Server): number {
 }
 
 /** The candidate alone on the first core; everything else on the second. */
-function planCores(): CorePlan {
+export function planCores(): CorePlan {
   const allCount = availableParallelism();
   const all = Array.from({ length: allCount }, (_, core) => core).join(",");
   return { server: "0", generator: allCount > 1 ? "1" : "0", all, allCount };

@@ -1,8 +1,9 @@
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { Bench } from "./bench.ts";
+import { Bench, planCores } from "./bench.ts";
 import { findCandidates } from "./candidates/find.ts";
+import { InterruptedError } from "./lib/processes.ts";
 import { Tools } from "./lib/tools.ts";
 import { isWhole, type Options, parseOptions, USAGE, UsageError } from "./options.ts";
 import { renderProfiles } from "./profile.ts";
@@ -10,6 +11,7 @@ import { renderReport } from "./report.ts";
 import { ALL_ROWS } from "./rows/all.ts";
 import type { Row } from "./rows/row.ts";
 import { runRounds } from "./run.ts";
+import { createWorld } from "./world.ts";
 
 const RESULTS = path.join(import.meta.dirname, "results.md");
 const INTERRUPTED = 130;
@@ -30,10 +32,11 @@ async function main(args: readonly string[]): Promise<number> {
   const { present, missing } = await findCandidates(tools, options, say);
   for (const { name, reason } of missing) say(`${name} is not there: ${reason}`);
   const profiles = options.profile === undefined ? undefined : await mkdtemp(path.join(tmpdir(), "profile-"));
-  const bench = await Bench.create(options, { tools, candidates: present, profiles });
-  const interrupt = (): void => void bench.end().then(() => process.exit(INTERRUPTED));
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  const { seconds, quick } = options;
+  const cores = planCores();
+  const world = await createWorld({ tools, cores, quick, signal: interruption() });
   try {
+    const bench = new Bench({ world, candidates: present, cores, seconds, quick, profiles });
     if (profiles !== undefined) return await profile(bench, rows, profiles);
     const names = new Set(present.map(({ name }) => name));
     const measured = await runRounds(bench, rows, names, options.rounds, say);
@@ -41,9 +44,17 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`\n${report}`);
     await keep(options, report);
   } finally {
-    await bench.end();
+    await world.end();
   }
   return 0;
+}
+
+/** Aborted by the first Ctrl+C; a second one ends at once. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = (): void => controller.abort(new InterruptedError("interrupted"));
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  return controller.signal;
 }
 
 function chooseRows({ only, profile: profiled, quick }: Options): Row[] {
@@ -72,7 +83,8 @@ async function keep(options: Options, report: string): Promise<void> {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  say(`error: ${error.message}\nhint: ${error.hint}`);
-  process.exitCode = 2;
+  if (error instanceof UsageError) say(`error: ${error.message}\nhint: ${error.hint}`);
+  else if (error instanceof InterruptedError) say("interrupted");
+  else throw error;
+  process.exitCode = error instanceof UsageError ? 2 : INTERRUPTED;
 }

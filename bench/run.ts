@@ -1,4 +1,5 @@
 import type { CandidateName } from "./candidates/candidate.ts";
+import { InterruptedError } from "./lib/processes.ts";
 import type { Bench } from "./bench.ts";
 import type { Figures, Row } from "./rows/row.ts";
 
@@ -54,11 +55,11 @@ async function measureOne(
     list.push(found);
     say(`round ${round + 1}: ${row.name}: ${name}: ${JSON.stringify(found)}`);
   } catch (error) {
+    if (error instanceof InterruptedError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     list.push(undefined);
     failures.set(name, reason);
     say(`round ${round + 1}: ${row.name}: ${name}: FAILED: ${reason}`);
-    if (reason === "interrupted") throw error;
   }
 }
 

@@ -44,14 +44,21 @@ export interface RunCall {
   readonly timeoutMs: number;
 }
 
+/** Whoever runs this does not want it any more. */
+export class InterruptedError extends Error {
+  override readonly name = "InterruptedError";
+}
+
 /** Starts programs on chosen cores, and ends all of them, whatever happens. */
 export class Processes {
   readonly #tools: Tools;
   readonly #children = new Set<ChildProcess>();
-  #ended = false;
+  readonly #signal: AbortSignal;
 
-  constructor(tools: Tools) {
+  constructor(tools: Tools, signal: AbortSignal) {
     this.#tools = tools;
+    this.#signal = signal;
+    signal.addEventListener("abort", () => void this.endAll(), { once: true });
   }
 
   async start(call: DaemonCall): Promise<Daemon> {
@@ -88,7 +95,6 @@ export class Processes {
 
   /** Ends what still runs. */
   async endAll(): Promise<void> {
-    this.#ended = true;
     await Promise.all([...this.#children].map(end));
   }
 
@@ -97,7 +103,7 @@ export class Processes {
     command: readonly string[],
     { cores, env, cwd, stdio }: Partial<RunCall> & { cores: Cores; stdio: ("ignore" | "pipe" | number)[] },
   ): ChildProcess {
-    if (this.#ended) throw new Error("interrupted");
+    this.#signal.throwIfAborted();
     const wrapped = ["--pdeathsig", "TERM", this.#tools.path("taskset"), "-c", cores, ...command];
     const child = spawn(this.#tools.path("setpriv"), wrapped, {
       stdio,
