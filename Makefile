@@ -1,7 +1,6 @@
 # A fresh machine needs make, npm and any Node.js >= 20: what else is missing is fetched into this folder.
 
-TESTS = 'src/**/*.test.ts' 'test/*.test.ts' 'test/{support,faults}/**/*.test.ts'
-TESTS = 'src/**/*.test.ts' 'test/*.test.ts' 'bench/**/*.test.ts'
+TESTS = 'src/**/*.test.ts' 'test/*.test.ts' 'test/{support,faults}/**/*.test.ts' 'bench/**/*.test.ts'
 E2E_TESTS = 'test/e2e/*.test.ts'
 # Concurrency suits two cores; a file that hangs fails after the timeout instead of holding everything up.
 TEST_FLAGS = --test-reporter=spec --test-concurrency=3 --test-timeout=120000
@@ -14,7 +13,7 @@ FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools start test check types lint format-check format e2e lock package clean faults fuzz bench profile
+.PHONY: help setup tools start test check types lint format-check format e2e faults fuzz bench profile lock package clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -49,17 +48,16 @@ format: tools ## Format the sources
 e2e: tools ## Pull with real clients (root and Debian's docker.io, containerd, podman, skopeo, buildah, ...)
 	@$(WITH_NODE) node --test $(E2E_FLAGS) $(E2E_TESTS)
 
-faults: tools ## Prove the fault table in its long form, write test/faults/results.md (ARGS="FILE..." for some, unwritten)
+faults: setup ## Prove the fault table in its long form, write test/faults/results.md (ARGS="FILE..." for some, unwritten)
 	@$(WITH_NODE) node test/faults/support/run.ts $(ARGS)
 
 fuzz: tools ## Try each property for 5 s (FUZZ_SECONDS=60 for longer, FUZZ_SEED=N for the same values again)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(WITH_NODE) node --test $(FUZZ_FLAGS) $$($(FUZZ_FILES)) $(FUZZ_SUITES)
 
-lock: tools ## Bring package-lock.json up to date with package.json
-bench: tools ## Measure beside registry:2 and nginx (Debian's docker-registry, nginx-light, wrk, curl, skopeo; ARGS="--help")
+bench: setup ## Measure beside registry:2 and nginx (Debian's docker-registry, nginx-light, wrk, curl, skopeo; ARGS="--help")
 	@$(WITH_NODE) node bench/main.ts $(ARGS)
 
-profile: tools ## Show where the time goes in one of the rows of `make bench` (ROW="1 MiB blob, held")
+profile: setup ## Show where the time goes in one of the rows of `make bench` (ROW="1 MiB blob, held")
 	@$(WITH_NODE) node bench/main.ts --profile "$(ROW)" $(ARGS)
 
 lock: tools ## Bring package-lock.json up to date with package.json
