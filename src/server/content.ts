@@ -93,7 +93,7 @@ async function sendSpan(
   }
   if (content.bytes !== undefined) {
     head();
-    sendBytes(exchange, content.bytes.subarray(span.start, span.end));
+    await sendBytes(exchange, content.bytes.subarray(span.start, span.end));
     return;
   }
   const reader = await content.open(span);

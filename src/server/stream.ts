@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
 import type { ByteReader, Piece, Span } from "../pull/bytes.ts";
 import { ClientGone } from "./access-log.ts";
 import type { Exchange } from "./exchange.ts";
@@ -44,9 +45,23 @@ async function writePiece(exchange: Exchange, piece: Piece): Promise<void> {
   piece.release();
 }
 
-/** Sends the last bytes of a response without a copy; whether they went out is seen when it finishes. */
-export function sendBytes({ res, notes }: Exchange, bytes: Uint8Array): void {
-  res.end(bytes, () => (notes.bytes += bytes.length));
+/** TLS encrypts a write as a whole, into memory of its own, however little of it the client takes. */
+export const TLS_WRITE_BYTES = 256 * 1024;
+
+/**
+ * Sends the last bytes of a response without a copy; whether they went out is seen when it finishes. Rejects when the client
+ * leaves before the last piece.
+ */
+export async function sendBytes(exchange: Exchange, bytes: Uint8Array): Promise<void> {
+  const { req, res, notes } = exchange;
+  let rest = bytes;
+  if (req.socket instanceof TLSSocket) {
+    for (; rest.length > TLS_WRITE_BYTES; rest = rest.subarray(TLS_WRITE_BYTES)) {
+      await write(exchange, rest.subarray(0, TLS_WRITE_BYTES));
+    }
+  }
+  const { length } = rest;
+  res.end(rest, () => (notes.bytes += length));
 }
 
 /** Resolves when the bytes have left for the operating system. */
