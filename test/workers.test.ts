@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { access, readdir, readFile, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
+import { connect } from "node:tls";
 import type { RegistryConfig } from "../src/config/config.ts";
+import type { Digest } from "../src/oci/digest.ts";
 import { layoutOf } from "../src/store/layout.ts";
 import { seededBytes, sha256 } from "./support/bytes.ts";
 import { testConfig, testRegistry } from "./support/cache.ts";
+import { selfSignedCertificate } from "./support/certificate.ts";
 import { type CacheProcess, startCacheProcess } from "./support/cache-process.ts";
 import { ask, errorCode, open } from "./support/client.ts";
 import { startCommand } from "./support/command.ts";
@@ -35,6 +39,17 @@ async function setUp(
 /** Each over a connection of its own. */
 async function askMany(url: string, count = CLIENTS) {
   return await Promise.all(Array.from({ length: count }, async () => await ask(url)));
+}
+
+async function stored(dataDir: string, digest: Digest): Promise<string> {
+  const path = layoutOf(dataDir).blob(digest);
+  const isThere = async () =>
+    await access(path).then(
+      () => true,
+      () => false,
+    );
+  await eventually(isThere);
+  return path;
 }
 
 async function frontsOf({ pid }: CacheProcess): Promise<number[]> {
@@ -96,7 +111,7 @@ test("a fresh tag is answered by the fronts themselves, with its age, and its us
 });
 
 test("hits need no owner: with that one stopped, connections that are there already are served", async (t) => {
-  const { upstream, cache } = await setUp(t);
+  const { upstream, cache, config } = await setUp(t);
   const { digest } = upstream.addImage("library/app", "1");
   const blob = upstream.addBlob("library/app", seededBytes(3 * MIB, "alone"));
   const paths = [`manifests/1`, `manifests/${digest}`, `blobs/${blob}`].map((path) => `/v2/library/app/${path}`);
@@ -111,7 +126,10 @@ test("hits need no owner: with that one stopped, connections that are there alre
       });
       asking.on("error", reject).end();
     });
-  for (const path of [...paths, ...paths]) await get(path);
+  for (const path of paths) await get(path);
+  // A client has all of a blob a moment before it is committed.
+  await stored(config.dataDir, blob);
+  for (const path of paths) await get(path);
   process.kill(cache.pid, "SIGSTOP");
   try {
     const answers = await Promise.all(paths.map(get));
@@ -184,16 +202,7 @@ test("a large blob that a front finds damaged never completes, and is fetched an
   await ask(url);
   const wrong = Buffer.from(bytes);
   wrong[5 * MIB] = (wrong[5 * MIB] ?? 0) ^ 1;
-  const path = layoutOf(config.dataDir).blob(digest);
-  // The client has all of it a moment before it is committed.
-  await eventually(
-    async () =>
-      await access(path).then(
-        () => true,
-        () => false,
-      ),
-  );
-  await writeFile(path, wrong);
+  await writeFile(await stored(config.dataDir, digest), wrong);
   const answer = await ask(url);
   assert.ok(!answer.isWhole);
   await eventually(async () => {
@@ -239,3 +248,27 @@ test("the log has one line a request, with the client's own address, whoever ans
   );
   for (const { client, status } of lines) assert.deepEqual([client, status], ["127.0.0.1", 200]);
 });
+
+test("a TLS session is resumed whichever front the client comes to", async (t) => {
+  const tls = selfSignedCertificate();
+  const upstream = await startFakeUpstream();
+  t.after(async () => await upstream.stop());
+  const config = testConfig(await tempDir(t), [testRegistry(upstream.url)], { workers: FRONTS, tls });
+  const { port } = new URL((await startCacheProcess(t, config)).url);
+  const first = await handshake(Number(port), tls.cert, undefined);
+  for (let time = 0; time < CLIENTS; time++) {
+    assert.equal((await handshake(Number(port), tls.cert, first.session)).isReused, true);
+  }
+});
+
+/** Connects and leaves; the ticket of a new session is waited for. */
+async function handshake(port: number, ca: string, session: Buffer | undefined) {
+  const socket = connect({ port, host: "127.0.0.1", ca, ...(session === undefined ? {} : { session }) });
+  const ticket = once(socket, "session") as Promise<[Buffer]>;
+  ticket.catch(() => undefined);
+  await once(socket, "secureConnect");
+  const isReused = socket.isSessionReused();
+  const [latest] = session === undefined ? await ticket : [session];
+  socket.destroy();
+  return { session: latest, isReused };
+}
