@@ -75,6 +75,38 @@ test("after pulls they list what is held, and ask no upstream", async (t) => {
   assert.equal(hub.requests.length + ghcr.requests.length, asked);
 });
 
+test("/ gives pages where they are asked for, with the counts of everything in each", async (t) => {
+  const { cache } = await setUp(t);
+  await pullAll(cache.url);
+  await cache.app.idle();
+  const pages: string[][] = [];
+  let path = "/?n=1";
+  for (; pages.length < 9;) {
+    const answer = await ask(`${cache.url}${path}`);
+    assert.equal(answer.status, 200);
+    const { registries, summary } = JSON.parse(answer.body.toString()) as {
+      registries: Record<string, { images: number; repositories: { name: string; tags: string[] }[] }>;
+      summary: Record<string, number>;
+    };
+    assert.deepEqual(summary, { dockerhub: 3, ghcr: 1, quay: 0, total: 4 });
+    assert.equal(registries["dockerhub"]?.images, 3);
+    const shown = Object.entries(registries).flatMap(([id, { repositories }]) =>
+      repositories.map(({ name, tags }) => `${id} ${name} ${tags.join()}`),
+    );
+    pages.push(shown);
+    const next = /^<([^>]+)>; rel="next"$/.exec(String(answer.headers["link"] ?? ""))?.[1];
+    if (next === undefined) break;
+    path = next;
+  }
+  assert.deepEqual(pages, [
+    ["dockerhub library/nginx 1.27,latest"],
+    ["dockerhub library/redis 7-alpine"],
+    ["ghcr actions/runner latest"],
+  ]);
+  assert.equal((await ask(`${cache.url}/?n=x`)).status, 400);
+  assert.equal((await ask(`${cache.url}/?last=nowhere/x`)).status, 400);
+});
+
 test("keys come in the order of the configuration, total last", async (t) => {
   const { cache } = await setUp(t);
   const { summary } = (await json(`${cache.url}/summary`)) as { summary: object };

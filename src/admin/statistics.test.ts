@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { InventoryRow } from "../catalog/catalog.ts";
+import type { HeldTags } from "../catalog/catalog.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
 import { statisticsOf, statisticsRoutes, summaryOf } from "./statistics.ts";
 
@@ -8,16 +8,14 @@ const dockerhub = { id: "dockerhub", upstream: "https://registry-1.docker.io" };
 const ghcr = { id: "ghcr", upstream: "https://ghcr.io" };
 const quay = { id: "quay", upstream: "https://quay.io" };
 
-function row(registryId: string, name: string, tag: string): InventoryRow {
-  return { registryId, name: name as RepositoryName, tag: tag as Tag };
+function held(...repositories: readonly (readonly [string, ...string[]])[]): HeldTags[] {
+  return repositories.map(([name, ...tags]) => ({ name: name as RepositoryName, tags: tags as Tag[] }));
 }
 
-const rows = [
-  row("dockerhub", "library/nginx", "1.27"),
-  row("dockerhub", "library/nginx", "latest"),
-  row("dockerhub", "library/redis", "7-alpine"),
-  row("ghcr", "actions/runner", "latest"),
-];
+const all = new Map([
+  ["dockerhub", held(["library/nginx", "1.27", "latest"], ["library/redis", "7-alpine"])],
+  ["ghcr", held(["actions/runner", "latest"])],
+]);
 
 /** The seed's own example. */
 const seed = {
@@ -41,11 +39,11 @@ const seed = {
 
 describe("statistics", () => {
   it("have the seed's shape, members in its order", () => {
-    assert.equal(JSON.stringify(statisticsOf([dockerhub, ghcr], rows)), JSON.stringify(seed));
+    assert.equal(JSON.stringify(statisticsOf([dockerhub, ghcr], all)), JSON.stringify(seed));
   });
 
   it("name enabled registries that hold nothing, in the order of the configuration", () => {
-    const found = statisticsOf([quay, ghcr], rows);
+    const found = statisticsOf([quay, ghcr], all);
     assert.deepEqual(Object.keys(found.registries), ["quay", "ghcr"]);
     assert.deepEqual(found.registries["quay"], { url: "https://quay.io", images: 0, repositories: [] });
     assert.deepEqual(Object.entries(found.summary), [
@@ -56,7 +54,7 @@ describe("statistics", () => {
   });
 
   it("leave out what is held of registries that are not enabled, of the total too", () => {
-    const found = statisticsOf([ghcr], rows);
+    const found = statisticsOf([ghcr], all);
     assert.deepEqual(found.registries, { ghcr: seed.registries.ghcr });
     assert.deepEqual(found.summary, { ghcr: 1, total: 1 });
     assert.deepEqual(summaryOf([ghcr], new Map(Object.entries({ dockerhub: 3, ghcr: 1 }))), {
@@ -65,14 +63,20 @@ describe("statistics", () => {
   });
 
   it("keep repositories of the same name in two registries apart", () => {
-    const found = statisticsOf([dockerhub, ghcr], [row("dockerhub", "a/b", "x"), row("ghcr", "a/b", "y")]);
+    const found = statisticsOf(
+      [dockerhub, ghcr],
+      new Map([
+        ["dockerhub", held(["a/b", "x"])],
+        ["ghcr", held(["a/b", "y"])],
+      ]),
+    );
     assert.deepEqual(found.registries["dockerhub"]?.repositories, [{ name: "a/b", tags: ["x"] }]);
     assert.deepEqual(found.registries["ghcr"]?.repositories, [{ name: "a/b", tags: ["y"] }]);
   });
 
   it("take an odd id for nothing but a name", () => {
     const odd = { id: "__proto__", upstream: "https://odd.example" };
-    const found = statisticsOf([odd], [row("__proto__", "a", "x")]);
+    const found = statisticsOf([odd], new Map([["__proto__", held(["a", "x"])]]));
     assert.equal(
       JSON.stringify(found),
       '{"registries":{"__proto__":{"url":"https://odd.example","images":1,"repositories":[{"name":"a","tags":["x"]}]}},' +
@@ -82,11 +86,11 @@ describe("statistics", () => {
 
   it("are answered at / and /summary from the catalog", async () => {
     const catalog = {
-      inventory: async () => rows,
+      inventory: async ({ registryId }: { registryId: string }) => all.get(registryId) ?? [],
       countImages: async () => new Map([["dockerhub", 3]]),
     };
     const routes = statisticsRoutes(catalog, [dockerhub, ghcr]);
-    assert.deepEqual(await routes["/"](), { status: 200, body: seed });
+    assert.deepEqual(await routes["/"](new URLSearchParams()), { status: 200, body: seed });
     assert.deepEqual(await routes["/summary"](), {
       status: 200,
       body: { summary: { dockerhub: 3, ghcr: 0, total: 3 } },

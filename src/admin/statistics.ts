@@ -1,4 +1,7 @@
-import type { InventoryRow } from "../catalog/catalog.ts";
+import type { HeldTags } from "../catalog/catalog.ts";
+import type { LocalAnswer } from "../server/local.ts";
+import { pageOf } from "../server/pages.ts";
+import { type Cursor, cursorText, type InventoryCatalog, inventoryOf, parseCursor } from "./inventory.ts";
 
 /** What statistics need of a configured registry. */
 export interface CountedRegistry {
@@ -8,9 +11,8 @@ export interface CountedRegistry {
 }
 
 /** What statistics need of the catalog. */
-export interface CountedCatalog {
+export interface CountedCatalog extends InventoryCatalog {
   countImages(): Promise<ReadonlyMap<string, number>>;
-  inventory(): Promise<readonly InventoryRow[]>;
 }
 
 /** Held repository:tag pairs by registry id, and `total`. */
@@ -29,7 +31,7 @@ export interface Statistics extends Summary {
 export interface RegistryStatistics {
   readonly url: string;
   readonly images: number;
-  readonly repositories: readonly { readonly name: string; readonly tags: readonly string[] }[];
+  readonly repositories: readonly HeldTags[];
 }
 
 /**
@@ -42,39 +44,55 @@ export function summaryOf(registries: readonly CountedRegistry[], images: Readon
   return { summary: Object.fromEntries([...counts, ["total", total]]) };
 }
 
-/** Rows come as `Catalog.inventory` orders them: by registry, repository, tag. */
-export function statisticsOf(registries: readonly CountedRegistry[], rows: readonly InventoryRow[]): Statistics {
-  const held = groupByRegistry(rows);
+/** The counts are given where the repositories are not all there are. */
+export function statisticsOf(
+  registries: readonly CountedRegistry[],
+  repositories: ReadonlyMap<string, readonly HeldTags[]>,
+  counts?: ReadonlyMap<string, number>,
+): Statistics {
+  const images = counts ?? new Map([...repositories].map(([id, held]) => [id, tagsIn(held)]));
   const described = registries.map(({ id, upstream }) => {
-    const { images, repositories } = held.get(id) ?? { images: 0, repositories: [] };
-    return [id, { url: upstream, images, repositories }] as const;
+    return [id, { url: upstream, images: images.get(id) ?? 0, repositories: repositories.get(id) ?? [] }] as const;
   });
-  const { summary } = summaryOf(registries, new Map(described.map(([id, { images }]) => [id, images])));
-  return { registries: Object.fromEntries(described), summary };
+  return { registries: Object.fromEntries(described), ...summaryOf(registries, images) };
 }
 
-interface Group {
-  images: number;
-  readonly repositories: { readonly name: string; readonly tags: string[] }[];
+function tagsIn(held: readonly HeldTags[]): number {
+  return held.reduce((sum, { tags }) => sum + tags.length, 0);
 }
 
-function groupByRegistry(rows: readonly InventoryRow[]): ReadonlyMap<string, Group> {
-  const groups = new Map<string, Group>();
-  for (const { registryId, name, tag } of rows) {
-    const group = groups.get(registryId) ?? { images: 0, repositories: [] };
-    groups.set(registryId, group);
-    group.images += 1;
-    const last = group.repositories.at(-1);
-    if (last?.name === name) last.tags.push(tag);
-    else group.repositories.push({ name, tags: [tag] });
-  }
-  return groups;
-}
+/** Repositories in a page where the client names the place but no number. */
+const PAGE_REPOSITORIES = 1_000;
 
 /** The two paths of the seed's statistics; neither asks an upstream. */
 export function statisticsRoutes(catalog: CountedCatalog, registries: readonly CountedRegistry[]) {
   return {
-    "/": async () => ({ status: 200, body: statisticsOf(registries, await catalog.inventory()) }),
+    "/": async (query: URLSearchParams) => await statisticsAnswer(catalog, registries, query),
     "/summary": async () => ({ status: 200, body: summaryOf(registries, await catalog.countImages()) }),
   };
+}
+
+/** Everything, or with `n` or `last` a page of the repositories; counts are always those of everything. */
+async function statisticsAnswer(
+  catalog: CountedCatalog,
+  registries: readonly CountedRegistry[],
+  query: URLSearchParams,
+): Promise<LocalAnswer> {
+  const ids = registries.map(({ id }) => id);
+  const { n, last } = pageOf(query);
+  if (n === undefined && last === undefined) {
+    const { repositories } = await inventoryOf(catalog, ids, { limit: Infinity });
+    return { status: 200, body: statisticsOf(registries, repositories) };
+  }
+  const limit = n ?? PAGE_REPOSITORIES;
+  const after = last === undefined ? undefined : parseCursor(last, ids);
+  const { repositories, next } = await inventoryOf(catalog, ids, { limit, after });
+  const body = statisticsOf(registries, repositories, await catalog.countImages());
+  return { status: 200, body, headers: next === undefined ? {} : linkTo(limit, next) };
+}
+
+/** RFC 8288, as the registry API pages its lists. */
+function linkTo(n: number, next: Cursor): Record<string, string> {
+  const query = new URLSearchParams({ n: String(n), last: cursorText(next) });
+  return { Link: `</?${query.toString()}>; rel="next"` };
 }

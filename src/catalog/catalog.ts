@@ -36,8 +36,8 @@ export interface Catalog {
   repositories(query: { registryId?: string; last?: string; limit: number }): Promise<HeldRepository[]>;
   /** Held repository:tag pairs by registry id. */
   countImages(): Promise<ReadonlyMap<string, number>>;
-  /** Held tags of every repository, ordered by registry, repository, tag. */
-  inventory(): Promise<InventoryRow[]>;
+  /** A registry's repositories with held tags, and these: after `last`, in lexical order of their names. */
+  inventory(query: { registryId: string; last?: string; limit: number }): Promise<HeldTags[]>;
 
   /** Forgets what the store no longer has and takes over what it has: see `upkeep/reindex.ts`. */
   replaceHeld(snapshot: AsyncIterable<HeldSnapshot>): Promise<void>;
@@ -107,10 +107,10 @@ export interface HeldRepository {
   readonly name: RepositoryName;
 }
 
-export interface InventoryRow {
-  readonly registryId: string;
+/** A repository's held tags in lexical order, at least one. */
+export interface HeldTags {
   readonly name: RepositoryName;
-  readonly tag: Tag;
+  readonly tags: readonly Tag[];
 }
 
 /** One repository as the store has it. */

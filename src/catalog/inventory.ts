@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
-import type { HeldRepository, InventoryRow } from "./catalog.ts";
+import type { HeldRepository, HeldTags } from "./catalog.ts";
 import type { CatalogDb } from "./schema.ts";
 
 /** Held repositories: those with at least one held manifest. */
@@ -48,33 +48,48 @@ export async function countImages(db: CatalogDb): Promise<ReadonlyMap<string, nu
   return new Map(rows.map((row) => [row.registry_id, row.images]));
 }
 
+interface InventoryQuery {
+  readonly registryId: string;
+  readonly last?: string;
+  readonly limit: number;
+}
+
 /**
  * Held tags, all of a repository in one text: a row for each tag would cost many times what reading the index does.
  * No tag contains a space.
  */
-export function heldTagsQuery(db: CatalogDb) {
-  return db
-    .selectFrom("tags")
-    .select((eb) => ["repository_id", sql<string>`string_agg(${eb.ref("tag")}, ' ')`.as("tags")])
-    .where("manifest_id", "is not", null)
-    .groupBy("repository_id");
+export function heldTagsQuery(db: CatalogDb, { registryId, last, limit }: InventoryQuery) {
+  const query = db
+    .selectFrom("repositories as r")
+    .select((eb) => [
+      "r.name",
+      eb
+        .selectFrom("tags as t")
+        .select((tags) => sql<string>`string_agg(${tags.ref("t.tag")}, ' ')`.as("tags"))
+        .whereRef("t.repository_id", "=", "r.id")
+        .where("t.manifest_id", "is not", null)
+        .as("tags"),
+    ])
+    .where("r.registry_id", "=", registryId)
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom("tags as t")
+          .select("t.tag")
+          .whereRef("t.repository_id", "=", "r.id")
+          .where("t.manifest_id", "is not", null),
+      ),
+    )
+    .orderBy("r.name")
+    .limit(limit);
+  return last === undefined ? query : query.where("r.name", ">", last);
 }
 
-/** Joined here, not in SQL: this way the tags come straight out of one index. */
-export async function inventory(db: CatalogDb): Promise<InventoryRow[]> {
-  const tagsOf = new Map((await heldTagsQuery(db).execute()).map((row) => [row.repository_id, row.tags]));
-  // Read after the tags: no tag can lack its repository then, unless that was removed in between.
-  const repositories = await db
-    .selectFrom("repositories")
-    .select(["id", "registry_id", "name"])
-    .orderBy("registry_id")
-    .orderBy("name")
-    .execute();
-  const rows: InventoryRow[] = [];
-  for (const { id, registry_id, name } of repositories) {
+export async function inventory(db: CatalogDb, query: InventoryQuery): Promise<HeldTags[]> {
+  const rows = await heldTagsQuery(db, query).execute();
+  return rows.map(({ name, tags }) => ({
+    name: name as RepositoryName,
     // SQL promises no order within an aggregate.
-    const tags = tagsOf.get(id)?.split(" ").toSorted() ?? [];
-    for (const tag of tags) rows.push({ registryId: registry_id, name: name as RepositoryName, tag: tag as Tag });
-  }
-  return rows;
+    tags: (tags ?? "").split(" ").toSorted() as Tag[],
+  }));
 }

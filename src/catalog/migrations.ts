@@ -15,7 +15,7 @@ export interface SchemaWords {
 type Migration = (db: CatalogDb, words: SchemaWords) => Promise<void>;
 
 /** By version, from 1. Released ones are never edited: a change is a further one at the end. */
-const MIGRATIONS: readonly Migration[] = [createTables, indexByDigest];
+const MIGRATIONS: readonly Migration[] = [createTables, indexByDigest, indexByRegistry];
 
 /** The version that this release works with. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -64,6 +64,11 @@ async function createTables(db: CatalogDb, words: SchemaWords): Promise<void> {
 async function indexByDigest(db: CatalogDb): Promise<void> {
   await db.schema.createIndex("blobs_by_digest").on("blobs").columns(["digest", "repository_id"]).execute();
   await db.schema.createIndex("manifests_by_digest").on("manifests").columns(["digest", "repository_id"]).execute();
+}
+
+/** Version 3: pages of the inventory, and `_catalog` of one registry. */
+async function indexByRegistry(db: CatalogDb): Promise<void> {
+  await db.schema.createIndex("repositories_by_registry").on("repositories").columns(["registry_id", "name"]).execute();
 }
 
 async function createRepositories(db: CatalogDb, words: SchemaWords): Promise<void> {

@@ -91,8 +91,8 @@ export class SqlCatalog implements catalog.Catalog {
     return await inventory.countImages(this.#reads);
   }
 
-  async inventory(): Promise<catalog.InventoryRow[]> {
-    return await inventory.inventory(this.#reads);
+  async inventory(query: { registryId: string; last?: string; limit: number }): Promise<catalog.HeldTags[]> {
+    return await inventory.inventory(this.#reads, query);
   }
 
   async replaceHeld(snapshot: AsyncIterable<catalog.HeldSnapshot>): Promise<void> {

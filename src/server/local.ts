@@ -6,9 +6,10 @@ import { sendJson } from "./respond.ts";
 export interface LocalAnswer {
   readonly status: number;
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-export type LocalRoutes = Readonly<Record<string, () => Promise<LocalAnswer>>>;
+export type LocalRoutes = Readonly<Record<string, (query: URLSearchParams) => Promise<LocalAnswer>>>;
 
 /** Serves fixed paths with JSON: statistics and health. */
 export function localHandler(routes: LocalRoutes): Handler {
@@ -20,8 +21,8 @@ export function localHandler(routes: LocalRoutes): Handler {
         headers: { Allow: "GET, HEAD", Connection: "close" },
       });
     }
-    const { status, body } = await answer();
-    sendJson(exchange, status, body, { "Cache-Control": "no-store" });
+    const { status, body, headers } = await answer(exchange.query);
+    sendJson(exchange, status, body, { "Cache-Control": "no-store", ...headers });
     return true;
   };
 }

@@ -62,7 +62,9 @@ export function replacing(setUp: SetUp): void {
     assert.deepEqual(plain(await db.selectFrom("repositories").select("path").execute()), [
       { path: "docker.io/library/nginx" },
     ]);
-    assert.deepEqual(await catalog.inventory(), [{ registryId: "dockerhub", name: nginx.name, tag: latest }]);
+    assert.deepEqual(await catalog.inventory({ registryId: "dockerhub", limit: 9 }), [
+      { name: nginx.name, tags: [latest] },
+    ]);
   });
 
   it("keeps use, history, confirmation and media type of what is still there", async (t) => {

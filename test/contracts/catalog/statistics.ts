@@ -29,7 +29,7 @@ export function statistics(setUp: SetUp): void {
     const { catalog } = await setUp(t);
     await catalog.recordTag(nginx, latest, digest("m"), 10);
     assert.deepEqual([...(await catalog.countImages())], []);
-    assert.deepEqual(await catalog.inventory(), []);
+    assert.deepEqual(await catalog.inventory({ registryId: "dockerhub", limit: 9 }), []);
     await catalog.recordManifest(record(redis, "m"));
     assert.deepEqual([...(await catalog.countImages())], []);
     await catalog.recordManifest(record(nginx, "m"));
@@ -38,7 +38,7 @@ export function statistics(setUp: SetUp): void {
     assert.deepEqual([...(await catalog.countImages())], []);
   });
 
-  it("lists what is held by registry, repository and tag", async (t) => {
+  it("lists what a registry holds by repository and tag, in pages", async (t) => {
     const { catalog } = await setUp(t);
     const runner = repository("actions/runner", "ghcr", "ghcr.io");
     for (const [where, tag] of [
@@ -52,14 +52,20 @@ export function statistics(setUp: SetUp): void {
       await catalog.recordManifest(record(where, "m"));
       await catalog.recordTag(where, asTag(tag), digest("m"), 10);
     }
-    const rows = (await catalog.inventory()).map((row) => `${row.registryId} ${row.name} ${row.tag}`);
-    assert.deepEqual(rows, [
-      "dockerhub library/nginx 1.27",
-      "dockerhub library/nginx 1.9",
-      "dockerhub library/nginx Z",
-      "dockerhub library/nginx latest",
-      "dockerhub library/redis 7-alpine",
-      "ghcr actions/runner latest",
+    await catalog.recordManifest(record(repository("library/untagged"), "m"));
+    const hub = [
+      { name: "library/nginx", tags: ["1.27", "1.9", "Z", "latest"] },
+      { name: "library/redis", tags: ["7-alpine"] },
+    ];
+    assert.deepEqual(await catalog.inventory({ registryId: "dockerhub", limit: 9 }), hub);
+    assert.deepEqual(await catalog.inventory({ registryId: "dockerhub", limit: 1 }), hub.slice(0, 1));
+    assert.deepEqual(
+      await catalog.inventory({ registryId: "dockerhub", last: "library/nginx", limit: 9 }),
+      hub.slice(1),
+    );
+    assert.deepEqual(await catalog.inventory({ registryId: "dockerhub", last: "library/redis", limit: 9 }), []);
+    assert.deepEqual(await catalog.inventory({ registryId: "ghcr", limit: 9 }), [
+      { name: "actions/runner", tags: ["latest"] },
     ]);
     assert.deepEqual(Object.fromEntries(await catalog.countImages()), { dockerhub: 5, ghcr: 1 });
   });
@@ -81,9 +87,9 @@ export function statistics(setUp: SetUp): void {
           else held.add(`${of.name} m${manifest}`);
         }
         const expected = [...pointed].filter(([, manifest]) => held.has(manifest)).map(([tag]) => tag);
-        const found = (await catalog.inventory()).filter((row) => row.registryId === `registry${run}`);
+        const found = await catalog.inventory({ registryId: `registry${run}`, limit: 9 });
         assert.deepEqual(
-          found.map((row) => `${row.name} ${row.tag}`),
+          found.flatMap(({ name, tags }) => tags.map((tag) => `${name} ${tag}`)),
           expected.toSorted(),
         );
         assert.equal((await catalog.countImages()).get(`registry${run}`) ?? 0, expected.length);
