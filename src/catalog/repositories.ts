@@ -1,16 +1,6 @@
 import { type Repository, repositoryPath } from "../oci/reference.ts";
 import type { CatalogDb } from "./schema.ts";
 
-/** The row's id, or undefined where nothing was ever recorded about the repository. */
-export async function findRepositoryId(db: CatalogDb, repository: Repository): Promise<number | undefined> {
-  const row = await db
-    .selectFrom("repositories")
-    .select("id")
-    .where("path", "=", repositoryPath(repository))
-    .executeTakeFirst();
-  return row?.id;
-}
-
 /** The row's id; makes the row where there is none. The id of its registry follows the configuration. */
 export async function repositoryIdOf(db: CatalogDb, repository: Repository, nowMs: number): Promise<number> {
   const path = repositoryPath(repository);

@@ -1,7 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
-import type { HeldTag, TagConfirmation } from "./catalog.ts";
-import { findRepositoryId } from "./repositories.ts";
+import type { HeldTag } from "./catalog.ts";
 import type { CatalogDb, TagTable } from "./schema.ts";
 
 /** Earlier digests kept a tag; a tag that moves daily is remembered for over a year. */
@@ -94,25 +93,6 @@ export async function remember(db: CatalogDb, tag: TagTable): Promise<void> {
     .where("tag", "=", name)
     .where("id", "<=", beyond.id)
     .execute();
-}
-
-/** Moves confirmations forward, never back; tags that are not there are passed over. */
-export async function confirmTags(
-  db: CatalogDb,
-  confirmations: readonly TagConfirmation[],
-  nowMs: number,
-): Promise<void> {
-  for (const { repository, tag, atMs } of confirmations) {
-    const repositoryId = await findRepositoryId(db, repository);
-    if (repositoryId === undefined) continue;
-    await db
-      .updateTable("tags")
-      .set({ confirmed_at_ms: atMs, recorded_at_ms: nowMs })
-      .where("repository_id", "=", repositoryId)
-      .where("tag", "=", tag)
-      .where("confirmed_at_ms", "<", atMs)
-      .execute();
-  }
 }
 
 export async function findTag(db: CatalogDb, repository: Repository, tag: Tag): Promise<HeldTag | undefined> {

@@ -1,50 +1,82 @@
-import { type Repository, repositoryPath } from "../oci/reference.ts";
-import type { Use } from "./catalog.ts";
-import { findRepositoryId } from "./repositories.ts";
+import { sql } from "kysely";
+import { repositoryPath, type Repository } from "../oci/reference.ts";
+import type { TagConfirmation, Use } from "./catalog.ts";
 import type { CatalogDb } from "./schema.ts";
+
+/** A row's key below its repository, and the time that it shall have at least. */
+interface Stamp {
+  readonly repositoryId: number;
+  readonly key: string;
+  readonly atMs: number;
+}
 
 /** Moves last use forward, never back; what is not there is passed over. */
 export async function touch(db: CatalogDb, uses: readonly Use[]): Promise<void> {
-  const idOf = rememberingIds(db);
-  for (const use of uses) {
-    const repositoryId = await idOf(use.repository);
-    if (repositoryId !== undefined) await touchOne(db, repositoryId, use);
-  }
+  const ids = await repositoryIds(db, uses);
+  const contents = stampsOf(uses, ids, ({ digest }) => digest);
+  const tags = stampsOf(uses, ids, ({ tag }) => tag);
+  // A digest is rarely both in one repository; where it is, both were used.
+  await move(db, "manifests.digest", "last_used_at_ms", contents);
+  await move(db, "blobs.digest", "last_used_at_ms", contents);
+  await move(db, "tags.tag", "last_used_at_ms", tags);
 }
 
-/** A batch names few repositories many times. */
-function rememberingIds(db: CatalogDb): (repository: Repository) => Promise<number | undefined> {
-  const known = new Map<string, number | undefined>();
-  return async (repository) => {
-    const path = repositoryPath(repository);
-    if (!known.has(path)) known.set(path, await findRepositoryId(db, repository));
-    return known.get(path);
-  };
+/** Moves confirmations forward, never back; tags that are not there are passed over. */
+export async function confirmTags(
+  db: CatalogDb,
+  confirmations: readonly TagConfirmation[],
+  nowMs: number,
+): Promise<void> {
+  const ids = await repositoryIds(db, confirmations);
+  const tags = stampsOf(confirmations, ids, ({ tag }) => tag);
+  await move(db, "tags.tag", "confirmed_at_ms", tags, nowMs);
 }
 
-async function touchOne(db: CatalogDb, repositoryId: number, use: Use): Promise<void> {
-  const manifest = await db
-    .updateTable("manifests")
-    .set({ last_used_at_ms: use.atMs })
-    .where("repository_id", "=", repositoryId)
-    .where("digest", "=", use.digest)
-    .where("last_used_at_ms", "<", use.atMs)
-    .executeTakeFirst();
-  if (manifest.numUpdatedRows === 0n) {
-    await db
-      .updateTable("blobs")
-      .set({ last_used_at_ms: use.atMs })
-      .where("repository_id", "=", repositoryId)
-      .where("digest", "=", use.digest)
-      .where("last_used_at_ms", "<", use.atMs)
-      .execute();
-  }
-  if (use.tag === undefined) return;
-  await db
-    .updateTable("tags")
-    .set({ last_used_at_ms: use.atMs })
-    .where("repository_id", "=", repositoryId)
-    .where("tag", "=", use.tag)
-    .where("last_used_at_ms", "<", use.atMs)
+async function repositoryIds(
+  db: CatalogDb,
+  notes: readonly { readonly repository: Repository }[],
+): Promise<ReadonlyMap<string, number>> {
+  const paths = new Set(notes.map(({ repository }) => repositoryPath(repository)));
+  const rows = await db
+    .selectFrom("repositories")
+    .select(["id", "path"])
+    .where("path", "in", [...paths])
     .execute();
+  return new Map(rows.map(({ id, path }) => [path, id]));
+}
+
+/** Each row once, with its latest time. */
+function stampsOf<N extends { readonly repository: Repository; readonly atMs: number }>(
+  notes: readonly N[],
+  ids: ReadonlyMap<string, number>,
+  keyOf: (note: N) => string | undefined,
+): readonly Stamp[] {
+  const latest = new Map<string, Stamp>();
+  for (const note of notes) {
+    const [repositoryId, key] = [ids.get(repositoryPath(note.repository)), keyOf(note)];
+    if (repositoryId === undefined || key === undefined) continue;
+    const row = `${repositoryId} ${key}`;
+    const known = latest.get(row);
+    if (known === undefined || known.atMs < note.atMs) latest.set(row, { repositoryId, key, atMs: note.atMs });
+  }
+  return [...latest.values()];
+}
+
+/** One statement for all: one for each row costs ten times as much, with every socket waiting meanwhile. */
+async function move(
+  db: CatalogDb,
+  keyColumn: "manifests.digest" | "blobs.digest" | "tags.tag",
+  timeColumn: "last_used_at_ms" | "confirmed_at_ms",
+  stamps: readonly Stamp[],
+  recordedAtMs?: number,
+): Promise<void> {
+  if (stamps.length === 0) return;
+  const [table = ""] = keyColumn.split(".");
+  const rows = sql.join(stamps.map(({ repositoryId, key, atMs }) => sql`(${repositoryId}, ${key}, ${atMs})`));
+  const recorded = recordedAtMs === undefined ? sql`` : sql`, recorded_at_ms = ${recordedAtMs}`;
+  await sql`
+    with stamps (repository_id, key, at_ms) as (values ${rows})
+    update ${sql.table(table)} set ${sql.ref(timeColumn)} = stamps.at_ms${recorded} from stamps
+    where ${sql.ref(`${table}.repository_id`)} = stamps.repository_id and ${sql.ref(keyColumn)} = stamps.key
+      and ${sql.ref(`${table}.${timeColumn}`)} < stamps.at_ms`.execute(db);
 }
