@@ -20,6 +20,8 @@ export interface LoadCall {
   readonly seconds: number;
   readonly cores: Cores;
   readonly headers?: Readonly<Record<string, string>>;
+  /** A Lua file that says what to ask for. */
+  readonly script?: string;
 }
 
 export interface Load extends WrkOutput {
@@ -70,7 +72,18 @@ export async function runWrk(tools: Tools, processes: Processes, serverPid: numb
   return { ...output, serverCpuSeconds, generatorCpuSeconds: childSecondsIn(finished.stderr) };
 }
 
-function wrkArguments({ url, connections, threads = 1, seconds, headers = {} }: LoadCall): string[] {
+function wrkArguments({ url, connections, threads = 1, seconds, headers = {}, script }: LoadCall): string[] {
   const lines = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
-  return [`-t${threads}`, `-c${connections}`, `-d${seconds}s`, "--timeout", "60s", "--latency", ...lines, url];
+  const scripted = script === undefined ? [] : ["-s", script];
+  return [
+    `-t${threads}`,
+    `-c${connections}`,
+    `-d${seconds}s`,
+    "--timeout",
+    "60s",
+    "--latency",
+    ...scripted,
+    ...lines,
+    url,
+  ];
 }
