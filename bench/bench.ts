@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import type { Candidate, CandidateName, Server, StartCall } from "./candidates/candidate.ts";
+import { type Spread, spreadOf } from "./lib/statistics.ts";
 import { runHead } from "./load/head.ts";
 import { runWrk } from "./load/wrk.ts";
 import type { CorePlan, Figures, Row, RowContext, ServerCall } from "./rows/row.ts";
@@ -28,6 +29,7 @@ export class Bench {
   readonly #parts: BenchParts;
   readonly #candidates: ReadonlyMap<CandidateName, Candidate>;
   readonly #warm = new Map<CandidateName, Promise<string>>();
+  readonly #others: number[] = [];
   readonly #ourEnvironment: Readonly<Record<string, string>>;
 
   constructor(parts: BenchParts) {
@@ -35,6 +37,11 @@ export class Bench {
     this.#candidates = new Map(parts.candidates.map((one) => [one.name, one]));
     const flags = `--cpu-prof --cpu-prof-dir=${parts.profiles}`;
     this.#ourEnvironment = parts.profiles === undefined ? {} : { NODE_OPTIONS: flags };
+  }
+
+  /** Cores that other programs took while wrk ran; undefined where it never did. */
+  get others(): Spread | undefined {
+    return spreadOf(this.#others);
   }
 
   /** What the row starts and makes ends with it. */
@@ -63,7 +70,9 @@ export class Bench {
       start: (name, call = {}) => this.#startFor(name, { ...USUAL, ...call }, endsWith),
       wrk: async (server, below, call) => {
         const target = { url: `${server.url}${below}`, seconds, cores: cores.generator, ...call };
-        return await runWrk(tools, processes, pidOf(server), target);
+        const load = await runWrk(tools, processes, pidOf(server), target);
+        this.#others.push(load.otherCpuSeconds / load.seconds);
+        return load;
       },
       head: async (server, below, connections) => {
         const target = { url: `${server.url}${below}`, connections, seconds, cores: cores.generator };

@@ -40,7 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (profiles !== undefined) return await profile(bench, rows, profiles);
     const names = new Set(present.map(({ name }) => name));
     const measured = await runRounds(bench, rows, names, options.rounds, say);
-    const report = await renderReport({ options, args, startedAt, measured, present, missing });
+    const report = await renderReport({ options, args, startedAt, measured, present, missing, others: bench.others });
     process.stdout.write(`\n${report}`);
     await keep(options, report);
   } finally {

@@ -1,4 +1,5 @@
 import type { Candidate, Missing } from "./candidates/candidate.ts";
+import type { Spread } from "./lib/statistics.ts";
 import { machineShape } from "./lib/machine.ts";
 import type { Options } from "./options.ts";
 import type { Measured } from "./run.ts";
@@ -11,6 +12,8 @@ export interface ReportCall {
   readonly measured: readonly Measured[];
   readonly present: readonly Candidate[];
   readonly missing: readonly Missing[];
+  /** Cores that other programs took meanwhile. */
+  readonly others: Spread | undefined;
 }
 
 /** The whole of `results.md`. */
@@ -23,6 +26,7 @@ export async function renderReport({ options, args, startedAt, ...found }: Repor
     `\`${command}\`, begun ${startedAt.toISOString()}, ${options.rounds} rounds of ${options.seconds} s.`,
     "",
     ...machineShape().map((line) => `- ${line}`),
+    ...othersLine(found.others),
     "",
     ...versions,
     ...found.missing.map(({ name, reason }) => `- ${name}: not there: ${reason}`),
@@ -33,6 +37,13 @@ export async function renderReport({ options, args, startedAt, ...found }: Repor
     "",
     ...failures(found.measured),
   ].join("\n");
+}
+
+/** A machine that is busy with something else makes every figure worse, and not every one as much. */
+function othersLine(others: Spread | undefined): string[] {
+  if (others === undefined) return [];
+  const [median, most] = [others.median.toFixed(2), others.max.toFixed(2)];
+  return [`- everything else on the machine took ${median} of its cores while wrk ran (at most ${most})`];
 }
 
 function failures(measured: readonly Measured[]): string[] {

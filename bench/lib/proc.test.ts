@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { childSecondsIn, cpuSeconds, cpuSecondsIn, residentBytes, residentBytesIn } from "./proc.ts";
+import { childSecondsIn, cpuSeconds, cpuSecondsIn, machineSecondsIn, residentBytes, residentBytesIn } from "./proc.ts";
 
 describe("what /proc says", () => {
   it("adds user and system time, whatever the name of the program", () => {
@@ -10,6 +10,11 @@ describe("what /proc says", () => {
 
   it("finds the resident memory", () => {
     assert.equal(residentBytesIn("Name:\tnode\nVmHWM:\t   90000 kB\nVmRSS:\t   80000 kB\n"), 80_000 * 1024);
+  });
+
+  it("counts what the machine did, not what it waited for, once", () => {
+    const stat = "cpu  100 20 30 9999 888 4 5 1 50 0\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 5\n";
+    assert.equal(machineSecondsIn(stat), 1.6);
   });
 
   it("is there for this very process", async () => {

@@ -12,6 +12,14 @@ export function cpuSecondsIn(stat: string): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+/** CPU time that all programs of the machine, and its hypervisor's others (steal), took: the first line of `/proc/stat`. */
+export function machineSecondsIn(stat: string): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = (/^cpu +(.*)$/m.exec(stat)?.[1] ?? "")
+    .split(" ")
+    .map(Number);
+  return (user + nice + system + irq + softIrq + steal) / TICKS_PER_SECOND;
+}
+
 /** Bytes of `VmRSS` in a `/proc/<pid>/status`. */
 export function residentBytesIn(status: string): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
@@ -32,6 +40,10 @@ export function childSecondsIn(times: string): number {
 /** Empty for a process that has ended meanwhile. */
 async function textOf(file: string): Promise<string> {
   return await readFile(file, "utf8").catch(() => "");
+}
+
+export async function machineSeconds(): Promise<number> {
+  return machineSecondsIn(await textOf("/proc/stat"));
 }
 
 /** CPU time that a server and all its processes have used so far. */

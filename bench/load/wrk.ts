@@ -1,4 +1,4 @@
-import { childSecondsIn, cpuSeconds } from "../lib/proc.ts";
+import { childSecondsIn, cpuSeconds, machineSeconds } from "../lib/proc.ts";
 import type { Cores, Processes } from "../lib/processes.ts";
 import type { Tools } from "../lib/tools.ts";
 
@@ -27,6 +27,8 @@ export interface LoadCall {
 export interface Load extends WrkOutput {
   readonly serverCpuSeconds: number;
   readonly generatorCpuSeconds: number;
+  /** What everything else on the machine took meanwhile. */
+  readonly otherCpuSeconds: number;
 }
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, B: 1, KB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30, TB: 2 ** 40 };
@@ -58,7 +60,7 @@ function errorsIn(text: string): number {
 
 /** Runs wrk against a server and takes both sides' CPU time meanwhile. */
 export async function runWrk(tools: Tools, processes: Processes, serverPid: number, call: LoadCall): Promise<Load> {
-  const before = await cpuSeconds(serverPid);
+  const [before, machineBefore] = [await cpuSeconds(serverPid), await machineSeconds()];
   // `times` of the shell tells what wrk used.
   const script = '"$@" && times >&2';
   const finished = await processes.run(["/bin/sh", "-c", script, "sh", tools.path("wrk"), ...wrkArguments(call)], {
@@ -66,10 +68,13 @@ export async function runWrk(tools: Tools, processes: Processes, serverPid: numb
     timeoutMs: call.seconds * 1000 + SLACK_MS,
   });
   const serverCpuSeconds = (await cpuSeconds(serverPid)) - before;
+  const machineCpuSeconds = (await machineSeconds()) - machineBefore;
   if (finished.exitCode !== 0) throw new Error(`wrk failed: ${finished.stderr}${finished.stdout}`);
   const output = parseWrk(finished.stdout);
   if (output.errors > 0) throw new Error(`${call.url}: ${output.errors} failed\n${finished.stdout}`);
-  return { ...output, serverCpuSeconds, generatorCpuSeconds: childSecondsIn(finished.stderr) };
+  const generatorCpuSeconds = childSecondsIn(finished.stderr);
+  const otherCpuSeconds = Math.max(0, machineCpuSeconds - serverCpuSeconds - generatorCpuSeconds);
+  return { ...output, serverCpuSeconds, generatorCpuSeconds, otherCpuSeconds };
 }
 
 function wrkArguments({ url, connections, threads = 1, seconds, headers = {}, script }: LoadCall): string[] {

@@ -18,7 +18,7 @@ function allCores(name: string, target: Target, unit: Unit, amount: (load: Load)
       { id: "one", label: "one worker, one core, generator on another", unit },
       { id: "all", label: "a worker for each core, generator among them", unit },
       { id: "times", label: "all / one", unit: "times" },
-      { id: "left", label: "cores that the generator left", unit: "number" },
+      { id: "left", label: "cores that the generator and other programs left", unit: "number" },
       { id: "used", label: "cores that the server used", unit: "number" },
       { id: "share", label: "for each core left / for one core's CPU second", unit: "times" },
     ],
@@ -38,7 +38,7 @@ function allCores(name: string, target: Target, unit: Unit, amount: (load: Load)
       await alone.stop();
       const server = await context.start(candidate, { cores: all, workers: allCount });
       const load = await loadHeld(context, server, target, { cores: all, threads: allCount });
-      const left = allCount - load.generatorCpuSeconds / load.seconds;
+      const left = allCount - (load.generatorCpuSeconds + load.otherCpuSeconds) / load.seconds;
       const used = load.serverCpuSeconds / load.seconds;
       const rate = amount(load) / load.seconds;
       const perCpuSecond = amount(single) / single.serverCpuSeconds;

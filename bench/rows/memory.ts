@@ -11,7 +11,7 @@ const WITH_MEMORY: readonly CandidateName[] = ["ours", "registry:2", "distributi
 const SETTLE_MS = 2000;
 const READERS = 200;
 const READER_SECONDS = 10;
-const QUICK_READER_SECONDS = 2;
+const QUICK_READER_SECONDS = 5;
 /** Slow enough to be there all the time, fast enough that all buffers are in use. */
 const READER_BYTES_PER_SECOND = "1M";
 const SAMPLE_MS = 100;
