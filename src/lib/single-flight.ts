@@ -4,7 +4,7 @@ export class SingleFlight<T> {
 
   /**
    * The work is nobody's: it goes on when those who wait leave, so it must be bounded by itself.
-   * `startedAtMs` is the time at which the shared work began, not at which this caller joined.
+   * `startedAtMs` is the time at which the shared work began, not at which this caller joined; of the monotonic clock.
    */
   run(key: string, nowMs: number, work: () => Promise<T>): Flight<T> {
     const running = this.#flights.get(key);

@@ -148,7 +148,7 @@ export class BlobPull {
   async #probe(repository: Repository, digest: Digest): Promise<Belonging> {
     const { upstream } = registryOf(this.#o.registries, repository);
     const question = blobQuestion(repository, digest);
-    const { result } = this.#probes.run(question, Date.now(), () =>
+    const { result } = this.#probes.run(question, performance.now(), () =>
       this.#o.refusals.ask(question, upstream.credentialId, () =>
         upstream.probeBlob(repository.name, digest, this.#o.signal),
       ),

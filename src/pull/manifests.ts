@@ -98,7 +98,7 @@ export class ManifestPull {
   }
 
   async #fetchUnheld(registry: PullRegistry, repository: Repository, tag: Tag): Promise<ManifestAnswer> {
-    const flight = this.#flights.run(flightKey(repository, tag), Date.now(), () =>
+    const flight = this.#flights.run(flightKey(repository, tag), performance.now(), () =>
       this.#refusable(registry, flightKey(repository, tag), () => this.#fetchTag(registry, repository, tag)),
     );
     try {
@@ -111,7 +111,7 @@ export class ManifestPull {
 
   /**
    * One question however many ask, and nobody waits for it past the budget counted from when it was sent: a stalled
-   * upstream delays the first client by seconds and the others not at all.
+   * upstream delays the first client by seconds and the others not at all, whatever is done to the wall clock meanwhile.
    */
   async #revalidate(
     registry: PullRegistry,
@@ -119,7 +119,7 @@ export class ManifestPull {
     tag: Tag,
     held: HeldTagged,
   ): Promise<ManifestAnswer> {
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     const { result, startedAtMs } = this.#flights.run(flightKey(repository, tag), nowMs, () =>
       this.#refusable(registry, flightKey(repository, tag), () => this.#askTag(registry, repository, tag, held)),
     );
@@ -185,7 +185,7 @@ export class ManifestPull {
     if (held !== undefined) return { ...held, outcome: { kind: "hit" } };
     const registry = registryOf(this.#o.registries, repository);
     const key = flightKey(repository, digest);
-    const flight = this.#flights.run(key, Date.now(), () =>
+    const flight = this.#flights.run(key, performance.now(), () =>
       this.#refusable(registry, key, () => this.#obtain(registry, repository, digest)),
     );
     try {

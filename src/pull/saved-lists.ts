@@ -58,7 +58,8 @@ export class SavedLists {
       return { body: saved.body, outcome: { kind: "hit", ageS: Math.floor(ageMs / 1000) } };
     }
     const question = questionOf(repository, kind, key);
-    const flight = this.#flights.run(question, nowMs, () =>
+    const askedAtMs = performance.now();
+    const flight = this.#flights.run(question, askedAtMs, () =>
       this.#o.refusals.ask(question, registry.upstream.credentialId, async () => {
         const body = await ask(registry, this.#o.signal);
         await this.#save(repository, kind, key, body);
@@ -68,7 +69,7 @@ export class SavedLists {
     const stale = (reason: "slow" | UpstreamError["kind"]): ListAnswer | undefined =>
       saved && { body: saved.body, outcome: { kind: "stale", reason, ageS: Math.max(0, Math.floor(ageMs / 1000)) } };
     try {
-      const budgetMs = flight.startedAtMs + registry.config.timeouts.askBudgetMs - nowMs;
+      const budgetMs = flight.startedAtMs + registry.config.timeouts.askBudgetMs - askedAtMs;
       const body = saved === undefined ? await flight.result : await within(flight.result, budgetMs);
       const late = body === LATE ? stale("slow") : undefined;
       return late ?? { body: body as string, outcome: { kind: flight.joined ? "joined" : "miss" } };

@@ -48,7 +48,7 @@ export class Soundness {
       if (!isRight) await onDamaged();
       return isRight;
     };
-    return await this.#checks.run(`${digest} ${blob.version}`, Date.now(), work).result;
+    return await this.#checks.run(`${digest} ${blob.version}`, performance.now(), work).result;
   }
 
   async #hash(digest: Digest, blob: StoredBlob): Promise<boolean> {

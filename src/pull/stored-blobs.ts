@@ -67,7 +67,7 @@ export class StoredBlobs {
       if (file.blob.size <= HOT_BLOB_BYTES_MAX) {
         await file.leave();
         // One read and at most one removal at a time: what a new fill has mended meanwhile is not taken away again.
-        const bytes = await this.#reads.run(digest, Date.now(), () => this.#read(digest)).result;
+        const bytes = await this.#reads.run(digest, performance.now(), () => this.#read(digest)).result;
         return bytes === undefined ? undefined : inMemory(bytes);
       }
       if (await this.#isServable(file, namedSize)) return fromFile(file);
