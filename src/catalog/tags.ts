@@ -31,7 +31,8 @@ export async function pointTag(db: CatalogDb, repositoryId: number, facts: TagFa
       manifest_id: manifestId,
       recorded_at_ms: nowMs,
       first_seen_at_ms: moved ? facts.atMs : before.first_seen_at_ms,
-      confirmed_at_ms: moved ? facts.atMs : Math.max(before.confirmed_at_ms, facts.atMs),
+      confirmed_at_ms:
+        moved || before.confirmed_at_ms > nowMs ? facts.atMs : Math.max(before.confirmed_at_ms, facts.atMs),
     })
     .where("repository_id", "=", repositoryId)
     .where("tag", "=", facts.tag)

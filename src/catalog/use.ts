@@ -21,7 +21,10 @@ export async function touch(db: CatalogDb, uses: readonly Use[]): Promise<void> 
   await move(db, "tags.tag", "last_used_at_ms", tags);
 }
 
-/** Moves confirmations forward, never back; tags that are not there are passed over. */
+/**
+ * Moves confirmations forward, and back only from a future that a wrong clock has written: when that comes true, the tag
+ * would be taken for fresh. Tags that are not there are passed over.
+ */
 export async function confirmTags(
   db: CatalogDb,
   confirmations: readonly TagConfirmation[],
@@ -68,15 +71,17 @@ async function move(
   keyColumn: "manifests.digest" | "blobs.digest" | "tags.tag",
   timeColumn: "last_used_at_ms" | "confirmed_at_ms",
   stamps: readonly Stamp[],
-  recordedAtMs?: number,
+  nowMs?: number,
 ): Promise<void> {
   if (stamps.length === 0) return;
   const [table = ""] = keyColumn.split(".");
   const rows = sql.join(stamps.map(({ repositoryId, key, atMs }) => sql`(${repositoryId}, ${key}, ${atMs})`));
-  const recorded = recordedAtMs === undefined ? sql`` : sql`, recorded_at_ms = ${recordedAtMs}`;
+  const time = sql.ref(`${table}.${timeColumn}`);
+  const recorded = nowMs === undefined ? sql`` : sql`, recorded_at_ms = ${nowMs}`;
+  const fromFuture = nowMs === undefined ? sql`` : sql` or ${time} > ${nowMs}`;
   await sql`
     with stamps (repository_id, key, at_ms) as (values ${rows})
     update ${sql.table(table)} set ${sql.ref(timeColumn)} = stamps.at_ms${recorded} from stamps
     where ${sql.ref(`${table}.repository_id`)} = stamps.repository_id and ${sql.ref(keyColumn)} = stamps.key
-      and ${sql.ref(`${table}.${timeColumn}`)} < stamps.at_ms`.execute(db);
+      and (${time} < stamps.at_ms${fromFuture})`.execute(db);
 }

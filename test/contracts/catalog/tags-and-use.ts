@@ -43,6 +43,16 @@ export function tags(setUp: SetUp): void {
     await catalog.confirmTags([]);
   });
 
+  it("takes a confirmation back that a wrong clock wrote into the future", async (t) => {
+    const { catalog, clock } = await setUp(t);
+    await catalog.recordTag(nginx, latest, digest("a"), clock.ms + 500);
+    await catalog.confirmTags([{ repository: nginx, tag: latest, atMs: clock.ms - 1 }]);
+    assert.deepEqual(await catalog.tag(nginx, latest), { digest: digest("a"), confirmedAtMs: clock.ms - 1 });
+    await catalog.recordTag(nginx, latest, digest("b"), clock.ms + 500);
+    await catalog.recordTag(nginx, latest, digest("b"), clock.ms);
+    assert.deepEqual(await catalog.tag(nginx, latest), { digest: digest("b"), confirmedAtMs: clock.ms });
+  });
+
   it("writes each digest that a tag left into its history, with first sight and last confirmation", async (t) => {
     const { catalog, db } = await setUp(t);
     await catalog.recordTag(nginx, latest, digest("a"), 10);
