@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { ORIGIN, readAll, repo, storeContract, tagOf } from "../../test/contracts/store.ts";
@@ -136,6 +136,23 @@ test("an old partial that is wanted again is not reaped under the fill that goes
   await spool.commit();
   await spool.close();
   assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
+});
+
+test("a spool that is written is never reaped, whatever the clock says; a partial of the future is taken for new", async (t) => {
+  const { store, dataDir } = await opened(t);
+  const spool = await store.openSpool(DIGEST, ORIGIN);
+  await spool.append(BYTES.subarray(0, 50_000));
+  const path = join(dataDir, "spool", `sha256-${HEX}`);
+  const [past, future] = [new Date(Date.now() - 9 * DAY_MS), new Date(Date.now() + 9 * DAY_MS)];
+  await utimes(path, past, past);
+  assert.equal((await store.reapPartials(DAY_MS)).partials, 0);
+  await spool.keep();
+  await spool.close();
+  await utimes(path, future, future);
+  assert.equal((await store.reapPartials(DAY_MS)).partials, 0);
+  assert.ok((await stat(path)).mtimeMs <= Date.now());
+  await utimes(path, past, past);
+  assert.equal((await store.reapPartials(DAY_MS)).partials, 1);
 });
 
 test("odd things among the spools do not stop the reaping", async (t) => {

@@ -38,6 +38,8 @@ class FilesystemStore implements Store {
   readonly #layout: Layout;
   readonly #unfinished: string;
   readonly #links: Links;
+  /** Paths of spools that a fill writes now: however old they look by a clock that was stepped, they are not abandoned. */
+  readonly #openSpools = new Set<string>();
 
   constructor(options: FilesystemStoreOptions, layout: Layout, unfinished: string) {
     this.#options = options;
@@ -84,13 +86,21 @@ class FilesystemStore implements Store {
   }
 
   async openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool> {
-    return await openFileSpool({
-      path: this.#layout.spool(digest),
-      blobPath: this.#layout.blob(digest),
-      unfinished: this.#unfinished,
-      origin,
-      room: async () => await this.room(),
-    });
+    const path = this.#layout.spool(digest);
+    this.#openSpools.add(path);
+    try {
+      return await openFileSpool({
+        path,
+        blobPath: this.#layout.blob(digest),
+        unfinished: this.#unfinished,
+        origin,
+        room: async () => await this.room(),
+        onEnd: () => this.#openSpools.delete(path),
+      });
+    } catch (error) {
+      this.#openSpools.delete(path);
+      throw error;
+    }
   }
 
   repositories(): AsyncIterable<string> {
@@ -103,6 +113,10 @@ class FilesystemStore implements Store {
   }
 
   async reapPartials(olderThanMs: number): Promise<ReapReport> {
-    return await reapSpools(this.#layout, Date.now() - olderThanMs);
+    return await reapSpools(this.#layout, {
+      nowMs: Date.now(),
+      olderThanMs,
+      isOpen: (path) => this.#openSpools.has(path),
+    });
   }
 }

@@ -1,12 +1,23 @@
-import { lstat, rm } from "node:fs/promises";
+import { lstat, lutimes, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { entriesOf, ifPresent } from "./files.ts";
 import { type Layout, ORIGIN_SUFFIX } from "./layout.ts";
 import { removeSpool } from "./spool.ts";
 import type { ReapReport } from "./store.ts";
 
-/** Removes partials last written before `beforeMs`, and origins whose partial is gone. */
-export async function reapSpools(layout: Layout, beforeMs: number): Promise<ReapReport> {
+export interface SpoolReaping {
+  readonly nowMs: number;
+  /** Since they were last written to. */
+  readonly olderThanMs: number;
+  /** Whether a fill has it. */
+  readonly isOpen: (path: string) => boolean;
+}
+
+/**
+ * Removes partials that nobody has written to for long, and origins whose partial is gone. One that was written in the
+ * future, by a clock that was wrong, is taken for written now: else it would stay until then.
+ */
+export async function reapSpools(layout: Layout, { nowMs, olderThanMs, isOpen }: SpoolReaping): Promise<ReapReport> {
   let [partials, bytes] = [0, 0];
   for (const entry of await entriesOf(layout.spools)) {
     const path = join(layout.spools, entry.name);
@@ -15,13 +26,18 @@ export async function reapSpools(layout: Layout, beforeMs: number): Promise<Reap
       continue;
     }
     const stats = await ifPresent(lstat(path));
-    if (stats === undefined || stats.mtimeMs >= beforeMs) continue;
+    if (stats === undefined || isOpen(path)) continue;
+    if (stats.mtimeMs > nowMs + CLOCK_SLACK_MS) await lutimes(path, nowMs / 1000, nowMs / 1000);
+    if (stats.mtimeMs >= nowMs - olderThanMs) continue;
     await removeSpool(path);
     partials += 1;
     bytes += stats.size;
   }
   return { partials, bytes };
 }
+
+/** File systems round, and those of a network have clocks of their own. */
+const CLOCK_SLACK_MS = 60_000;
 
 /** A crash between a commit's rename and its clean-up leaves an origin alone; a partial is always made before its origin. */
 async function removeLoneOrigin(path: string): Promise<void> {

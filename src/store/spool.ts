@@ -25,6 +25,8 @@ export interface FileSpoolOptions {
   readonly origin: SpoolOrigin;
   /** Bytes that may still be written. */
   readonly room: () => Promise<number>;
+  /** Called when nothing more will be written. */
+  readonly onEnd: () => void;
 }
 
 /** Opens a new spool or a partial. Rejects with `NoRoomError` where not even its first bytes could be kept. */
@@ -143,16 +145,19 @@ class FileSpool implements Spool {
     } catch (error) {
       rethrowNoRoom(error);
     }
+    this.#options.onEnd();
     await rm(originPath(this.#options.path), { force: true });
   }
 
   async keep(): Promise<void> {
+    this.#options.onEnd();
     // A write that failed half-way may have left bytes that were never counted.
     await this.#handle.truncate(this.#writtenBytes);
     if (this.#writtenBytes === 0) await this.discard();
   }
 
   async discard(): Promise<void> {
+    this.#options.onEnd();
     await removeSpool(this.#options.path);
   }
 
