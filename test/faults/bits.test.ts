@@ -8,7 +8,7 @@ import { eventually } from "../support/open-files.ts";
 import { tempDir } from "../support/temp.ts";
 import { assertCatalogAgrees, assertNothingLeftOver, assertWhole, readStore } from "./support/agreement.ts";
 import { DAMAGES, type Damage, flipBit } from "./support/damage.ts";
-import { fault, type FaultTest, inForm } from "./support/fault.ts";
+import { fault, type FaultTest, inForm, isLong } from "./support/fault.ts";
 import { type Content, contentOf, fakeOrigin, type Image, imageOf } from "./support/images.ts";
 import { randomFrom, seedOfRun } from "./support/random.ts";
 import { ERROR_LEVEL, startSubject, type Subject } from "./support/subject.ts";
@@ -43,8 +43,11 @@ async function createWorld(t: FaultTest): Promise<World> {
 
 /** One blob for each size and damage, all in one image, so that their sizes are known. */
 async function heldCases(world: World, subject: Subject, tag: string): Promise<{ image: Image; cases: Case[] }> {
-  const cases = SIZES.flatMap((size) =>
-    DAMAGES.map((damage): Case => ({ blob: contentOf(size, `${tag} ${size} ${damage.name}`), damage })),
+  const cases = SIZES.flatMap((size, which) =>
+    DAMAGES.filter((_, index) => isLong || (which + index) % 2 === 0).map((damage): Case => ({
+      blob: contentOf(size, `${tag} ${size} ${damage.name}`),
+      damage,
+    })),
   ).filter(({ blob }, index, all) => all.findIndex((one) => one.blob.digest === blob.digest) === index);
   const image = imageOf(
     REPOSITORY,
@@ -123,7 +126,7 @@ fault(
     const found = await reported(subject);
     for (const { blob, damage } of cases) assert.ok(found.has(blob.digest), `${damage.name} is reported`);
     await assertStoreMended(world, subject);
-    t.show(`${SIZES.length} sizes x ${DAMAGES.length} damages: ${found.size} found and healed`);
+    t.show(`${cases.length} damaged (sizes ${SIZES.join(", ")} bytes): ${found.size} found and healed`);
   },
 );
 
@@ -140,7 +143,7 @@ fault(
     for (const { blob, damage } of cases) {
       if (blob.bytes.length > MIB) assert.ok(found.has(blob.digest), `${blob.bytes.length}, ${damage.name}`);
     }
-    t.show(`${found.size} of ${cases.length} found and healed, the others served from memory`);
+    t.show(`${found.size} of ${cases.length} found and healed, none given out wrong`);
   },
 );
 
@@ -216,36 +219,36 @@ fault(
 
 fault("bits: damaged links and tags", "never lead to other content; made anew with upstream's word", async (t) => {
   const world = await createWorld(t);
-  let healed = 0;
-  for (const [index, damage] of DAMAGES.entries()) {
-    const tag = `v${index}`;
-    const image = imageOf(REPOSITORY, tag, [contentOf(5_000, damage.name)]);
-    await fakeOrigin(world.upstream).publish(image);
+  const cases = DAMAGES.map((damage, index) => {
+    const image = imageOf(REPOSITORY, `v${index}`, [contentOf(5_000, damage.name)]);
     const layer = image.blobs[1] as Content;
-    const [hex, layerHex] = [image, layer].map(({ digest }) => digest.slice("sha256:".length)) as [string, string];
+    const hexOf = ({ digest }: Content) => digest.slice("sha256:".length);
     const links = [
-      linkOf(world, "_manifests/revisions/sha256", hex),
-      linkOf(world, "_layers/sha256", layerHex),
-      linkOf(world, "_manifests/tags", tag, "current"),
+      linkOf(world, "_manifests/revisions/sha256", hexOf(image)),
+      linkOf(world, "_layers/sha256", hexOf(layer)),
+      linkOf(world, "_manifests/tags", image.tag, "current"),
     ];
-    const first = await world.start();
-    for (const { digest } of image.blobs) await get(first, `blobs/${digest}`);
-    assertRight(await get(first, `manifests/${tag}`), image);
-    assert.equal(await first.terminate(), 0);
-    for (const link of links) await damage.to(link);
-    const subject = await world.start();
-    assertRight(await get(subject, `manifests/${tag}`), image, damage.name);
+    return { damage, image, layer, links };
+  });
+  const first = await world.start();
+  for (const { image } of cases) {
+    await fakeOrigin(world.upstream).publish(image);
+    assertRight(await get(first, `manifests/${image.tag}`), image);
+    for (const blob of image.blobs) assertRight(await get(first, `blobs/${blob.digest}`), blob);
+  }
+  assert.equal(await first.terminate(), 0);
+  for (const { damage, links } of cases) for (const link of links) await damage.to(link);
+  const subject = await world.start();
+  for (const { damage, image, layer, links } of cases) {
+    assertRight(await get(subject, `manifests/${image.tag}`), image, damage.name);
     assertRight(await get(subject, `manifests/${image.digest}`), image, damage.name);
     assertRight(await get(subject, `blobs/${layer.digest}`), layer, damage.name);
     await subject.idle();
-    for (const link of links) {
-      assert.match(await readFile(link, "utf8"), /^sha256:[0-9a-f]{64}$/, `${damage.name}: ${link}`);
-      healed += 1;
-    }
-    assertWhole(await readStore(world.dataDir));
-    assert.equal(await subject.terminate(), 0);
+    for (const link of links) assert.match(await readFile(link, "utf8"), /^sha256:[0-9a-f]{64}$/, damage.name);
   }
-  t.show(`${healed} links of 3 kinds healed`);
+  const facts = await readStore(world.dataDir);
+  assertWhole(facts);
+  t.show(`${cases.length * 3} links of 3 kinds healed`);
 });
 
 fault("bits: a damaged partial", "never finished to a wrong blob; begun anew", async (t) => {
@@ -277,7 +280,7 @@ async function assertMendedBlob(world: World, subject: Subject, blob: Content): 
   assert.ok(facts.blobs.has(blob.digest));
 }
 
-const CATALOG_FLIPS = inForm({ short: 3, long: 40 });
+const CATALOG_FLIPS = inForm({ short: 1, long: 40 });
 
 fault("bits: flipped in the catalog", "it starts and serves what is held whatever the catalog says", async (t) => {
   const seed = seedOfRun();

@@ -1,4 +1,5 @@
 import { open, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { inForm } from "./fault.ts";
 
 /** What a dying disk, or a copy that was cut short, does to a file. */
 export interface Damage {
@@ -34,7 +35,7 @@ const shortenBy = (name: string, share: number): Damage => ({
   to: async (path) => await truncate(path, Math.floor((await stat(path)).size * (1 - share))),
 });
 
-export const DAMAGES: readonly Damage[] = [
+const ALL: readonly Damage[] = [
   flip("first byte", 0),
   flip("middle byte", 0.5),
   flip("last byte", 1),
@@ -44,3 +45,6 @@ export const DAMAGES: readonly Damage[] = [
   { name: "a byte more", to: async (path) => await writeFile(path, Buffer.from([1]), { flag: "a" }) },
   { name: "zeros instead", to: async (path) => await writeFile(path, Buffer.alloc((await readFile(path)).length)) },
 ];
+
+/** The short form leaves out what another one of them resembles. */
+export const DAMAGES = inForm({ short: ALL.filter((_, index) => [0, 2, 3, 6].includes(index)), long: ALL });
