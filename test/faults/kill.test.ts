@@ -4,6 +4,9 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { once } from "node:events";
 import type { Config } from "../../src/config/config.ts";
+import { Origin as RealOrigin } from "../e2e/support/origin.ts";
+import { Runner } from "../e2e/support/processes.ts";
+import { skipReason } from "../e2e/support/tools.ts";
 import { testConfig, testRegistry } from "../support/cache.ts";
 import { ask } from "../support/client.ts";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
@@ -17,8 +20,8 @@ import {
   readStore,
   type StoreFacts,
 } from "./support/agreement.ts";
-import { fault, type FaultTest, inForm } from "./support/fault.ts";
-import { contentOf, fakeOrigin, type Image, imageOf, type Origin } from "./support/images.ts";
+import { fault, type FaultTest, inForm, isLong } from "./support/fault.ts";
+import { contentOf, fakeOrigin, type Image, imageOf, type Origin, pushedOrigin } from "./support/images.ts";
 import { countdown, momentFrom } from "./support/killing.ts";
 import { type Random, randomFrom, seedOfRun } from "./support/random.ts";
 import { startSubject, type Subject } from "./support/subject.ts";
@@ -28,6 +31,7 @@ const MIB = 1024 * 1024;
 const KILLS = inForm({ short: 3, long: 50 });
 /** Then a new data folder is begun, so that what must be held stays small enough to be read through each time. */
 const KILLS_PER_FOLDER = 10;
+const REAL_KILLS = 20;
 const CLIENTS = 6;
 const REPOSITORIES = ["library/app", "library/web", "team/tool"];
 /** So slow that a kill falls in the middle of something. */
@@ -58,6 +62,26 @@ fault(
     t.show(`${Math.round(totals.bytes / MIB)} MiB received by clients; ${totals.resumed} transfers resumed by Range`);
   },
 );
+
+if (isLong) {
+  fault(
+    `kill: ${REAL_KILLS} x kill -9 at random moments of mixed traffic, docker-registry as the upstream`,
+    "as before",
+    async (t) => {
+      const seed = seedOfRun();
+      t.show(`FAULTS_SEED=${seed}`);
+      const runner = await Runner.create(await tempDir(t));
+      const registry = await RealOrigin.start(runner);
+      t.after(async () => await registry.stop());
+      const world = await createWorld(t, randomFrom(seed), pushedOrigin(registry.url));
+      let partials = 0;
+      for (let kills = 0; kills < REAL_KILLS; kills++) partials += await killedRound(t, world);
+      await pulledAgain(t, world);
+      t.show(`${REAL_KILLS} kills, ${world.ledger.committed.size} committed images kept, ${partials} partials seen`);
+    },
+    { skip: skipReason([]) },
+  );
+}
 
 interface World {
   readonly dataDir: string;
