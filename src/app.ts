@@ -14,6 +14,7 @@ import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
 import { RegistryTable } from "./server/find-registry.ts";
+import { LISTENER_LIMITS, type ListenerLimits } from "./server/listener-server.ts";
 import { type LocalRoutes, localHandler } from "./server/local.ts";
 import { openFilesystemStore } from "./store/filesystem.ts";
 import { type DataFolderLock, lockDataFolder } from "./store/lock.ts";
@@ -35,7 +36,7 @@ export interface App {
 }
 
 /** Builds everything; nothing listens before `start`. What was built is stopped in reverse. */
-export async function createApp(config: Config, log: Logger): Promise<App> {
+export async function createApp(config: Config, log: Logger, limits: ListenerLimits = LISTENER_LIMITS): Promise<App> {
   const { lock, store, catalog } = await openHeld(config, log);
   const upstreams = createUpstreams(config.registries, { version: packageVersion(), proxy: config.proxy });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
@@ -56,6 +57,7 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
     frontEntry: FRONT_ENTRY,
     handlers: [(exchange) => api.handle(exchange), localHandler(routes)],
     owner: pull,
+    limits,
     log,
     requestLog: requestLogger(log),
   });

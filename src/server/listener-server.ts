@@ -23,7 +23,10 @@ export interface ListenerLimits {
   readonly timeoutCheckMs: number;
   /** A connection without a request. */
   readonly keepAliveMs: number;
-  /** A connection on which nothing moves: a client that takes no byte for so long is gone. */
+  /**
+   * A connection on which nothing moves: a client that takes no byte for so long is gone. Node sees it after up to twice
+   * the time, since it once takes a write that is half done for one that moves.
+   */
   readonly socketIdleMs: number;
   /** How long a connection stays open after an answer to broken HTTP, so that the client can read it. */
   readonly lingerMs: number;

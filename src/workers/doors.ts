@@ -6,6 +6,7 @@ import type { Config, RegistryConfig } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
 import { CLIENT_HEADER } from "../server/forward.ts";
 import { type Handler, requestListener } from "../server/handler.ts";
+import type { ListenerLimits } from "../server/listener-server.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
 import type { FrontConfig, TagNews } from "./messages.ts";
@@ -26,6 +27,8 @@ export interface DoorsOptions {
   readonly frontEntry: string;
   readonly handlers: readonly Handler[];
   readonly owner: OwnerSide;
+  /** What a connection may cost. */
+  readonly limits: ListenerLimits;
   readonly log: Logger;
   /** For the one line a request. */
   readonly requestLog: Logger;
@@ -36,9 +39,15 @@ export function createDoors(options: DoorsOptions): Doors {
   return options.config.workers === 1 ? ownDoors(options) : frontDoors(options);
 }
 
-function ownDoors({ config, handlers, log, requestLog }: DoorsOptions): Doors {
+function ownDoors({ config, handlers, limits, log, requestLog }: DoorsOptions): Doors {
   const connections = new Connections();
-  const setup = { handle: requestListener(handlers, connections, requestLog), connections, tls: config.tls, log };
+  const setup = {
+    handle: requestListener(handlers, connections, requestLog),
+    connections,
+    tls: config.tls,
+    log,
+    limits,
+  };
   const listeners: Listener[] = [];
   return {
     open: async () => {

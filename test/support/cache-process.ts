@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { pino } from "pino";
 import { createApp } from "../../src/app.ts";
 import type { Config } from "../../src/config/config.ts";
+import { LISTENER_LIMITS, type ListenerLimits } from "../../src/server/listener-server.ts";
 import type { HasAfter } from "./temp.ts";
 
 /** The cache in a process of its own, to be measured and killed. */
@@ -24,8 +25,16 @@ const AS_STARTED = ["--max-semi-space-size=8"];
 
 const SELF = fileURLToPath(import.meta.url);
 
-export async function startCacheProcess(t: HasAfter, config: Config): Promise<CacheProcess> {
-  const child = fork(SELF, [JSON.stringify(config)], { stdio: "inherit", execArgv: AS_STARTED });
+/** `limits` are those of its listener that differ from what the program has. */
+export async function startCacheProcess(
+  t: HasAfter,
+  config: Config,
+  limits: Partial<ListenerLimits> = {},
+): Promise<CacheProcess> {
+  const child = fork(SELF, [JSON.stringify(config), JSON.stringify(limits)], {
+    stdio: "inherit",
+    execArgv: AS_STARTED,
+  });
   const gone = once(child, "exit") as Promise<[number | null]>;
   t.after(async () => {
     child.kill("SIGKILL");
@@ -57,13 +66,14 @@ async function peakResidentBytes(child: ChildProcess): Promise<number> {
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
-async function main(config: Config): Promise<void> {
-  const app = await createApp(config, pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" }));
+async function main(config: Config, limits: Partial<ListenerLimits>): Promise<void> {
+  const log = pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" });
+  const app = await createApp(config, log, { ...LISTENER_LIMITS, ...limits });
   process.once("SIGTERM", () => void app.stop().then(() => process.exit(0)));
   const { addresses } = await app.start();
   process.send?.(addresses[0]);
 }
 
 if (process.argv[1] === SELF && process.argv[2] !== undefined) {
-  await main(JSON.parse(process.argv[2]) as Config);
+  await main(JSON.parse(process.argv[2]) as Config, JSON.parse(process.argv[3] ?? "{}") as Partial<ListenerLimits>);
 }

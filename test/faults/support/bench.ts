@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { RegistryConfig, TagRule } from "../../../src/config/config.ts";
+import type { ListenerLimits } from "../../../src/server/listener-server.ts";
 import { type CacheProcess, startCacheProcess } from "../../support/cache-process.ts";
 import { testConfig, testRegistry } from "../../support/cache.ts";
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from "../../support/fake-upstream.ts";
@@ -31,6 +32,7 @@ export interface Bench {
 export interface BenchOptions {
   readonly fake?: FakeUpstreamOptions;
   readonly registry?: Partial<RegistryConfig>;
+  readonly limits?: Partial<ListenerLimits>;
 }
 
 export async function startBench(t: HasAfter, options: BenchOptions = {}): Promise<Bench> {
@@ -38,7 +40,7 @@ export async function startBench(t: HasAfter, options: BenchOptions = {}): Promi
   t.after(async () => await upstream.stop());
   const dataDir = await tempDir(t);
   const registry = testRegistry(upstream.url, { tags: TAGS, ...options.registry });
-  const cache = await startCacheProcess(t, testConfig(dataDir, [registry]));
+  const cache = await startCacheProcess(t, testConfig(dataDir, [registry]), options.limits);
   const url = `${cache.url}/v2/${REPOSITORY}`;
   const image = upstream.addImage(REPOSITORY, "held");
   upstream.setTag(REPOSITORY, "moving", image.digest);
