@@ -11,6 +11,7 @@ const PACKAGES = {
   docker: "docker.io",
   "docker-registry": "docker-registry",
   dockerd: "docker.io",
+  nginx: "nginx-light",
   podman: "podman",
   runc: "runc",
   setpriv: "util-linux",
