@@ -5,7 +5,7 @@ import { isWhole, parseOptions, UsageError } from "./options.ts";
 describe("parseOptions", () => {
   it("measures everything three times without arguments", () => {
     const options = parseOptions([]);
-    assert.deepEqual([options.rounds, options.seconds, options.quick, isWhole(options)], [3, 4, false, true]);
+    assert.deepEqual([options.rounds, options.seconds, options.quick, isWhole(options)], [3, 3, false, true]);
   });
 
   it("keeps no table of a part", () => {

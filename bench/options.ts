@@ -18,7 +18,7 @@ export interface Options {
   readonly help: boolean;
 }
 
-const FULL = { rounds: 3, seconds: 4 };
+const FULL = { rounds: 3, seconds: 3 };
 const QUICK = { rounds: 1, seconds: 1 };
 const ROUNDS_MAX = 50;
 const SECONDS_MAX = 300;

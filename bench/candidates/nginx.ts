@@ -43,7 +43,8 @@ function nginx(
       await writeFile(config, configuration(port, workshop, call, content(workshop, call)));
       const url = `${call.tls ? "https" : "http"}://127.0.0.1:${port}`;
       const daemon = await workshop.processes.start({
-        command: [workshop.tools.path("nginx"), "-p", call.scratchDir, "-c", config],
+        // Debian's first opens a log that only root may write, wherever the configuration has it.
+        command: [workshop.tools.path("nginx"), "-e", "stderr", "-p", call.scratchDir, "-c", config],
         cores: call.cores,
         log: path.join(call.scratchDir, "log"),
         ready: () => answers(`${url}/ready`),
@@ -61,7 +62,7 @@ function configuration(port: number, workshop: Workshop, call: StartCall, conten
     "daemon off;",
     `worker_processes ${call.workers};`,
     `pid ${call.scratchDir}/nginx.pid;`,
-    `error_log ${call.scratchDir}/error.log error;`,
+    "error_log stderr error;",
     // The files belong to whoever runs this.
     ...(process.getuid?.() === 0 ? ["user root;"] : []),
     "events { worker_connections 4096; }",
