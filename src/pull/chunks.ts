@@ -1,17 +1,18 @@
 import { LRUCache } from "lru-cache";
 import { BufferPool } from "../lib/buffer-pool.ts";
-import { ownPiece, type Piece } from "./bytes.ts";
+import type { Piece } from "./bytes.ts";
 
 /** One read from disk and one write to a socket; larger ones cost memory per reader, smaller ones system calls. */
 export const CHUNK_BYTES = 256 * 1024;
-/** Chunks that stay in memory for the next reader of the same content, over all contents: 16 MiB. */
-const KEPT_CHUNKS_MAX = 64;
+/** Chunks that stay in memory for the next reader of the same content, over all contents: 8 MiB. */
+const KEPT_CHUNKS_MAX = 32;
 /** Buffers kept for the next read. */
-const SPARE_BUFFERS_MAX = 64;
-/** With so many out (48 MiB), many clients are slow: further pieces are small ones, so that memory stays bounded. */
-const LENT_BUFFERS_MAX = 192;
+const SPARE_BUFFERS_MAX = 32;
+/** With so many out (32 MiB), many clients are slow: further pieces are small ones, so that memory stays bounded. */
+const LENT_BUFFERS_MAX = 128;
 /** What a reader gets then, and where so little is wanted that a whole chunk is not worth its reading. */
 const SMALL_BYTES = 32 * 1024;
+const SPARE_SMALL_BUFFERS_MAX = 256;
 /** For so long after it was read, a part of a file is taken to be in the operating system's memory. */
 const WARM_MS = 30_000;
 /** A read from memory that took longer was none. */
@@ -30,7 +31,10 @@ export interface PositionalFile {
  * each of them may be as slow as it likes. Memory is bounded by the constants above, whatever the number of readers.
  */
 export class ChunkCache {
-  readonly #pool = new BufferPool(CHUNK_BYTES, SPARE_BUFFERS_MAX);
+  readonly #pools = {
+    whole: new BufferPool(CHUNK_BYTES, SPARE_BUFFERS_MAX),
+    small: new BufferPool(SMALL_BYTES, SPARE_SMALL_BUFFERS_MAX),
+  };
   readonly #kept = new LRUCache<Chunk, true>({
     max: KEPT_CHUNKS_MAX,
     dispose: (_, chunk) => chunk.forget(),
@@ -38,22 +42,27 @@ export class ChunkCache {
 
   /** A file's chunks; `close` when nobody will ask for one any more. */
   open(file: PositionalFile): ChunkedFile {
-    return new ChunkedFile(file, this.#pool, this.#kept);
+    return new ChunkedFile(file, this.#pools, this.#kept);
   }
+}
+
+interface Pools {
+  readonly whole: BufferPool;
+  readonly small: BufferPool;
 }
 
 /** One file as its readers see it. */
 export class ChunkedFile {
   readonly #file: PositionalFile;
-  readonly #pool: BufferPool;
+  readonly #pools: Pools;
   readonly #kept: LRUCache<Chunk, true>;
   readonly #chunks = new Map<number, Chunk>();
   /** When each chunk was last read, milliseconds of the monotonic clock. */
   readonly #readAtMs = new Map<number, number>();
 
-  constructor(file: PositionalFile, pool: BufferPool, kept: LRUCache<Chunk, true>) {
+  constructor(file: PositionalFile, pools: Pools, kept: LRUCache<Chunk, true>) {
     this.#file = file;
-    this.#pool = pool;
+    this.#pools = pools;
     this.#kept = kept;
   }
 
@@ -82,11 +91,11 @@ export class ChunkedFile {
   }
 
   #isTight(): boolean {
-    return this.#pool.lent >= LENT_BUFFERS_MAX;
+    return this.#pools.whole.lent >= LENT_BUFFERS_MAX;
   }
 
   #begin(index: number): Chunk {
-    const chunk = new Chunk(this.#pool, () => this.#chunks.delete(index));
+    const chunk = new Chunk(this.#pools.whole, () => this.#chunks.delete(index));
     this.#chunks.set(index, chunk);
     this.#kept.set(chunk, true);
     chunk.ready = this.#fill(chunk, index);
@@ -129,11 +138,8 @@ export class ChunkedFile {
   /** The reader's own: not shared, since it is no whole chunk, or since there are too many of those. */
   async #small(index: number, position: number, end: number): Promise<Piece> {
     const wanted = Math.min(end, (index + 1) * CHUNK_BYTES) - position;
-    if (this.#isTight() || wanted <= SMALL_BYTES) {
-      const bytes = Buffer.allocUnsafeSlow(Math.min(wanted, SMALL_BYTES));
-      return ownPiece(bytes.subarray(0, await this.#read(bytes, position)));
-    }
-    const chunk = new Chunk(this.#pool, () => {});
+    const pool = this.#isTight() || wanted <= SMALL_BYTES ? this.#pools.small : this.#pools.whole;
+    const chunk = new Chunk(pool, () => {});
     chunk.take();
     chunk.forget();
     try {
