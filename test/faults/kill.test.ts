@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { stat, utimes } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../../src/config/config.ts";
 import { Origin as RealOrigin } from "../e2e/support/origin.ts";
 import { Runner } from "../e2e/support/processes.ts";
@@ -25,7 +27,7 @@ import { contentOf, fakeOrigin, type Image, imageOf, type Origin, pushedOrigin }
 import { countdown, momentFrom } from "./support/killing.ts";
 import { type Random, randomFrom, seedOfRun } from "./support/random.ts";
 import { startSubject, type Subject } from "./support/subject.ts";
-import { Ledger, mixedClient, pullByDigest, pullByTag, type TrafficOptions } from "./support/traffic.ts";
+import { Ledger, mixedClient, patientClient, pullByDigest, pullByTag, type TrafficOptions } from "./support/traffic.ts";
 
 const MIB = 1024 * 1024;
 const KILLS = inForm({ short: 3, long: 50 });
@@ -33,6 +35,7 @@ const KILLS = inForm({ short: 3, long: 50 });
 const KILLS_PER_FOLDER = 10;
 const REAL_KILLS = 20;
 const CLIENTS = 6;
+const FRONT_LIVES_MS_MAX = 400;
 const REPOSITORIES = ["library/app", "library/web", "team/tool"];
 /** So slow that a kill falls in the middle of something. */
 const BYTES_PER_SECOND = 16 * MIB;
@@ -83,6 +86,46 @@ if (isLong) {
   );
 }
 
+const FRONTS = 3;
+const FRONT_KILLS = inForm({ short: 2, long: 20 });
+
+fault(
+  `kill: ${FRONT_KILLS} x kill -9 of a random front under mixed traffic`,
+  "only its own connections break, another takes its place, all bytes are right, catalog agrees with the store",
+  async (t) => {
+    const seed = seedOfRun();
+    t.show(`FAULTS_SEED=${seed}`);
+    await using upstream = await startFakeUpstream({ bytesPerSecond: BYTES_PER_SECOND });
+    const world = await createWorld(t, randomFrom(seed), fakeOrigin(upstream));
+    const subject = await startSubject(t, { ...configOf(world, upstream.url), workers: FRONTS });
+    let isOver = false;
+    const clients = Array.from({ length: CLIENTS }, async () => {
+      const options = { ...trafficOf(world, subject), random: world.random.branch() };
+      return await patientClient(options, () => !isOver);
+    });
+    const traffic = Promise.all(clients);
+    const killing = async () => {
+      for (let kills = 0; kills < FRONT_KILLS; kills++) {
+        const fronts = await subject.children();
+        const front = world.random.pick(fronts);
+        await delay(world.random.below(FRONT_LIVES_MS_MAX));
+        process.kill(front, "SIGKILL");
+        await eventually(async () => {
+          const now = await subject.children();
+          return now.length === fronts.length && !now.includes(front);
+        });
+      }
+    };
+    await Promise.race([killing(), traffic.then(() => undefined)]);
+    isOver = true;
+    const broken = (await traffic).reduce((sum, one) => sum + one.broken, 0);
+    assert.ok(subject.isAlive());
+    assert.equal(await subject.terminate(), 0);
+    await pulledAgain(t, world);
+    t.show(`${broken} deeds broke off, none got wrong bytes`);
+  },
+);
+
 interface World {
   readonly dataDir: string;
   readonly origin: Origin;
@@ -111,7 +154,9 @@ async function createWorld(t: HasAfter, random: Random, origin: Origin): Promise
 async function killedRound(t: FaultTest, world: World): Promise<number> {
   // Something new in each round, or there would soon be nothing left to be written.
   for (const repository of REPOSITORIES) await world.ledger.publish(world.next(repository), world.origin);
-  const subject = await startSubject(t, configOf(world, world.origin.url));
+  // In the long form half of the kills hit an owner behind whom fronts answer.
+  const workers = isLong ? world.random.pick([1, FRONTS]) : 1;
+  const subject = await startSubject(t, { ...configOf(world, world.origin.url), workers });
   const moment = momentFrom(world.random);
   const counting = await countdown(moment, world.dataDir);
   let isKilled = false;
@@ -127,7 +172,10 @@ async function killedRound(t: FaultTest, world: World): Promise<number> {
   // A client that got something wrong ends the round at once.
   await Promise.race([counting.come, traffic]);
   isKilled = true;
+  const fronts = await subject.children();
   await subject.kill();
+  // Fronts end with their owner, and not one of them answers for it.
+  await eventually(async () => fronts.every((pid) => !existsSync(`/proc/${pid}`)));
   counting.close();
   await traffic;
   const partials = (await filesBelow(join(world.dataDir, "spool"))).filter((path) => !path.endsWith(".json"));

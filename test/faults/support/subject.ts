@@ -12,6 +12,8 @@ import { tempDir, type HasAfter } from "../../support/temp.ts";
 export interface Subject {
   readonly url: string;
   readonly pid: number;
+  /** The processes that it started and that live now. */
+  children(): Promise<number[]>;
   /** False once it has ended, however. */
   isAlive(): boolean;
   /** Resolves when no fill, question, record or rebuild of the catalog is under way. */
@@ -92,6 +94,10 @@ export async function startSubject(t: HasAfter, config: Config, options: Subject
   return {
     url: listening.kind === "listening" ? `http://${listening.address}` : "",
     pid,
+    children: async () => {
+      const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+      return text.split(" ").filter(Boolean).map(Number);
+    },
     isAlive: () => child.exitCode === null && child.signalCode === null,
     idle: async () => void (await ask("idle")),
     resources: async () => {

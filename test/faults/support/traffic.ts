@@ -93,6 +93,22 @@ export async function mixedClient(options: TrafficOptions, mayGoOn: () => boolea
   return done;
 }
 
+/** As `mixedClient`, with connections that may break at any time: that ends a deed, wrong bytes end the test. */
+export async function patientClient(options: TrafficOptions, mayGoOn: () => boolean): Promise<{ broken: number }> {
+  let broken = 0;
+  while (mayGoOn()) {
+    try {
+      await oneDeed(options);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && BROKEN_CODES.has(String(error.code)))) throw error;
+      broken += 1;
+    }
+  }
+  return { broken };
+}
+
+const BROKEN_CODES: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE"]);
+
 async function oneDeed(options: TrafficOptions): Promise<void> {
   const { ledger, random } = options;
   const image = random.pick(ledger.latest);
