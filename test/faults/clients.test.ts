@@ -16,7 +16,8 @@ import { SPARE_DESCRIPTORS, conditionOf, judgePace, judgeRemains } from "./suppo
 
 const MIB = 1024 * 1024;
 const GOOD_BYTES = inForm({ short: 1, long: 4 }) * MIB;
-const LARGE_BYTES = inForm({ short: 8, long: 64 }) * MIB;
+/** More than two kernels' buffers take of a response that nobody reads. */
+const LARGE_BYTES = inForm({ short: 32, long: 64 }) * MIB;
 /** Bad clients that are busy at the same time. */
 const AT_ONCE = 10;
 
