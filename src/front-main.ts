@@ -1,7 +1,7 @@
 import { isatty } from "node:tty";
 import { createFront, type Front } from "./front.ts";
 import { createLogger } from "./lib/logger.ts";
-import { failureOf, type FrontSetup } from "./workers/messages.ts";
+import type { FrontSetup } from "./workers/messages.ts";
 import { ownerLink } from "./workers/owner-link.ts";
 
 // What the owner starts where several processes answer clients. It lives as long as the owner wants, and not without it.
@@ -11,10 +11,15 @@ let front: Front | undefined;
 link.onEnd(() => process.exit(0));
 // A terminal sends its signals to all of us; the owner says what is to be done.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
-link.onMessage((message) => {
+link.onMessage((message, socket) => {
   switch (message.kind) {
     case "setup":
-      void begin(message);
+      begin(message);
+      return;
+    case "connection":
+      link.send({ kind: "taken", id: message.id });
+      // A client that has left meanwhile leaves none.
+      if (socket !== undefined) front?.accept(socket);
       return;
     case "tag":
       front?.hear(message);
@@ -25,20 +30,14 @@ link.onMessage((message) => {
 });
 link.send({ kind: "awake" });
 
-async function begin(setup: FrontSetup): Promise<void> {
+function begin(setup: FrontSetup): void {
   const log = createLogger({ ...setup.config.log, colors: isatty(1) && process.stdout.hasColors() });
   process.on("uncaughtException", (error) => {
     log.fatal({ err: error }, "an error that nothing caught");
     process.exit(1);
   });
-  try {
-    front = createFront(setup, link, log);
-    const { addresses } = await front.start();
-    link.send({ kind: "listening", addresses });
-  } catch (error) {
-    await link.end({ kind: "failed", error: failureOf(error) });
-    process.exit(1);
-  }
+  front = createFront(setup, link, log);
+  link.send({ kind: "ready" });
 }
 
 async function end(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { compileTagGlob } from "./lib/glob.ts";
 import { requestLogger } from "./lib/logger.ts";
@@ -12,7 +13,7 @@ import { RegistryTable } from "./server/find-registry.ts";
 import { forwardTo } from "./server/forward.ts";
 import { requestListener } from "./server/handler.ts";
 import { HitApi } from "./server/hit-api.ts";
-import { listen, type Listener } from "./server/listener.ts";
+import { createListenerServer } from "./server/listener-server.ts";
 import { filesystemReader } from "./store/filesystem.ts";
 import { FollowedTags } from "./workers/followed-tags.ts";
 import type { FrontSetup, TagNews } from "./workers/messages.ts";
@@ -20,14 +21,14 @@ import { notesOf, type OwnerLink } from "./workers/owner-link.ts";
 
 /** One of several processes that answer clients: hits by itself, everything else through the owner. */
 export interface Front {
-  /** Resolves when every address is listened on; rejects with the system's error. */
-  start(): Promise<{ addresses: string[] }>;
+  /** Takes over a client's connection. */
+  accept(socket: Socket): void;
   hear(news: TagNews): void;
   stop(): Promise<{ readonly cutRequests: number }>;
 }
 
 /** Builds a front; it writes nothing to the disk and asks no upstream. */
-export function createFront({ config, ownerSocket }: FrontSetup, link: OwnerLink, log: Logger): Front {
+export function createFront({ config, ownerSocket, ticketKeys }: FrontSetup, link: OwnerLink, log: Logger): Front {
   const reader = filesystemReader(config.dataDir);
   const damaged = async (digest: Parameters<typeof reader.openBlob>[0]) => link.send({ kind: "damaged", digest });
   const blobs = new StoredBlobs({ store: { ...bound(reader), removeBlob: damaged }, chunks: new ChunkCache(), log });
@@ -45,21 +46,22 @@ export function createFront({ config, ownerSocket }: FrontSetup, link: OwnerLink
   const forward = forwardTo(ownerSocket);
   const handlers = [async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange), forward.handle];
   const handle = requestListener(handlers, connections, requestLogger(log));
-  const listeners: Listener[] = [];
+  const server = createListenerServer({
+    handle,
+    connections,
+    tls: config.tls,
+    log,
+    ticketKeys: Buffer.from(ticketKeys, "base64"),
+  });
+  notebook.start();
   return {
-    start: async () => {
-      const setup = { handle, connections, tls: config.tls, log };
-      for (const address of config.listen) listeners.push(await listen(address, setup));
-      notebook.start();
-      return { addresses: listeners.map(({ address }) => address) };
-    },
+    accept: (socket) => server.accept(socket),
     hear: (news) => tags.hear(news),
     stop: async () => {
-      const cut = await Promise.all(listeners.map(async (listener) => await listener.stop(config.stopTimeoutMs)));
+      const cutRequests = await server.stop(config.stopTimeoutMs);
       forward.close();
       await notebook.stop();
-      // The listeners share their connections, so that each of them cut the same ones.
-      return { cutRequests: Math.max(0, ...cut) };
+      return { cutRequests };
     },
   };
 }

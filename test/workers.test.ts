@@ -52,6 +52,13 @@ async function stored(dataDir: string, digest: Digest): Promise<string> {
   return path;
 }
 
+/** Connections to a server's port, by the kernel's table of IPv4 sockets. */
+async function establishedTo(url: string): Promise<number> {
+  const port = Number(new URL(url).port).toString(16).toUpperCase().padStart(4, "0");
+  const lines = (await readFile("/proc/net/tcp", "utf8")).split("\n");
+  return lines.filter((line) => new RegExp(`^ *\\d+: 0100007F:${port} \\S+ 01 `).test(line)).length;
+}
+
 async function frontsOf({ pid }: CacheProcess): Promise<number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
   return text.split(" ").filter(Boolean).map(Number);
@@ -172,6 +179,21 @@ test("a front that is killed is started anew; clients of the others and of the n
   for (const { body } of await askMany(url)) assert.ok(body.equals(bytes));
   await eventually(async () => (await frontsOf(cache)).length === FRONTS);
   for (const { body } of await askMany(url)) assert.ok(body.equals(bytes));
+});
+
+test("connections that fronts die with before they have taken them are served all the same", async (t) => {
+  const { upstream, cache } = await setUp(t);
+  const { digest } = upstream.addImage("library/app", "1");
+  const url = `${cache.url}/v2/library/app/manifests/1`;
+  await ask(url);
+  const fronts = await frontsOf(cache);
+  for (const pid of fronts) process.kill(pid, "SIGSTOP");
+  const asking = askMany(url);
+  await eventually(async () => (await establishedTo(cache.url)) >= CLIENTS);
+  for (const pid of fronts) process.kill(pid, "SIGKILL");
+  for (const { status, headers } of await asking) {
+    assert.deepEqual([status, headers["docker-content-digest"]], [200, digest]);
+  }
 });
 
 test("no front outlives its owner", async (t) => {

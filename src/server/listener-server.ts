@@ -50,6 +50,8 @@ export interface ListenerSetup {
   /** Undefined for plain HTTP. */
   readonly tls: TlsConfig | undefined;
   readonly log: Logger;
+  /** For sessions that several processes shall be able to resume; each has its own otherwise. */
+  readonly ticketKeys?: Buffer;
   readonly limits?: ListenerLimits;
 }
 
@@ -81,6 +83,8 @@ export function createListenerServer(setup: ListenerSetup): ListenerServer {
       if (!hasAccepted && !server.listening) server.emit("listening");
       hasAccepted = true;
       server.emit("connection", socket.setNoDelay(true));
+      // It may have been accepted without being read.
+      socket.resume();
     },
     stop: async (withinMs) => await stopped(server, connections, handshakes, withinMs),
   };
@@ -109,7 +113,7 @@ function plainServer({ handle, connections }: ListenerSetup, limits: ListenerLim
 
 /** Requests come on the sockets with TLS; until there is one, the raw socket is all that can be cut. */
 function tlsServer(
-  { handle, connections, log }: ListenerSetup,
+  { handle, connections, log, ticketKeys }: ListenerSetup,
   { cert, key }: TlsConfig,
   handshakes: Handshakes,
   limits: ListenerLimits,
@@ -122,6 +126,7 @@ function tlsServer(
       minVersion: "TLSv1.2",
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: limits.handshakeTimeoutMs,
+      ...(ticketKeys === undefined ? {} : { ticketKeys }),
     },
     handle,
   );

@@ -14,9 +14,7 @@ export interface Listener {
 export async function listen(address: ListenAddress, setup: ListenerSetup): Promise<Listener> {
   const made = createListenerServer(setup);
   await begun(made.server, address);
-  const { port } = made.server.address() as AddressInfo;
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return { address: `${host}:${port}`, stop: async (withinMs) => await made.stop(withinMs) };
+  return { address: addressOf(made.server, address), stop: async (withinMs) => await made.stop(withinMs) };
 }
 
 /** Listens for processes of the same user on this machine. A socket file that another process has left is replaced. */
@@ -28,7 +26,14 @@ export async function listenLocally(path: string, setup: ListenerSetup): Promise
   return { address: path, stop: async (withinMs) => await made.stop(withinMs) };
 }
 
-async function begun(server: Server, address: ListenAddress | { readonly path: string }): Promise<void> {
+/** `host:port` as it really is. */
+export function addressOf(server: Server, { host }: ListenAddress): string {
+  const { port } = server.address() as AddressInfo;
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** Resolves when the server listens; rejects with the system's error. */
+export async function begun(server: Server, address: ListenAddress | { readonly path: string }): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ ...address }, () => {

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -6,7 +7,8 @@ import type { Config, RegistryConfig } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
 import { CLIENT_HEADER } from "../server/forward.ts";
 import { type Handler, requestListener } from "../server/handler.ts";
-import type { ListenerLimits } from "../server/listener-server.ts";
+import { type Entrance, openEntrance } from "../server/entrance.ts";
+import { createListenerServer, type ListenerLimits, type ListenerSetup } from "../server/listener-server.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
 import type { FrontConfig, TagNews } from "./messages.ts";
@@ -63,38 +65,66 @@ function ownDoors({ config, handlers, limits, log, requestLog }: DoorsOptions): 
   };
 }
 
-function frontDoors({ config, frontEntry, handlers, owner, log, requestLog }: DoorsOptions): Doors {
+function frontDoors(options: DoorsOptions): Doors {
+  const { config, frontEntry, handlers, owner, log, requestLog } = options;
+  const ticketKeys = randomBytes(TICKET_KEYS_BYTES);
+  const local = localSetup(options);
   const connections = new Connections();
-  // Only fronts reach the local socket, and each of them says who is asking.
-  const handle = requestListener(handlers, connections, requestLog, ({ headers }) => String(headers[CLIENT_HEADER]));
+  const handle = requestListener(handlers, connections, requestLog);
+  // For clients that come while no front is there.
+  const own = createListenerServer({ handle, connections, tls: config.tls, log, ticketKeys });
+  const entrances: Entrance[] = [];
   let listener: Listener | undefined;
   let fronts: Fronts | undefined;
   return {
     open: async () => {
       const ownerSocket = await socketPath(config.dataDir);
-      listener = await listenLocally(ownerSocket, { handle, connections, tls: undefined, log });
-      const setup = { config: frontConfig(config), ownerSocket };
-      fronts = new Fronts({ count: config.workers, entry: frontEntry, setup, owner, log });
-      return await fronts.start();
+      listener = await listenLocally(ownerSocket, local);
+      const setup = { config: frontConfig(config), ownerSocket, ticketKeys: ticketKeys.toString("base64") };
+      const running = new Fronts({
+        count: config.workers,
+        entry: frontEntry,
+        setup,
+        owner,
+        serve: (socket) => own.accept(socket),
+        log,
+      });
+      fronts = running;
+      // An address in use shall be told before anything is started.
+      for (const address of config.listen) entrances.push(await openEntrance(address));
+      await running.start();
+      for (const entrance of entrances) entrance.onConnection((socket) => running.take(socket));
+      return entrances.map(({ address }) => address);
     },
     tell: (news) => fronts?.tell(news),
     close: async () => {
-      const cut = (await fronts?.stop()) ?? 0;
+      for (const entrance of entrances) entrance.close();
+      const [byFronts = 0, byUs] = await Promise.all([fronts?.stop(), own.stop(config.stopTimeoutMs)]);
       await listener?.stop(0);
-      return cut;
+      return byFronts + byUs;
     },
   };
 }
 
+/** Only fronts reach the local socket, and each of them says who is asking. */
+function localSetup({ handlers, log, requestLog }: DoorsOptions): ListenerSetup {
+  const connections = new Connections();
+  const handle = requestListener(handlers, connections, requestLog, ({ headers }) => String(headers[CLIENT_HEADER]));
+  return { handle, connections, tls: undefined, log };
+}
+
+/** As Node's `ticketKeys` wants it. */
+const TICKET_KEYS_BYTES = 48;
+
 /** What fronts need; upstream's secrets are none of it. */
 function frontConfig(config: Config): FrontConfig {
-  const { dataDir, defaultRegistry, listen: addresses, log, stopTimeoutMs, tls } = config;
+  const { dataDir, defaultRegistry, log, stopTimeoutMs, tls } = config;
   const registries = config.registries.map((registry): RegistryConfig => ({
     ...registry,
     credentials: undefined,
     ca: undefined,
   }));
-  return { dataDir: resolve(dataDir), defaultRegistry, listen: addresses, log, registries, stopTimeoutMs, tls };
+  return { dataDir: resolve(dataDir), defaultRegistry, log, registries, stopTimeoutMs, tls };
 }
 
 /** Operating systems cut the path of a local socket off at about a hundred bytes (unix(7)). */

@@ -1,4 +1,4 @@
-import cluster, { type Worker } from "node:cluster";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Use } from "../catalog/catalog.ts";
@@ -6,7 +6,8 @@ import { orAborted, within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
-import { errorOf, type FrontSetup, type TagNews, type ToFront, type ToOwner } from "./messages.ts";
+import { FrontProcess, type FrontProcessOptions } from "./front-process.ts";
+import type { FrontSetup, TagNews } from "./messages.ts";
 
 /** A front that lived for less is not started again at once. */
 const SHORT_LIFE_MS = 10_000;
@@ -28,111 +29,92 @@ export interface FrontsOptions {
   readonly entry: string;
   readonly setup: FrontSetup;
   readonly owner: OwnerSide;
+  /** Serves a connection that no front can take. */
+  readonly serve: (socket: Socket) => void;
   readonly log: Logger;
 }
 
-/**
- * The processes that answer clients where there is more than one: each is started anew when it dies. Node's cluster accepts
- * connections here and hands them out in turn.
- */
+/** The processes that answer clients where there is more than one: each is started anew when it dies. */
 export class Fronts {
   readonly #o: FrontsOptions;
   readonly #life = new AbortController();
   readonly #keepers: Promise<void>[] = [];
-  readonly #running = new Set<Worker>();
+  readonly #running = new Set<FrontProcess>();
+  #turn = 0;
   #cutRequests = 0;
 
   constructor(options: FrontsOptions) {
     this.#o = options;
   }
 
-  /** Resolves with the addresses when all of them listen; rejects with the system's error. */
-  async start(): Promise<readonly string[]> {
-    cluster.setupPrimary({ exec: this.#o.entry, args: [] });
-    cluster.schedulingPolicy = cluster.SCHED_RR;
-    const first = Array.from({ length: this.#o.count }, (_, index) => this.#begin(index));
-    const addresses = await Promise.all(first);
-    return addresses[0] ?? [];
+  /** Resolves when all of them take connections; rejects when one of them ends instead. */
+  async start(): Promise<void> {
+    const first = Array.from({ length: this.#o.count }, () => this.#begin());
+    this.#keepers.push(...first.map(async (front, index) => await this.#keep(index, front)));
+    await Promise.all(first.map(async (front) => await front.ready));
+  }
+
+  /** Hands a connection to the next front in turn; it is served here while there is none. */
+  take(socket: Socket): void {
+    const ready = [...this.#running].filter((front) => front.isReady);
+    const front = ready[this.#turn++ % Math.max(1, ready.length)];
+    if (front === undefined) this.#o.serve(socket);
+    else front.hand(socket);
   }
 
   /** Tells those who follow it where a tag points now. */
   tell(news: TagNews): void {
-    for (const worker of this.#running) send(worker, { kind: "tag", ...news });
-  }
-
-  /** Process ids, for those who measure. */
-  get pids(): readonly number[] {
-    return [...this.#running].flatMap(({ process }) => process.pid ?? []);
+    for (const front of this.#running) front.send({ kind: "tag", ...news });
   }
 
   /** Lets responses finish within the configured time; says how many were cut. */
   async stop(): Promise<number> {
     this.#life.abort(new Error("the cache is stopping"));
-    for (const worker of this.#running) send(worker, { kind: "stop" });
+    for (const front of this.#running) front.send({ kind: "stop" });
     const all = Promise.all(this.#keepers);
     await within(all, this.#o.setup.config.stopTimeoutMs + LAST_WORDS_MS);
-    for (const worker of this.#running) worker.process.kill("SIGKILL");
+    for (const front of this.#running) front.kill();
     await all;
     return this.#cutRequests;
   }
 
-  #begin(index: number): Promise<readonly string[]> {
-    const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
-    this.#keepers.push(this.#keep(index, { resolve, reject }));
-    return promise;
+  #begin(): FrontProcess {
+    const front = new FrontProcess({
+      entry: this.#o.entry,
+      hear: (message, from) => this.#hear(message, from),
+    });
+    this.#running.add(front);
+    return front;
   }
 
-  /** One front after the other, until the stop. A first one that cannot listen is no reason to try again. */
-  async #keep(index: number, first: { resolve(addresses: readonly string[]): void; reject(error: Error): void }) {
-    for (let pauseMs = RESTART_PAUSE_MS; !this.#life.signal.aborted;) {
+  /** One front after the other, until the stop. */
+  async #keep(index: number, first: FrontProcess): Promise<void> {
+    let pauseMs = RESTART_PAUSE_MS;
+    for (let front = first; ; front = this.#begin()) {
       const startedAtMs = performance.now();
-      const failure = await this.#runOne((addresses) => first.resolve(addresses));
-      if (this.#life.signal.aborted) break;
-      if (failure !== undefined) {
-        first.reject(failure);
-        return;
-      }
+      const returned = await front.ended;
+      this.#running.delete(front);
+      if (this.#life.signal.aborted) return returned.forEach((socket) => socket.destroy());
+      for (const socket of returned) this.take(socket);
       this.#o.log.error({ front: index }, "a front has died and is started anew");
       const wasShort = performance.now() - startedAtMs < SHORT_LIFE_MS;
       pauseMs = wasShort ? Math.min(2 * pauseMs, RESTART_PAUSE_MS_MAX) : RESTART_PAUSE_MS;
       if (wasShort) await orAborted(sleep(pauseMs), this.#life.signal).catch(() => undefined);
+      if (this.#life.signal.aborted) return;
     }
-    first.reject(new Error("the cache is stopping"));
   }
 
-  /** Resolves when it has ended: with an error where it could not listen. */
-  async #runOne(onListening: (addresses: readonly string[]) => void): Promise<Error | undefined> {
-    const worker = cluster.fork();
-    this.#running.add(worker);
-    let failure: Error | undefined;
-    worker.on("message", (message: ToOwner) => {
-      if (message.kind === "listening") onListening(message.addresses);
-      else if (message.kind === "failed") failure = errorOf(message.error);
-      else this.#hear(worker, message);
-    });
-    await new Promise<void>((resolve) => {
-      worker.once("exit", () => resolve());
-      // Not even started: no memory, no processes left.
-      worker.once("error", (error) => {
-        failure ??= error;
-        resolve();
-      });
-    });
-    this.#running.delete(worker);
-    return failure;
-  }
-
-  #hear(worker: Worker, message: Exclude<ToOwner, { kind: "listening" | "failed" }>): void {
+  #hear(message: Parameters<FrontProcessOptions["hear"]>[0], from: FrontProcess): void {
     const { owner, log, setup } = this.#o;
     switch (message.kind) {
       case "awake":
-        send(worker, { kind: "setup", ...setup });
-        if (this.#life.signal.aborted) send(worker, { kind: "stop" });
+        from.send({ kind: "setup", ...setup });
+        if (this.#life.signal.aborted) from.send({ kind: "stop" });
         return;
       case "follow": {
         const { repository, tag } = message;
         owner.tagState(repository, tag).then(
-          (state) => state && send(worker, { kind: "tag", repository, tag, state }),
+          (state) => state && from.send({ kind: "tag", repository, tag, state }),
           (error: unknown) => log.error({ err: error }, "a tag could not be told to a front"),
         );
         return;
@@ -147,9 +129,4 @@ export class Fronts {
         this.#cutRequests += message.cutRequests;
     }
   }
-}
-
-/** One that is about to die hears nothing more. */
-function send(worker: Worker, message: ToFront): void {
-  if (worker.isConnected()) worker.send(message, undefined, () => undefined);
 }

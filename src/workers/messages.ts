@@ -9,12 +9,11 @@ export interface FrontSetup {
   readonly config: FrontConfig;
   /** Where the owner answers what a front cannot. */
   readonly ownerSocket: string;
+  /** Base64: with the same keys everywhere, a client resumes its TLS session wherever it comes in. */
+  readonly ticketKeys: string;
 }
 
-export type FrontConfig = Pick<
-  Config,
-  "dataDir" | "defaultRegistry" | "listen" | "log" | "registries" | "stopTimeoutMs" | "tls"
->;
+export type FrontConfig = Pick<Config, "dataDir" | "defaultRegistry" | "log" | "registries" | "stopTimeoutMs" | "tls">;
 
 /** A tag and where it points. */
 export interface TagNews {
@@ -27,44 +26,19 @@ export type ToFront =
   | ({ readonly kind: "setup" } & FrontSetup)
   /** Upstream has confirmed or moved it, or the front has asked. */
   | ({ readonly kind: "tag" } & TagNews)
+  /** With it comes the socket of a client, which is the front's as soon as that says so. */
+  | { readonly kind: "connection"; readonly id: number }
   | { readonly kind: "stop" };
 
 export type ToOwner =
   /** It runs, and wants its setup. */
   | { readonly kind: "awake" }
-  | { readonly kind: "listening"; readonly addresses: readonly string[] }
-  | { readonly kind: "failed"; readonly error: SystemFailure }
+  /** It takes connections. */
+  | { readonly kind: "ready" }
+  /** The connection is its own now. */
+  | { readonly kind: "taken"; readonly id: number }
   /** Where does it point? */
   | { readonly kind: "follow"; readonly repository: Repository; readonly tag: Tag }
   | { readonly kind: "used"; readonly uses: readonly Use[] }
   | { readonly kind: "damaged"; readonly digest: Digest }
   | { readonly kind: "stopped"; readonly cutRequests: number };
-
-/** A system's error on its way between processes. */
-export interface SystemFailure {
-  readonly message: string;
-  readonly code?: string;
-  readonly syscall?: string;
-  readonly address?: string;
-  readonly port?: number;
-}
-
-export function failureOf(error: unknown): SystemFailure {
-  if (!(error instanceof Error)) return { message: String(error) };
-  const { message, code, syscall, address, port } = error as NodeJS.ErrnoException & {
-    address?: string;
-    port?: number;
-  };
-  return {
-    message,
-    ...(code === undefined ? {} : { code }),
-    ...(syscall === undefined ? {} : { syscall }),
-    ...(address === undefined ? {} : { address }),
-    ...(port === undefined ? {} : { port }),
-  };
-}
-
-/** The same error on the other side. */
-export function errorOf(failure: SystemFailure): Error {
-  return Object.assign(new Error(failure.message), failure);
-}

@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import type { Use } from "../catalog/catalog.ts";
 import type { ToFront, ToOwner } from "./messages.ts";
 
@@ -7,7 +8,8 @@ const USES_PER_MESSAGE = 2_000;
 /** A front's line to the owner. */
 export interface OwnerLink {
   send(message: ToOwner): void;
-  onMessage(hear: (message: ToFront) => void): void;
+  /** With a connection comes its socket. */
+  onMessage(hear: (message: ToFront, socket: Socket | undefined) => void): void;
   /** The owner is gone. */
   onEnd(end: () => void): void;
   /** Says the last words and waits until they are out. */
@@ -23,7 +25,10 @@ export function ownerLink(channel: NodeJS.Process): OwnerLink {
   };
   return {
     send: (message) => send(message, () => undefined),
-    onMessage: (hear) => void channel.on("message", (message) => hear(message as ToFront)),
+    onMessage: (hear) =>
+      void channel.on("message", (message, handle) =>
+        hear(message as ToFront, handle instanceof Socket ? handle : undefined),
+      ),
     onEnd: (end) => void channel.once("disconnect", end),
     end: async (message) => await new Promise((resolve) => send(message, resolve)),
   };

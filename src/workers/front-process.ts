@@ -1,0 +1,78 @@
+import { type ChildProcess, fork } from "node:child_process";
+import type { Socket } from "node:net";
+import type { ToFront, ToOwner } from "./messages.ts";
+
+export interface FrontProcessOptions {
+  /** The file that a front runs. */
+  readonly entry: string;
+  readonly hear: (message: Exclude<ToOwner, { kind: "ready" | "taken" }>, front: FrontProcess) => void;
+}
+
+/** One running front, as the owner sees it. */
+export class FrontProcess {
+  /** Resolves when it takes connections; rejects where it ends before. */
+  readonly ready: Promise<void>;
+  /** Resolves when it is gone, with the connections that it had not taken yet. */
+  readonly ended: Promise<readonly Socket[]>;
+  readonly #child: ChildProcess;
+  /** Handed over, not yet taken: still open here, and lost to nobody when the front dies. */
+  readonly #handed = new Map<number, Socket>();
+  #nextId = 0;
+  #isReady = false;
+
+  constructor({ entry, hear }: FrontProcessOptions) {
+    this.#child = fork(entry);
+    const ready = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<readonly Socket[]>();
+    this.ready = ready.promise;
+    this.ended = ended.promise;
+    this.ready.catch(() => undefined);
+    this.#child.on("message", (message: ToOwner) => {
+      if (message.kind === "taken") this.#taken(message.id);
+      else if (message.kind === "ready") {
+        this.#isReady = true;
+        ready.resolve();
+      } else hear(message, this);
+    });
+    const end = (why: string) => {
+      this.#isReady = false;
+      ready.reject(new Error(`a front ended before it was ready: ${why}`));
+      ended.resolve([...this.#handed.values()]);
+      this.#handed.clear();
+    };
+    this.#child.once("exit", (code, signal) => end(String(signal ?? code)));
+    // Not even started: no memory, no processes left.
+    this.#child.once("error", (error) => end(error.message));
+  }
+
+  get isReady(): boolean {
+    return this.#isReady && this.#child.connected;
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** One that is about to die hears nothing more. */
+  send(message: ToFront): void {
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  hand(socket: Socket): void {
+    const id = this.#nextId++;
+    this.#handed.set(id, socket);
+    const message: ToFront = { kind: "connection", id };
+    // Whatever goes wrong ends the front, and the socket comes back with the others.
+    this.#child.send(message, socket, { keepOpen: true }, () => undefined);
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  /** The front has a descriptor of its own by now; ours goes without a word to the client. */
+  #taken(id: number): void {
+    this.#handed.get(id)?.destroy();
+    this.#handed.delete(id);
+  }
+}
