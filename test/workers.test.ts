@@ -14,7 +14,7 @@ import { seededBytes, sha256 } from "./support/bytes.ts";
 import { testConfig, testRegistry } from "./support/cache.ts";
 import { selfSignedCertificate } from "./support/certificate.ts";
 import { type CacheProcess, startCacheProcess } from "./support/cache-process.ts";
-import { ask, errorCode, open } from "./support/client.ts";
+import { ask, errorCode, open, raw } from "./support/client.ts";
 import { startCommand } from "./support/command.ts";
 import { type FakeUpstreamOptions, startFakeUpstream } from "./support/fake-upstream.ts";
 import { eventually } from "./support/open-files.ts";
@@ -166,6 +166,10 @@ test("what no front can answer, the owner does: lists, statistics, errors, pushe
   const head = await ask(`${cache.url}/v2/library/app/manifests/1`, { method: "HEAD" });
   assert.deepEqual([head.status, head.body.length], [200, 0]);
   assert.equal((await ask(`${cache.url}/nothing`)).status, 404);
+  // Probes of load balancers may be so simple.
+  assert.match(await raw(cache.url, "GET /healthz HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200 /);
+  const many = Array.from({ length: 98 }, (_, index): [string, string] => [`X-${index}`, "1"]);
+  assert.equal((await ask(`${cache.url}/healthz`, { headers: Object.fromEntries(many) })).status, 200);
 });
 
 test("a front that is killed is started anew; clients of the others and of the new one notice nothing", async (t) => {
@@ -245,6 +249,19 @@ test("an address in use is told as from one process, and nothing is left running
   const { exitCode, err } = await startCommand(t, ["serve"], { cwd, environment }).ended();
   assert.equal(exitCode, 1);
   assert.match(err, /^error: .*127\.0\.0\.1:\d+.*\nhint: /m);
+});
+
+test("an owner that is busy for a moment refuses nobody", async (t) => {
+  const { upstream, cache } = await setUp(t);
+  upstream.addImage("library/app", "1");
+  await ask(`${cache.url}/v2/library/app/manifests/1`);
+  process.kill(cache.pid, "SIGSTOP");
+  const fronts = await frontsOf(cache);
+  assert.equal(fronts.length, FRONTS);
+  const asking = askMany(`${cache.url}/v2/`, 700);
+  await eventually(async () => (await establishedTo(cache.url)) >= 700);
+  process.kill(cache.pid, "SIGCONT");
+  assert.deepEqual(new Set((await asking).map(({ status }) => status)), new Set([200]));
 });
 
 test("the log has one line a request, with the client's own address, whoever answered", async (t) => {

@@ -65,9 +65,9 @@ export class BlobPull {
   }
 
   /** Never downloads the blob: the size is known from the store, a manifest, a running fill, or upstream's HEAD. */
-  async head(repository: Repository, digest: Digest): Promise<{ size: number; outcome: Outcome }> {
+  async head(repository: Repository, digest: Digest, signal: AbortSignal): Promise<{ size: number; outcome: Outcome }> {
     try {
-      const stored = await this.#storedSize(repository, digest);
+      const stored = await this.#storedSize(repository, digest, signal);
       if (stored !== undefined) return { size: stored, outcome: { kind: "hit" } };
       const named = await this.#o.proof.named(repository, digest);
       const belonging = named ?? (await this.#probe(repository, digest));
@@ -79,8 +79,8 @@ export class BlobPull {
     }
   }
 
-  async #storedSize(repository: Repository, digest: Digest): Promise<number | undefined> {
-    const size = await this.#o.blobs.size(digest, this.#namedSize(repository, digest));
+  async #storedSize(repository: Repository, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    const size = await this.#o.blobs.size(digest, this.#namedSize(repository, digest), signal);
     if (size === undefined) return undefined;
     await this.#ensureLinked(repository, digest, size);
     return size;
@@ -99,7 +99,7 @@ export class BlobPull {
           : await this.#joined(running, repository, signal);
       if (there !== undefined) return there;
       const named = await this.#o.proof.named(repository, digest);
-      const isStored = (await this.#o.blobs.size(digest, async () => named?.size)) !== undefined;
+      const isStored = (await this.#o.blobs.size(digest, async () => named?.size, signal)) !== undefined;
       if (isStored || this.#o.fills.find(digest) !== undefined) continue;
       return await this.#started(repository, digest, named?.size, signal);
     }
@@ -110,7 +110,7 @@ export class BlobPull {
   }
 
   async #stored(repository: Repository, digest: Digest, signal: AbortSignal): Promise<BlobAnswer | undefined> {
-    const blob = await this.#o.blobs.open(digest, this.#namedSize(repository, digest));
+    const blob = await this.#o.blobs.open(digest, this.#namedSize(repository, digest), signal);
     if (blob === undefined) return undefined;
     try {
       await orAborted(this.#ensureLinked(repository, digest, blob.size), signal);

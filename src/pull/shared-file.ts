@@ -49,6 +49,7 @@ export class SharedFile {
 
   /** Readers wait for this before they give out the end. */
   checkedBy(check: Promise<boolean>): void {
+    this.#verdict = undefined;
     this.#checked = check.then((isRight) => {
       this.#verdict = isRight ? "sound" : "damaged";
       return isRight;

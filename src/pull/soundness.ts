@@ -7,8 +7,10 @@ import type { StoredBlob } from "../store/store.ts";
 /** For so long a blob that was found right is not hashed again, unless its file changes. */
 export const SOUND_FOR_MS = 60 * 60 * 1000;
 const REMEMBERED_MAX = 100_000;
-/** Blobs hashed at once; each takes a core for as long as it has bytes to read. */
+/** Blobs of each kind that are hashed at once. */
 const CHECKS_AT_ONCE_MAX = 4;
+/** Up to so many bytes hashing takes milliseconds, and somebody waits for it: never behind gigabytes. */
+export const CHECKED_FIRST_BYTES_MAX = 8 * 1024 * 1024;
 /** One read; hashing so much stops the process for less than a millisecond. */
 const CHECK_BYTES = 1024 * 1024;
 
@@ -23,10 +25,12 @@ export class Soundness {
     perf: performance,
   });
   readonly #checks = new SingleFlight<boolean>();
-  readonly #limit = pLimit(CHECKS_AT_ONCE_MAX);
+  readonly #limits = { short: pLimit(CHECKS_AT_ONCE_MAX), long: pLimit(CHECKS_AT_ONCE_MAX) };
 
-  isKnown(digest: Digest, version: string): boolean {
-    return this.#found.get(digest) === version;
+  /** Without a version: whether it was found right lately, whatever has become of its file. */
+  isKnown(digest: Digest, version?: string): boolean {
+    const found = this.#found.get(digest);
+    return found !== undefined && (version === undefined || found === version);
   }
 
   /** It was hashed while it was written. */
@@ -44,7 +48,8 @@ export class Soundness {
    */
   async check(digest: Digest, blob: StoredBlob, onDamaged: () => Promise<void>): Promise<boolean> {
     const work = async () => {
-      const isRight = await this.#limit(() => this.#hash(digest, blob));
+      const limit = blob.size <= CHECKED_FIRST_BYTES_MAX ? this.#limits.short : this.#limits.long;
+      const isRight = await limit(() => this.#hash(digest, blob));
       if (!isRight) await onDamaged();
       return isRight;
     };

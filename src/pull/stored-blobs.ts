@@ -2,20 +2,19 @@ import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import { growingCache } from "../lib/growing-cache.ts";
 import { SingleFlight } from "../lib/single-flight.ts";
+import { orAborted } from "../lib/wait.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
 import type { Store } from "../store/store.ts";
 import { type ByteReader, ownPiece, type Span } from "./bytes.ts";
 import type { ChunkCache } from "./chunks.ts";
 import { SharedFile } from "./shared-file.ts";
-import { Soundness } from "./soundness.ts";
+import { CHECKED_FIRST_BYTES_MAX, Soundness } from "./soundness.ts";
 
 /** The largest blob that is kept in memory, in bytes: the configurations of images, attestations, small layers. */
 export const HOT_BLOB_BYTES_MAX = 1024 * 1024;
 /** Bytes of blobs that are kept in memory, together. */
 const MEMORY_BYTES_MAX = 32 * 1024 * 1024;
 const AGREED_MAX = 100_000;
-/** A blob of so many bytes is hashed before its first byte is sent: that takes milliseconds, and no client sees damage. */
-const CHECKED_FIRST_BYTES_MAX = 8 * 1024 * 1024;
 
 /** A blob that somebody reads. */
 export interface OpenBlob {
@@ -57,20 +56,23 @@ export class StoredBlobs {
     this.#log = options.log;
   }
 
-  /** Undefined where it is not held, or is not what its digest says. The caller closes what it opens. */
-  async open(digest: Digest, namedSize: NamedSize): Promise<OpenBlob | undefined> {
+  /**
+   * Undefined where it is not held, or is not what its digest says. The caller closes what it opens. Rejects with the reason of
+   * the signal, which is the client's, when that ends the waiting.
+   */
+  async open(digest: Digest, namedSize: NamedSize, signal: AbortSignal): Promise<OpenBlob | undefined> {
     const hot = this.#hot.get(digest);
     if (hot !== undefined) return inMemory(hot);
     const file = await this.#file(digest);
     if (file === undefined) return undefined;
+    if (file.blob.size <= HOT_BLOB_BYTES_MAX) {
+      await file.leave();
+      // One read and at most one removal at a time: what a new fill has mended meanwhile is not taken away again.
+      const bytes = await this.#reads.run(digest, Date.now(), () => this.#read(digest)).result;
+      return bytes === undefined ? undefined : inMemory(bytes);
+    }
     try {
-      if (file.blob.size <= HOT_BLOB_BYTES_MAX) {
-        await file.leave();
-        // One read and at most one removal at a time: what a new fill has mended meanwhile is not taken away again.
-        const bytes = await this.#reads.run(digest, performance.now(), () => this.#read(digest)).result;
-        return bytes === undefined ? undefined : inMemory(bytes);
-      }
-      if (await this.#isServable(file, namedSize)) return fromFile(file);
+      if (await this.#isServable(file, namedSize, signal)) return fromFile(file);
     } catch (error) {
       await file.leave();
       throw error;
@@ -80,15 +82,22 @@ export class StoredBlobs {
   }
 
   /** The size in bytes, undefined where `open` gives nothing. */
-  async size(digest: Digest, namedSize: NamedSize): Promise<number | undefined> {
+  async size(digest: Digest, namedSize: NamedSize, signal: AbortSignal): Promise<number | undefined> {
     const hot = this.#hot.peek(digest);
     if (hot !== undefined) return hot.length;
     const size = await this.#store.statBlob(digest);
     if (size === undefined) return undefined;
     if (size > HOT_BLOB_BYTES_MAX && (await this.#agrees(digest, size, namedSize))) return size;
-    const blob = await this.open(digest, namedSize);
+    const blob = await this.open(digest, namedSize, signal);
     await blob?.close();
     return blob?.size;
+  }
+
+  /** The same where its bytes are known to be right already; undefined does not mean that it is not held. */
+  async soundSize(digest: Digest): Promise<number | undefined> {
+    const hot = this.#hot.peek(digest);
+    if (hot !== undefined) return hot.length;
+    return this.#soundness.isKnown(digest) ? await this.#store.statBlob(digest) : undefined;
   }
 
   /** A file that lost its end shows by its size; the catalog is asked for it once. */
@@ -125,7 +134,7 @@ export class StoredBlobs {
     const shared = this.#files.get(digest);
     if (shared !== undefined) {
       shared.use();
-      if (await shared.blob.isCurrent()) return shared;
+      if (await isCurrent(shared)) return shared;
       if (this.#files.get(digest) === shared) this.#files.delete(digest);
       await shared.leave();
     }
@@ -149,7 +158,7 @@ export class StoredBlobs {
    * Large blobs are hashed beside their first readers, who wait for the verdict at the end only. Where a manifest gives
    * another size one of the two is wrong, and a small blob is hashed in no time: those are looked at first.
    */
-  async #isServable(file: SharedFile, namedSize: NamedSize): Promise<boolean> {
+  async #isServable(file: SharedFile, namedSize: NamedSize, signal: AbortSignal): Promise<boolean> {
     const { digest, blob } = file;
     if (this.#soundness.isKnown(digest, blob.version)) {
       file.trust();
@@ -157,8 +166,8 @@ export class StoredBlobs {
     }
     const checked = this.#check(file);
     file.checkedBy(checked);
-    if (blob.size <= CHECKED_FIRST_BYTES_MAX) return await checked;
-    return (await this.#agrees(digest, blob.size, namedSize)) || (await checked);
+    if (blob.size <= CHECKED_FIRST_BYTES_MAX) return await orAborted(checked, signal);
+    return (await this.#agrees(digest, blob.size, namedSize)) || (await orAborted(checked, signal));
   }
 
   async #check(file: SharedFile): Promise<boolean> {
@@ -192,6 +201,16 @@ export class StoredBlobs {
 }
 
 const DAMAGED = "a stored blob does not match its digest; it is taken away, and fetched anew when it is asked for";
+
+/** One that cannot be told is given up by its user. */
+async function isCurrent(file: SharedFile): Promise<boolean> {
+  try {
+    return await file.blob.isCurrent();
+  } catch (error) {
+    await file.leave();
+    throw error;
+  }
+}
 
 function fromFile(file: SharedFile): OpenBlob {
   return {

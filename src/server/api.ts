@@ -94,7 +94,8 @@ export class Api {
     repository: Repository,
     { digest }: Extract<Endpoint, { kind: "blob" }>,
   ): Promise<void> {
-    if (exchange.isHead) return await sendBlobHead(exchange, digest, await this.#o.pull.blobs.head(repository, digest));
+    if (exchange.isHead)
+      return await sendBlobHead(exchange, digest, await this.#o.pull.blobs.head(repository, digest, exchange.signal));
     await sendBlob(exchange, await this.#o.pull.blobs.get(repository, digest, exchange.signal));
   }
 

@@ -1,5 +1,6 @@
 import { Agent, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Handler } from "./handler.ts";
@@ -33,9 +34,7 @@ export function forwardTo(socketPath: string): { readonly handle: Handler; close
   const agent = new Agent({ keepAlive: true, maxFreeSockets: FREE_SOCKETS_MAX, timeout: FREE_SOCKET_MS });
   return {
     handle: async (exchange) => {
-      const answer = await asked(exchange, socketPath, agent);
-      exchange.notes.isForwarded = true;
-      await answered(exchange, answer);
+      await answered(exchange, await asked(exchange, socketPath, agent));
       return true;
     },
     close: () => agent.destroy(),
@@ -44,18 +43,33 @@ export function forwardTo(socketPath: string): { readonly handle: Handler; close
 
 /** A connection that had been kept may have ended meanwhile: such a request never arrived, and is sent again. */
 async function asked(exchange: Exchange, socketPath: string, agent: Agent): Promise<IncomingMessage> {
+  const giveUpAtMs = performance.now() + QUEUE_WAIT_MS;
   for (;;) {
     try {
       return await askedOnce(exchange, socketPath, agent);
     } catch (error) {
       exchange.signal.throwIfAborted();
+      exchange.notes.isForwarded = false;
       if (error instanceof StaleConnection) continue;
+      if (isQueueFull(error) && performance.now() < giveUpAtMs) {
+        await sleep(QUEUE_PAUSE_MS, undefined, { signal: exchange.signal });
+        continue;
+      }
       throw new RegistryError(503, "UNAVAILABLE", "this part of the cache is being started; ask again", {
         cause: error,
         retryAfterS: 1,
       });
     }
   }
+}
+
+/** How long a full queue of the owner's is waited for: it is there, and busy. */
+const QUEUE_WAIT_MS = 10_000;
+const QUEUE_PAUSE_MS = 20;
+
+/** A local socket refuses at once what its queue has no place for (connect(2)). */
+function isQueueFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EAGAIN";
 }
 
 class StaleConnection extends Error {
@@ -73,6 +87,9 @@ async function askedOnce(exchange: Exchange, socketPath: string, agent: Agent): 
     path: req.url,
     headers: [...kept(req.rawHeaders), CLIENT_HEADER, exchange.client ?? "", ...lengthOfNothing(req.method)],
   });
+  // From here on the owner writes the request's line, also where nobody waits for the answer any more.
+  const isHeard = () => (exchange.notes.isForwarded = true);
+  asking.once("socket", (socket) => (socket.connecting ? socket.once("connect", isHeard) : isHeard()));
   asking.once("response", resolve);
   asking.once("error", (error) => reject(asking.reusedSocket ? new StaleConnection(error.message) : error));
   asking.end();

@@ -11,20 +11,23 @@ import { parseTarget, type Target } from "./target.ts";
 /** Answers the request and says true, or says false where the path is not its own. */
 export type Handler = (exchange: Exchange) => Promise<boolean>;
 
-/** Who is asking: an address, for the log. */
-export type ClientOf = (req: IncomingMessage) => string | undefined;
+/** Whose requests come in. */
+export interface Callers {
+  /** Who is asking: an address, for the log. */
+  clientOf(req: IncomingMessage): string | undefined;
+  /** Refuses what must not be believed, with a `RegistryError`. */
+  assert(req: IncomingMessage): void;
+}
 
 /** Whoever has made the connection. */
-function peerOf(req: IncomingMessage): string | undefined {
-  return req.socket.remoteAddress;
-}
+const STRANGERS: Callers = { clientOf: ({ socket }) => socket.remoteAddress, assert: assertHeaders };
 
 /** Tries the handlers in order; every error and every log line of a request passes here. */
 export function requestListener(
   handlers: readonly Handler[],
   connections: Connections,
   log: Logger,
-  clientOf: ClientOf = peerOf,
+  callers: Callers = STRANGERS,
 ): RequestListener {
   return (req, res) => {
     const request = connections.begin(req.socket);
@@ -36,7 +39,7 @@ export function requestListener(
     res.once("error", (error) => log.debug({ err: error }, "response"));
     void (async () => {
       const startedAtMs = Date.now();
-      const exchange = await serve(handlers, req, res, { client: clientOf(req), signal: request.signal });
+      const exchange = await serve(handlers, req, res, callers, request.signal);
       const isWhole = await finished(res, request.signal);
       logRequest(log, exchange, startedAtMs, isWhole);
       request.end();
@@ -48,11 +51,13 @@ async function serve(
   handlers: readonly Handler[],
   req: IncomingMessage,
   res: ServerResponse,
-  from: Pick<Exchange, "client" | "signal">,
+  callers: Callers,
+  signal: AbortSignal,
 ): Promise<Exchange> {
+  const from = { client: callers.clientOf(req), signal };
   let exchange = exchangeOf(req, res, from, { path: "", query: new URLSearchParams() });
   try {
-    assertHeaders(req);
+    callers.assert(req);
     exchange = exchangeOf(req, res, from, parseTarget(req.url ?? ""));
     assertNoBody(req);
     for (const handle of handlers) if (await handle(exchange)) return exchange;

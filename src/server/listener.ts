@@ -26,6 +26,9 @@ export async function listenLocally(path: string, setup: ListenerSetup): Promise
   return { address: path, stop: async (withinMs) => await made.stop(withinMs) };
 }
 
+/** Connections that wait to be accepted while we are busy; the system has a limit of its own (somaxconn). */
+const BACKLOG_MAX = 65_535;
+
 /** `host:port` as it really is. */
 export function addressOf(server: Server, { host }: ListenAddress): string {
   const { port } = server.address() as AddressInfo;
@@ -36,7 +39,7 @@ export function addressOf(server: Server, { host }: ListenAddress): string {
 export async function begun(server: Server, address: ListenAddress | { readonly path: string }): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ ...address }, () => {
+    server.listen({ ...address, backlog: BACKLOG_MAX }, () => {
       server.off("error", reject);
       resolve();
     });

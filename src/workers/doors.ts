@@ -1,14 +1,19 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
 import type { Config, RegistryConfig } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
 import { CLIENT_HEADER } from "../server/forward.ts";
-import { type Handler, requestListener } from "../server/handler.ts";
+import { type Callers, type Handler, requestListener } from "../server/handler.ts";
 import { type Entrance, openEntrance } from "../server/entrance.ts";
-import { createListenerServer, type ListenerLimits, type ListenerSetup } from "../server/listener-server.ts";
+import {
+  createListenerServer,
+  LISTENER_LIMITS,
+  type ListenerLimits,
+  type ListenerSetup,
+} from "../server/listener-server.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
 import type { FrontConfig, TagNews } from "./messages.ts";
@@ -101,16 +106,22 @@ function frontDoors(options: DoorsOptions): Doors {
       for (const entrance of entrances) entrance.close();
       const [byFronts = 0, byUs] = await Promise.all([fronts?.stop(), own.stop(config.stopTimeoutMs)]);
       await listener?.stop(0);
+      await removeOwnFolder(listener?.address);
       return byFronts + byUs;
     },
   };
 }
 
-/** Only fronts reach the local socket, and each of them says who is asking. */
+/** Only fronts reach the local socket: each says who is asking, and has looked at the headers before it added its own. */
+const FRONTS: Callers = { clientOf: ({ headers }) => String(headers[CLIENT_HEADER]), assert: () => undefined };
+/** What a front adds to headers that were just not too many. */
+const ADDED_HEADER_BYTES_MAX = 1_024;
+
 function localSetup({ handlers, log, requestLog }: DoorsOptions): ListenerSetup {
   const connections = new Connections();
-  const handle = requestListener(handlers, connections, requestLog, ({ headers }) => String(headers[CLIENT_HEADER]));
-  return { handle, connections, tls: undefined, log };
+  const handle = requestListener(handlers, connections, requestLog, FRONTS);
+  const limits = { ...LISTENER_LIMITS, headerBytesMax: LISTENER_LIMITS.headerBytesMax + ADDED_HEADER_BYTES_MAX };
+  return { handle, connections, tls: undefined, log, limits };
 }
 
 /** As Node's `ticketKeys` wants it. */
@@ -130,9 +141,16 @@ function frontConfig(config: Config): FrontConfig {
 /** Operating systems cut the path of a local socket off at about a hundred bytes (unix(7)). */
 const SOCKET_PATH_BYTES_MAX = 100;
 const SOCKET_FILE = "owner.sock";
+const SOCKET_FOLDER = "registry-cache-socket-";
 
 async function socketPath(dataDir: string): Promise<string> {
   const path = join(resolve(dataDir), SOCKET_FILE);
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
-  return join(await mkdtemp(join(tmpdir(), "registry-cache-")), SOCKET_FILE);
+  return join(await mkdtemp(join(tmpdir(), SOCKET_FOLDER)), SOCKET_FILE);
+}
+
+/** The folder that was made for a socket whose path would have been too long. */
+async function removeOwnFolder(path: string | undefined): Promise<void> {
+  const folder = path === undefined ? "" : dirname(path);
+  if (folder.startsWith(join(tmpdir(), SOCKET_FOLDER))) await rm(folder, { recursive: true, force: true });
 }

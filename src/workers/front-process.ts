@@ -42,7 +42,10 @@ export class FrontProcess {
     };
     this.#child.once("exit", (code, signal) => end(String(signal ?? code)));
     // Not even started: no memory, no processes left.
-    this.#child.once("error", (error) => end(error.message));
+    this.#child.on("error", (error) => {
+      this.#child.kill("SIGKILL");
+      end(error.message);
+    });
   }
 
   get isReady(): boolean {
