@@ -4,8 +4,11 @@ import type { Piece } from "./bytes.ts";
 
 /** One read from disk and one write to a socket; larger ones cost memory per reader, smaller ones system calls. */
 export const CHUNK_BYTES = 256 * 1024;
-/** Chunks that stay in memory for the next reader of the same content, over all contents: 8 MiB. */
-const KEPT_CHUNKS_MAX = 32;
+/**
+ * Chunks that stay in memory for the next reader of the same content, over all contents: 1 MiB. Those that somebody uses are
+ * shared anyway; more would cost the processor's caches more than a crowd that is not together gains.
+ */
+const KEPT_CHUNKS_MAX = 4;
 /** Buffers kept for the next read. */
 const SPARE_BUFFERS_MAX = 32;
 /** With so many out (32 MiB), many clients are slow: further pieces are small ones, so that memory stays bounded. */
