@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { build } from "rolldown";
 
 const ROOT = dirname(import.meta.dirname);
+const UNDICI_PARTS = join(import.meta.dirname, "undici-parts.cjs");
 const TARGET = join(ROOT, "dist");
 
 /** Folders of the packages of which something went into the bundle. */
@@ -38,6 +39,7 @@ async function bundle(folder: string): Promise<void> {
     // The second one is started by the first, as a process of its own.
     input: { main: join(ROOT, "src/main.ts"), "front-main": join(ROOT, "src/front-main.ts") },
     platform: "node",
+    plugins: [{ name: "undici-parts", resolveId: (id) => (id === "undici" ? UNDICI_PARTS : null) }],
     logLevel: "warn",
     output: {
       dir: folder,

@@ -8,5 +8,5 @@ built=$root/dist/main.js
 
 [ -f "$built" ] || exit 1
 # Folders count too: a file that was removed leaves no other trace.
-changed=$(find "$root/src" "$root/package.json" "$root/package-lock.json" "$here/build.ts" -newer "$built" | head -n 1)
+changed=$(find "$root/src" "$root/package.json" "$root/package-lock.json" "$here/build.ts" "$here/undici-parts.cjs" -newer "$built" | head -n 1)
 [ -z "$changed" ]
