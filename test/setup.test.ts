@@ -129,6 +129,7 @@ test("the command line runs what was built, unless a source was added, changed o
     return path.relative(root, run(path.join(root, "bin/registry-cache"), [], path.join(root, ".node/bin")).out);
   };
   utimesSync(path.join(root, "scripts/build.ts"), 1_000, 1_000);
+  utimesSync(path.join(root, "scripts/undici-parts.cjs"), 1_000, 1_000);
   assert.equal(runs(), "dist/main.js");
   assert.equal(runs(source), "src/main.ts");
   assert.equal(runs(sources), "src/main.ts");
