@@ -58,7 +58,7 @@ bench: setup ## Measure beside registry:2 and nginx (Debian's docker-registry, n
 	@$(WITH_NODE) node bench/main.ts $(ARGS)
 
 profile: setup ## Show where the time goes in one of the rows of `make bench` (ROW="1 MiB blob, held")
-	@$(WITH_NODE) node bench/main.ts --profile "$(ROW)" $(ARGS)
+	@$(WITH_NODE) node bench/main.ts --profile "$(or $(ROW),none was named: make profile ROW=...)" $(ARGS)
 
 lock: tools ## Bring package-lock.json up to date with package.json
 	@$(WITH_NODE) npm install --package-lock-only --ignore-scripts

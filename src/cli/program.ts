@@ -41,7 +41,10 @@ function programOf(invocation: Invocation): Command {
     .description(
       "One cache between your container hosts and the public registries: every image crosses the internet once.",
     )
-    .option("-c, --config <file>", "the configuration; by default ./registry-cache.yaml where there is one")
+    .option(
+      "-c, --config <file>",
+      "the configuration; by default REGISTRY_CACHE_CONFIG, ./registry-cache.yaml or /etc/registry-cache/registry-cache.yaml",
+    )
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);

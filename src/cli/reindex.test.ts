@@ -18,13 +18,13 @@ const report: ReindexReport = {
 };
 
 test("a rebuilt catalog is summed up on one line", () => {
-  assert.equal(summary(report), "catalog rebuilt: 1 repository, 2 manifests, 1 tag, 12 layers, 3.4 MiB\n");
+  assert.equal(summary(report), "catalog rebuilt: 1 repository, 2 manifests, 1 tag, 12 blobs, 3.4 MiB\n");
 });
 
 test("problems are counted on a second line", () => {
   assert.equal(
     summary({ ...report, repositories: 0, problemCount: 1 }),
-    "catalog rebuilt: 0 repositories, 2 manifests, 1 tag, 12 layers, 3.4 MiB\n1 problem in the store, passed over\n",
+    "catalog rebuilt: 0 repositories, 2 manifests, 1 tag, 12 blobs, 3.4 MiB\n1 problem in the store, passed over\n",
   );
 });
 

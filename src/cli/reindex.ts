@@ -56,7 +56,7 @@ export function summary(report: ReindexReport): string {
     counted(repositories, "repository", "repositories"),
     counted(manifests, "manifest", "manifests"),
     counted(tags, "tag", "tags"),
-    counted(blobs, "layer", "layers"),
+    counted(blobs, "blob", "blobs"),
   ];
   const problems =
     problemCount === 0 ? "" : `${counted(problemCount, "problem", "problems")} in the store, passed over\n`;

@@ -96,7 +96,7 @@ export class Fronts {
       this.#running.delete(front);
       if (this.#life.signal.aborted) return returned.forEach((socket) => socket.destroy());
       for (const socket of returned) this.take(socket);
-      this.#o.log.error({ front: index }, "a front has died and is started anew");
+      this.#o.log.error({ worker: index + 1 }, "a worker has died and is started anew");
       const wasShort = performance.now() - startedAtMs < SHORT_LIFE_MS;
       pauseMs = wasShort ? Math.min(2 * pauseMs, RESTART_PAUSE_MS_MAX) : RESTART_PAUSE_MS;
       if (wasShort) await orAborted(sleep(pauseMs), this.#life.signal).catch(() => undefined);
