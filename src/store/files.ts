@@ -1,4 +1,4 @@
-import { type FileHandle, lstat, mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { constants, type Dirent, read as readBytes, readSync, type Stats } from "node:fs";
@@ -56,14 +56,35 @@ export async function entriesOf(folder: string): Promise<Dirent[]> {
 
 /** Makes a file's whole content visible at once: written beside, synced, renamed, folder synced. */
 export async function writeFileDurably(path: string, content: Uint8Array | string, unfinished: string): Promise<void> {
+  await inUnfinished(unfinished, async () => await writeBeside(path, content, unfinished));
+}
+
+/**
+ * As `writeFileDurably`, but a power cut may take it: for what is of no use after one. Whoever reads it meanwhile finds the
+ * old content or the new one.
+ */
+export async function replaceFile(path: string, content: Uint8Array | string, unfinished: string): Promise<void> {
+  await inUnfinished(unfinished, async () => {
+    const temporary = join(unfinished, randomUUID());
+    try {
+      await writeFile(temporary, content, { flag: "wx", mode: 0o644 });
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  });
+}
+
+async function inUnfinished(unfinished: string, write: () => Promise<void>): Promise<void> {
   try {
-    await writeBeside(path, content, unfinished);
+    await write();
   } catch (error) {
     if (errorCode(error) !== "ENOENT") rethrowNoRoom(error);
     // Another process on the same folder, whose process ids are not ours (containers), took our unfinished writes for
     // left-overs of a dead one.
     await mkdir(unfinished, { recursive: true });
-    await writeBeside(path, content, unfinished).catch(rethrowNoRoom);
+    await write().catch(rethrowNoRoom);
   }
 }
 

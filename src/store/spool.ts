@@ -9,7 +9,7 @@ import {
   renameDurably,
   rethrowNoRoom,
   writeAllAt,
-  writeFileDurably,
+  replaceFile,
 } from "./files.ts";
 import { ORIGIN_SUFFIX } from "./layout.ts";
 import { NoRoomError, type Spool, type SpoolOrigin } from "./store.ts";
@@ -73,7 +73,8 @@ async function beginSpool(handle: FileHandle, options: FileSpoolOptions): Promis
       // An old partial is wanted again: from now on it must not be reaped as one that nobody asks for.
       const now = new Date();
       await handle.utimes(now, now);
-      await writeFileDurably(originPath(options.path), `${JSON.stringify(options.origin)}\n`, options.unfinished);
+      // Not synced, since the first byte for a client waits for it: a partial without its origin is begun anew.
+      await replaceFile(originPath(options.path), `${JSON.stringify(options.origin)}\n`, options.unfinished);
       return new FileSpool(handle, size, options);
     } catch (error) {
       if (size === 0) await removeSpool(options.path);
