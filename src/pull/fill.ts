@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { Changes } from "../lib/wait.ts";
 import { type Digest, digestAlgorithm, finishDigest, hasherFor } from "../oci/digest.ts";
 import { NoRoomError, type Spool } from "../store/store.ts";
-import { UpstreamError } from "../upstream/upstream.ts";
+import { type BlobBody, UpstreamError } from "../upstream/upstream.ts";
 import { HELD_BACK_BYTES, ownPiece, type Piece } from "./bytes.ts";
 import type { ChunkCache, ChunkedFile } from "./chunks.ts";
 import { type OpenUpstream, transfer } from "./transfer.ts";
@@ -21,6 +21,8 @@ export interface FillOptions {
   readonly size: number | undefined;
   /** Waits for a place among the running fills; called first. Rejects when none becomes free. */
   readonly admission: (signal: AbortSignal) => Promise<void>;
+  /** Whether it will begin with the first byte, and can be kept as far as is known. */
+  readonly isNew: () => Promise<boolean>;
   readonly openSpool: (size: number | undefined) => Promise<Spool>;
   readonly openUpstream: OpenUpstream;
   /** Through which readers read the spool. */
@@ -149,17 +151,22 @@ export class Fill {
 
   async #run(): Promise<void> {
     const hash = hasherFor(this.digest);
+    let asked: Promise<BlobBody> | undefined;
     try {
       await this.#o.admission(this.#stop.signal);
+      // Upstream is asked while the spool is opened, which takes a dozen looks at the disk: a client waits for its first byte.
+      if (await this.#o.isNew()) asked = this.#askWhole();
       this.#spool = await this.#o.openSpool(this.#size);
       this.#chunks = this.#o.chunks.open(this.#spool);
       await this.#takeOverPartial(this.#spool, hash);
-      await this.#transfer(this.#spool, hash);
+      await this.#transfer(this.#spool, hash, asked);
       this.#verify(hash);
       await this.#commit(this.#spool);
     } catch (error) {
       await this.#fail(error, hash);
     } finally {
+      // What was taken has come to its end by now.
+      asked?.then(({ body }) => body.destroy()).catch(() => undefined);
       this.#hasEnded = true;
       this.#wake();
       await this.#closeSpoolWhenUnused();
@@ -174,10 +181,17 @@ export class Fill {
     await spool.rehash(hash, this.#stop.signal, (bytes) => this.#grow(bytes));
   }
 
-  async #transfer(spool: Spool, hash: Hash): Promise<void> {
+  #askWhole(): Promise<BlobBody> {
+    const asked = this.#o.openUpstream(undefined, this.#stop.signal);
+    // Told to whoever takes it.
+    asked.catch(() => undefined);
+    return asked;
+  }
+
+  async #transfer(spool: Spool, hash: Hash, asked: Promise<BlobBody> | undefined): Promise<void> {
     if (this.#size !== undefined && this.#writtenBytes === this.#size && this.#size > 0) return;
     const pieces = transfer({
-      open: this.#o.openUpstream,
+      open: firstOf(asked, this.#o.openUpstream),
       from: this.#writtenBytes,
       end: undefined,
       size: this.#size,
@@ -288,4 +302,14 @@ export class Fill {
     this.#memoryTail = undefined;
     await spool.close().catch((error: unknown) => this.#o.log.error({ err: error }, "a spool could not be closed"));
   }
+}
+
+/** The answer that was asked for before is the first one, where the whole is wanted. */
+function firstOf(asked: Promise<BlobBody> | undefined, open: OpenUpstream): OpenUpstream {
+  let first = asked;
+  return async (range, signal) => {
+    const answer = range === undefined ? first : undefined;
+    first = undefined;
+    return await (answer ?? open(range, signal));
+  };
 }

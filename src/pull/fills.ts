@@ -93,6 +93,7 @@ export class Fills {
         await previous?.ended;
         await this.#admit(entry, signal);
       },
+      isNew: async () => await this.#isNew(digest, size),
       openSpool: async (known) => await this.#o.store.openSpool(digest, { ...origin, size: known }),
       openUpstream: sources.open,
       chunks: this.#o.chunks,
@@ -103,6 +104,13 @@ export class Fills {
     this.#entries.set(digest, entry);
     void fill.ended.then(() => this.#forget(digest, entry));
     return fill;
+  }
+
+  /** No partial, and room for it: the whole will be asked for. */
+  async #isNew(digest: Digest, size = 0): Promise<boolean> {
+    const { store } = this.#o;
+    const [hasPartial, room] = await Promise.all([store.hasPartial(digest), store.room()]);
+    return !hasPartial && room > size;
   }
 
   /** Each under its own credentials: what one fetched for all to see may be private where another has it. */

@@ -85,6 +85,10 @@ class FilesystemStore implements Store {
     await rm(this.#layout.blob(digest), { force: true });
   }
 
+  async hasPartial(digest: Digest): Promise<boolean> {
+    return (await statFileIfPresent(this.#layout.spool(digest))) !== undefined;
+  }
+
   async openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool> {
     const path = this.#layout.spool(digest);
     this.#openSpools.add(path);

@@ -18,6 +18,8 @@ export interface Store {
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>;
   /** Takes a blob away, whoever has a link to it; those who have it open read on. */
   removeBlob(digest: Digest): Promise<void>;
+  /** Whether an earlier process left a partial of it. */
+  hasPartial(digest: Digest): Promise<boolean>;
   /** The one spool of a digest: new, or the partial that an earlier process left. */
   openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool>;
 

@@ -73,6 +73,7 @@ export function fillOf(store: Store, digest: Digest, open: OpenUpstream, differs
     digest,
     size: undefined,
     admission: async () => {},
+    isNew: async () => !(await store.hasPartial(digest)),
     openSpool: async (size) => await store.openSpool(digest, { registryId: "test", repository: "docker.io/app", size }),
     openUpstream: open,
     chunks: new ChunkCache(),
