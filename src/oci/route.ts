@@ -47,6 +47,7 @@ function decodeSegment(segment: string): string {
 }
 
 function decodedOnce(segment: string): string {
+  if (!segment.includes("%")) return segment;
   try {
     return decodeURIComponent(segment);
   } catch (cause) {

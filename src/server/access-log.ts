@@ -10,6 +10,8 @@ const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number, isWhole: boolean): void {
   const { req, res, notes, path } = exchange;
   if (notes.isForwarded === true) return;
+  const level = levelOf(exchange);
+  if (!log.isLevelEnabled(level)) return;
   const { error, ...known } = notes;
   const line = {
     method: req.method,
@@ -25,10 +27,13 @@ export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number,
     ...(isWhole ? {} : { aborted: true }),
     ...reason(error),
   };
-  if (isInternal(error)) log.error({ ...line, err: error }, "request");
-  else if (res.statusCode >= 500) log.warn(line, "request");
-  else if (PROBES.has(path)) log.debug(line, "request");
-  else log.info(line, "request");
+  log[level](isInternal(error) ? { ...line, err: error } : line, "request");
+}
+
+function levelOf({ res, notes, path }: Exchange): "error" | "warn" | "info" | "debug" {
+  if (isInternal(notes.error)) return "error";
+  if (res.statusCode >= 500) return "warn";
+  return PROBES.has(path) ? "debug" : "info";
 }
 
 function reason(error: unknown): { error?: string } {

@@ -30,12 +30,12 @@ export class Api {
   /** False where the path is not of this API. Rejects with `RegistryError`. */
   async handle(exchange: Exchange): Promise<boolean> {
     if (!isApiPath(exchange.path)) return false;
-    exchange.res.setHeader("Docker-Distribution-API-Version", "registry/2.0");
+    exchange.headers["Docker-Distribution-API-Version"] = "registry/2.0";
     assertReading(exchange);
     const asked = askedOf(exchange, this.#o.registries);
     if (asked === undefined) return false;
     const { endpoint, found } = asked;
-    if (found.namespace !== undefined) exchange.res.setHeader("OCI-Namespace", found.namespace);
+    if (found.namespace !== undefined) exchange.headers["OCI-Namespace"] = found.namespace;
     exchange.notes.endpoint = endpoint.kind;
     exchange.notes.registry = found.registry.id;
     await this.#answer(exchange, endpoint, found);

@@ -7,13 +7,46 @@ import { ClientGone } from "./access-log.ts";
 const REQUESTS_PER_CONNECTION_MAX = 16;
 
 /** A request that has begun on a connection. */
-export interface OpenRequest {
-  /** Ends when the client is gone. */
-  readonly signal: AbortSignal;
+export class OpenRequest {
   /** True while we are stopping: the answer should say that no other follows on this connection. */
   readonly isLast: boolean;
+  readonly #onEnd: (request: OpenRequest) => void;
+  #controller: AbortController | undefined;
+  #gone: ClientGone | undefined;
+  #whenGone: (() => void) | undefined;
+
+  constructor(isLast: boolean, onEnd: (request: OpenRequest) => void) {
+    this.isLast = isLast;
+    this.#onEnd = onEnd;
+  }
+
+  get isGone(): boolean {
+    return this.#gone !== undefined;
+  }
+
+  /** Ends when the client is gone. Made when it is first asked for: most hits are out before anybody does. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#gone !== undefined) this.#controller.abort(this.#gone);
+    return this.#controller.signal;
+  }
+
+  /** Calls back when the client leaves, which it must not have done yet; the last call counts. */
+  whenGone(callback: () => void): void {
+    this.#whenGone = callback;
+  }
+
+  /** The client has left. */
+  gone(reason: ClientGone): void {
+    this.#gone = reason;
+    this.#controller?.abort(reason);
+    this.#whenGone?.();
+  }
+
   /** Call once, when the response has gone out or was given up. */
-  readonly end: () => void;
+  end(): void {
+    this.#onEnd(this);
+  }
 }
 
 /**
@@ -21,7 +54,7 @@ export interface OpenRequest {
  * the socket dies, so each request is told by its own signal.
  */
 export class Connections {
-  readonly #open = new Map<Socket, Set<AbortController>>();
+  readonly #open = new Map<Socket, Set<OpenRequest>>();
   readonly #ending = new WeakSet<Socket>();
   readonly #quiet = new Changes();
   #requestCount = 0;
@@ -34,11 +67,11 @@ export class Connections {
 
   /** Call once for every new connection. */
   add(socket: Socket): void {
-    const requests = new Set<AbortController>();
+    const requests = new Set<OpenRequest>();
     this.#open.set(socket, requests);
     socket.once("close", () => {
       this.#open.delete(socket);
-      for (const request of requests) request.abort(new ClientGone("the connection is closed"));
+      for (const request of requests) request.gone(new ClientGone("the connection is closed"));
     });
   }
 
@@ -46,17 +79,18 @@ export class Connections {
   begin(socket: Socket): OpenRequest | undefined {
     const requests = this.#open.get(socket) ?? new Set();
     if (requests.size >= REQUESTS_PER_CONNECTION_MAX) return undefined;
-    const controller = new AbortController();
-    requests.add(controller);
-    if (socket.destroyed) controller.abort(new ClientGone("the connection is closed"));
+    const request = new OpenRequest(this.#isDraining, (ended) => this.#ended(socket, requests, ended));
+    requests.add(request);
+    if (socket.destroyed) request.gone(new ClientGone("the connection is closed"));
     this.#requestCount += 1;
-    const end = () => {
-      requests.delete(controller);
-      this.#requestCount -= 1;
-      if (this.#requestCount === 0) this.#quiet.notify();
-      if (requests.size === 0 && (this.#isDraining || this.#ending.has(socket))) socket.destroySoon();
-    };
-    return { signal: controller.signal, isLast: this.#isDraining, end };
+    return request;
+  }
+
+  #ended(socket: Socket, requests: Set<OpenRequest>, ended: OpenRequest): void {
+    requests.delete(ended);
+    this.#requestCount -= 1;
+    if (this.#requestCount === 0) this.#quiet.notify();
+    if (requests.size === 0 && (this.#isDraining || this.#ending.has(socket))) socket.destroySoon();
   }
 
   /** Closes a connection after its last response; false where it has none and may be written to. */

@@ -4,6 +4,7 @@ import { RegistryError } from "../oci/errors.ts";
 import { contentRange, parseRange, type RangeRequest } from "../oci/range.ts";
 import type { ByteReader, Span } from "../pull/bytes.ts";
 import type { Exchange } from "./exchange.ts";
+import { sendHead } from "./respond.ts";
 import { sendBytes, streamSpan } from "./stream.ts";
 
 /** Content that is addressed by its digest: a manifest or a blob. */
@@ -32,7 +33,8 @@ export async function sendContent(exchange: Exchange, content: Content): Promise
     ...content.headers,
   };
   if (matches(req.headers["if-none-match"], content.digest)) {
-    res.writeHead(304, headers).end();
+    sendHead(exchange, 304, headers);
+    res.end();
     return;
   }
   const range = isHead ? { kind: "whole" as const } : rangeOf(exchange, content);
@@ -81,7 +83,7 @@ async function sendSpan(
 ): Promise<void> {
   const { res, isHead } = exchange;
   const head = () =>
-    void res.writeHead(status, {
+    sendHead(exchange, status, {
       ...headers,
       "Content-Type": content.mediaType,
       "Content-Length": span.end - span.start,
@@ -122,7 +124,7 @@ async function sendParts(
   }));
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
   const total = parts.reduce((sum, { span, head }) => sum + head.length + span.end - span.start, tail.length);
-  exchange.res.writeHead(206, {
+  sendHead(exchange, 206, {
     ...headers,
     "Content-Type": `multipart/byteranges; boundary=${boundary}`,
     "Content-Length": total,

@@ -1,18 +1,39 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { OpenRequest } from "./connections.ts";
+import type { Target } from "./target.ts";
 
 /** One request and its response; handlers annotate it, the access log reads it. */
-export interface Exchange {
+export class Exchange {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
-  /** Ends when the client is gone. */
-  readonly signal: AbortSignal;
-  /** Its address, taken at once: a socket that is closed no longer knows. */
+  /** The client's address, taken at once: a socket that is closed no longer knows. */
   readonly client: string | undefined;
   readonly isHead: boolean;
   /** Path and query as sent, split; never logged with the query. */
   readonly path: string;
   readonly query: URLSearchParams;
-  readonly notes: Notes;
+  /** What every answer says from here on, errors too. */
+  readonly headers: Record<string, string> = {};
+  readonly notes: Notes = { bytes: 0 };
+  readonly #request: Pick<OpenRequest, "signal">;
+
+  constructor(
+    { req, res, client, request }: Pick<Exchange, "req" | "res" | "client"> & { request: Pick<OpenRequest, "signal"> },
+    { path, query }: Target,
+  ) {
+    this.req = req;
+    this.res = res;
+    this.client = client;
+    this.isHead = req.method === "HEAD";
+    this.path = path;
+    this.query = query;
+    this.#request = request;
+  }
+
+  /** Ends when the client is gone. */
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
 }
 
 /** What the log line says beyond status and duration. */

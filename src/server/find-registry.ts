@@ -64,7 +64,8 @@ export class RegistryTable {
 
   /** A configured name may have a port; one without is good for every port. */
   #ofHost(host: string): RegistryConfig | undefined {
-    return this.#byHostname.get(keyOf(host)) ?? this.#byHostname.get(hostnameOf(host));
+    const key = keyOf(host);
+    return this.#byHostname.get(key) ?? this.#byHostname.get(withoutPort(key));
   }
 
   #known(name: string): RegistryConfig {
@@ -105,12 +106,12 @@ function contradiction(): RegistryError {
   return new RegistryError(404, "NAME_UNKNOWN", "host, path and ns name different registries");
 }
 
-/** `Cache.Example.com:5000` -> `cache.example.com`; `[::1]:5000` -> `[::1]`. */
-function hostnameOf(host: string): string {
-  return keyOf(host).replace(/:\d*$/, "").replace(/\.$/, "");
+/** `cache.example.com:5000` -> `cache.example.com`; `[::1]:5000` -> `[::1]`. */
+function withoutPort(host: string): string {
+  return host.replace(/:\d*$/, "").replace(/\.$/, "");
 }
 
 /** Only ASCII letters lose their case: U+212A, a Kelvin sign, would else become the k of docker.io. */
 function keyOf(name: string): string {
-  return name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  return !/[A-Z]/.test(name) ? name : name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

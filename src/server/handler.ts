@@ -3,10 +3,10 @@ import type { Logger } from "pino";
 import { RegistryError } from "../oci/errors.ts";
 import { logRequest } from "./access-log.ts";
 import { assertHeaders, assertNoBody } from "./assert-request.ts";
-import type { Connections } from "./connections.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Connections, OpenRequest } from "./connections.ts";
+import { Exchange } from "./exchange.ts";
 import { sendError } from "./respond.ts";
-import { parseTarget, type Target } from "./target.ts";
+import { NO_TARGET, parseTarget } from "./target.ts";
 
 /** Answers the request and says true, or says false where the path is not its own. */
 export type Handler = (exchange: Exchange) => Promise<boolean>;
@@ -39,8 +39,8 @@ export function requestListener(
     res.once("error", (error) => log.debug({ err: error }, "response"));
     void (async () => {
       const startedAtMs = Date.now();
-      const exchange = await serve(handlers, req, res, callers, request.signal);
-      const isWhole = await finished(res, request.signal);
+      const exchange = await serve(handlers, req, res, callers, request);
+      const isWhole = await finished(res, request);
       logRequest(log, exchange, startedAtMs, isWhole);
       request.end();
     })();
@@ -52,41 +52,31 @@ async function serve(
   req: IncomingMessage,
   res: ServerResponse,
   callers: Callers,
-  signal: AbortSignal,
+  request: OpenRequest,
 ): Promise<Exchange> {
-  const from = { client: callers.clientOf(req), signal };
-  let exchange = exchangeOf(req, res, from, { path: "", query: new URLSearchParams() });
+  const from = { req, res, client: callers.clientOf(req), request };
+  let exchange: Exchange | undefined;
   try {
     callers.assert(req);
-    exchange = exchangeOf(req, res, from, parseTarget(req.url ?? ""));
+    exchange = new Exchange(from, parseTarget(req.url ?? ""));
     assertNoBody(req);
     for (const handle of handlers) if (await handle(exchange)) return exchange;
     throw new RegistryError(404, "NAME_UNKNOWN", "nothing is served under this path; the registry API is under /v2/");
   } catch (error) {
+    exchange ??= new Exchange(from, NO_TARGET);
     sendError(exchange, error);
     return exchange;
   }
 }
 
-function exchangeOf(
-  req: IncomingMessage,
-  res: ServerResponse,
-  from: Pick<Exchange, "client" | "signal">,
-  target: Target,
-): Exchange {
-  return { req, res, ...from, isHead: req.method === "HEAD", ...target, notes: { bytes: 0 } };
-}
-
 /** Waits until the response has gone out; false where the client left before. */
-async function finished(res: ServerResponse, signal: AbortSignal): Promise<boolean> {
+async function finished(res: ServerResponse, request: OpenRequest): Promise<boolean> {
   if (res.writableFinished) return true;
-  if (res.destroyed || signal.aborted) return false;
-  return await new Promise((resolve) => {
-    const settle = () => {
-      signal.removeEventListener("abort", settle);
-      resolve(res.writableFinished);
-    };
-    res.once("close", settle).once("finish", settle);
-    signal.addEventListener("abort", settle);
+  if (res.destroyed || request.isGone) return false;
+  await new Promise<void>((resolve) => {
+    // Comes after "finish" too.
+    res.once("close", resolve);
+    request.whenGone(resolve);
   });
+  return res.writableFinished;
 }

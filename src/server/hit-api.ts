@@ -27,15 +27,15 @@ export class HitApi {
     if (endpoint.kind !== "manifest" && endpoint.kind !== "blob") return false;
     const repository = repositoryOf(found);
     const begin = (reference: string) => {
-      const { notes, res } = exchange;
+      const { notes, headers } = exchange;
       Object.assign(notes, {
         endpoint: endpoint.kind,
         registry: found.registry.id,
         repository: repository.name,
         reference,
       });
-      res.setHeader("Docker-Distribution-API-Version", "registry/2.0");
-      if (found.namespace !== undefined) res.setHeader("OCI-Namespace", found.namespace);
+      headers["Docker-Distribution-API-Version"] = "registry/2.0";
+      if (found.namespace !== undefined) headers["OCI-Namespace"] = found.namespace;
     };
     if (endpoint.kind === "manifest") {
       const answer = await this.#hits.manifest(repository, endpoint.reference);

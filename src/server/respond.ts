@@ -1,6 +1,17 @@
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
 
+/**
+ * Sends the head of the answer. Node.js writes an array of names and values as it is; it would copy and look up each header
+ * of an object, which costs a hit a tenth of its time.
+ */
+export function sendHead(exchange: Exchange, status: number, headers: Record<string, string | number>): void {
+  const raw: (string | number)[] = [];
+  for (const [name, value] of Object.entries(exchange.headers)) raw.push(name, value);
+  for (const [name, value] of Object.entries(headers)) raw.push(name, value);
+  exchange.res.writeHead(status, raw);
+}
+
 /** Sends a small JSON document. */
 export function sendJson(
   exchange: Exchange,
@@ -11,7 +22,7 @@ export function sendJson(
   const text = typeof body === "string" ? body : JSON.stringify(body);
   // So that a terminal's prompt stands on a line of its own.
   const bytes = Buffer.from(`${text}\n`);
-  exchange.res.writeHead(status, {
+  sendHead(exchange, status, {
     "Content-Type": "application/json",
     "Content-Length": bytes.length,
     "X-Content-Type-Options": "nosniff",

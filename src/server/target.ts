@@ -5,6 +5,9 @@ export interface Target {
   readonly query: URLSearchParams;
 }
 
+/** Of a request that says none. */
+export const NO_TARGET: Target = { path: "", query: new URLSearchParams() };
+
 /** Longer than any URL that a client of a registry sends: 255 characters of name, 128 of reference, a few parameters. */
 const TARGET_LENGTH_MAX = 4_096;
 
@@ -15,6 +18,6 @@ export function parseTarget(target: string): Target {
   if (/[^\x21-\x7e]/.test(target))
     throw new RegistryError(400, "NAME_INVALID", "the URL has characters that must be encoded");
   const mark = target.indexOf("?");
-  const path = mark === -1 ? target : target.slice(0, mark);
-  return { path, query: new URLSearchParams(mark === -1 ? "" : target.slice(mark + 1)) };
+  if (mark === -1) return { path: target, query: NO_TARGET.query };
+  return { path: target.slice(0, mark), query: new URLSearchParams(target.slice(mark + 1)) };
 }
