@@ -98,9 +98,11 @@ export class BlobPull {
           ? await this.#stored(repository, digest, signal)
           : await this.#joined(running, repository, signal);
       if (there !== undefined) return there;
-      const named = await this.#o.proof.named(repository, digest);
-      const isStored = (await this.#o.blobs.size(digest, async () => named?.size, signal)) !== undefined;
-      if (isStored || this.#o.fills.find(digest) !== undefined) continue;
+      // Both at once: a client waits for its first byte.
+      const naming = this.#o.proof.named(repository, digest);
+      const storedSize = this.#o.blobs.size(digest, async () => (await naming)?.size, signal);
+      const [named, stored] = await Promise.all([naming, storedSize]);
+      if (stored !== undefined || this.#o.fills.find(digest) !== undefined) continue;
       return await this.#started(repository, digest, named?.size, signal);
     }
     throw new UpstreamError(

@@ -149,8 +149,9 @@ export class Fills {
     if (this.#isStopping) throw new UpstreamError("aborted", "the cache is stopping");
     if (this.#ofUpstream(entry, [...this.#entries.values()]).length > UPSTREAM_FILLS_MAX)
       throw new UpstreamError("overloaded", `more than ${UPSTREAM_FILLS_MAX} blobs of this upstream are waited for`);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(QUEUE_WAIT_MS)]);
+    let limit: AbortSignal | undefined;
     for (let rivals = this.#rivals(entry); rivals.length > 0; rivals = this.#rivals(entry)) {
+      limit ??= AbortSignal.any([signal, AbortSignal.timeout(QUEUE_WAIT_MS)]);
       const idle = oldestIdle(rivals);
       if (idle === undefined) await this.#placeFreed(limit, signal);
       else await idle.pause("paused for a blob that somebody waits for");

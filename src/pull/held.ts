@@ -6,6 +6,7 @@ import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { type LinkKind, NoRoomError, type Store } from "../store/store.ts";
 import { HeldContent, type ManifestBytes } from "./held-content.ts";
+import type { NamedSizes } from "./named-sizes.ts";
 
 const TAGS_IN_MEMORY_MAX = 100_000;
 /** How long a pull waits for the catalog, milliseconds. What takes longer goes on by itself. */
@@ -23,6 +24,8 @@ export interface HeldOptions {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly log: Logger;
+  /** Told of every manifest that is kept. */
+  readonly named?: Pick<NamedSizes, "remember"> | undefined;
   /** Hears of every tag that upstream has confirmed or moved. */
   readonly onTag?: ((repository: Repository, tag: Tag, state: TagState) => void) | undefined;
 }
@@ -38,6 +41,7 @@ export class Held {
   readonly #log: Logger;
   readonly #content: HeldContent;
   readonly #onTag: HeldOptions["onTag"];
+  readonly #named: HeldOptions["named"];
   readonly #records = new Set<Promise<void>>();
   readonly #tags = growingCache<string, TagState>(TAGS_IN_MEMORY_MAX);
   #hasMissedRecords = false;
@@ -48,6 +52,7 @@ export class Held {
     this.#log = options.log;
     this.#content = new HeldContent(options.store, options.log);
     this.#onTag = options.onTag;
+    this.#named = options.named;
   }
 
   /** Whether the store has something that the catalog could not be told of. */
@@ -102,6 +107,7 @@ export class Held {
       await this.#store.link("manifest", repository, digest, fetchedWith);
       this.#content.rememberLink("manifest", repository, digest);
       this.#content.rememberManifest(kept);
+      this.#named?.remember(repository, manifest);
       const record = { repository, digest, size: bytes.length, manifest, fetchedWith, atMs: Date.now() };
       await this.#toCatalog(() => this.#catalog.recordManifest(record));
     });

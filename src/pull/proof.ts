@@ -4,11 +4,20 @@ import type { Digest } from "../oci/digest.ts";
 import { UNKNOWN_SIZE } from "../oci/manifest.ts";
 import type { Repository } from "../oci/reference.ts";
 import type { LinkKind, Store } from "../store/store.ts";
+import type { NamedSizes } from "./named-sizes.ts";
 import { type PullRegistries, registryOf } from "./registries.ts";
 
 /** What is known of content that a repository has; the size in bytes where a descriptor gives it. */
 export interface Belonging {
   readonly size: number | undefined;
+}
+
+export interface ProofOptions {
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly registries: PullRegistries;
+  readonly named: Pick<NamedSizes, "get">;
+  readonly log: Logger;
 }
 
 /**
@@ -19,19 +28,22 @@ export class Proof {
   readonly #catalog: Catalog;
   readonly #store: Store;
   readonly #registries: PullRegistries;
+  readonly #lately: Pick<NamedSizes, "get">;
   readonly #log: Logger;
 
-  constructor(options: { catalog: Catalog; store: Store; registries: PullRegistries; log: Logger }) {
+  constructor(options: ProofOptions) {
     this.#catalog = options.catalog;
     this.#store = options.store;
     this.#registries = options.registries;
+    this.#lately = options.named;
     this.#log = options.log;
   }
 
   /** A held manifest of the repository names it: good for the size, but anybody may push a manifest that names anything. */
   async named(repository: Repository, digest: Digest): Promise<Belonging | undefined> {
-    const named = await this.#asked(this.#catalog.namedBy(repository, digest));
-    return named === undefined ? undefined : { size: named.size === UNKNOWN_SIZE ? undefined : named.size };
+    const lately = this.#lately.get(repository, digest);
+    const size = lately ?? (await this.#asked(this.#catalog.namedBy(repository, digest)))?.size;
+    return size === undefined ? undefined : { size: size === UNKNOWN_SIZE ? undefined : size };
   }
 
   /**

@@ -8,6 +8,7 @@ import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
 import { Held, type HeldOptions, type TagState } from "./held.ts";
 import { ManifestPull } from "./manifests.ts";
+import { NamedSizes } from "./named-sizes.ts";
 import { Notebook } from "./notebook.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
@@ -47,9 +48,10 @@ export interface Pull {
 export function createPull(options: PullOptions): Pull {
   const { store, catalog, registries, fillsMax, log } = options;
   const life = new AbortController();
-  const held = new Held({ store, catalog, log, onTag: options.onTag });
+  const named = new NamedSizes();
+  const held = new Held({ store, catalog, log, named, onTag: options.onTag });
   const notebook = new Notebook(catalog, log);
-  const proof = new Proof({ store, catalog, registries, log });
+  const proof = new Proof({ store, catalog, registries, named, log });
   const refusals = new Refusals();
   const chunks = new ChunkCache();
   const blobs = new StoredBlobs({ store, chunks, log });
