@@ -49,7 +49,7 @@ function failing(store: Store, differs: Partial<Spool>): (size: number | undefin
   };
 }
 
-test("writtenBytes only grows, and readers see all but the last 64 KiB until the digest is verified", async (t) => {
+test("writtenBytes only grows, and readers see none of the last 64 KiB until the digest is verified", async (t) => {
   const { store } = await setUp(t);
   const rest = gate();
   const upstream = scriptedBlob(BYTES, { before: async (at) => (at === SIZE ? await rest.promise : undefined) });
@@ -59,7 +59,7 @@ test("writtenBytes only grows, and readers see all but the last 64 KiB until the
   await until(fill, () => {
     assert.ok(fill.writtenBytes >= last);
     last = fill.writtenBytes;
-    assert.equal(fill.visibleBytes, Math.max(0, fill.writtenBytes - HELD_BACK_BYTES));
+    assert.equal(fill.visibleBytes, Math.min(fill.writtenBytes, SIZE - HELD_BACK_BYTES));
     return fill.writtenBytes === SIZE;
   });
   assert.equal(fill.state.kind, "filling");
@@ -69,6 +69,44 @@ test("writtenBytes only grows, and readers see all but the last 64 KiB until the
   assert.equal(fill.state.kind, "verified");
   assert.equal(fill.visibleBytes, SIZE);
   await fill.leave();
+});
+
+test("while nobody says the size, what may be the end is held back", async (t) => {
+  const { store } = await setUp(t);
+  const rest = gate();
+  const before = async (at: number) => (at === SIZE ? await rest.promise : undefined);
+  const fill = fillOf(store, DIGEST, scriptedBlob(BYTES, { hidesSize: true, before }).open);
+  await until(fill, () => {
+    assert.equal(fill.visibleBytes, Math.max(0, fill.writtenBytes - HELD_BACK_BYTES));
+    return fill.writtenBytes === SIZE;
+  });
+  rest.open();
+  await fill.ended;
+  assert.equal(fill.visibleBytes, SIZE);
+});
+
+test("readers have the first bytes before the disk has, and go on from there when it has no room", async (t) => {
+  const { store } = await setUp(t);
+  const writing = gate();
+  const openSpool = async (size: number | undefined) => {
+    const spool = await store.openSpool(DIGEST, { registryId: "test", repository: "docker.io/app", size });
+    spool.append = async () => {
+      await writing.promise;
+      throw Object.assign(new Error("EIO"), { code: "EIO" });
+    };
+    return spool;
+  };
+  const upstream = scriptedBlob(BYTES);
+  const fill = fillOf(store, DIGEST, upstream.open, { openSpool });
+  const reader = readerOf(fill, SIZE, upstream.open);
+  const first = await reader.next(0);
+  assert.ok(first !== undefined && first.bytes.length > 0);
+  assert.ok(BYTES.subarray(0, first.bytes.length).equals(first.bytes));
+  writing.open();
+  const other = await drain(readerOf(fill, SIZE, upstream.open), SIZE);
+  assert.ok(other.bytes.equals(BYTES));
+  await reader.close();
+  assert.equal(fill.state.kind, "unkept");
 });
 
 test("all of a blob smaller than 64 KiB is held back", async (t) => {
@@ -153,8 +191,8 @@ test("a reader that is aborted while it waits is told at once, and the fill goes
   const fill = fillOf(store, DIGEST, upstream.open);
   const client = new AbortController();
   const reader = readerOf(fill, SIZE, upstream.open, { signal: client.signal });
-  const waiting = reader.next(0);
-  await until(fill, () => fill.writtenBytes > 0);
+  const first = await reader.next(0);
+  const waiting = reader.next(first?.bytes.length ?? 0);
   client.abort(new Error("the client is gone"));
   await assert.rejects(waiting, /the client is gone/);
   await reader.close();

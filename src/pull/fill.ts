@@ -60,7 +60,9 @@ export class Fill {
   #writtenBytes = 0;
   #spool: Spool | undefined;
   #chunks: ChunkedFile | undefined;
-  #memoryTail: Buffer[] | undefined;
+  /** What has come and is not in the spool: the piece that is being written, and all from where the disk was full. */
+  readonly #memory: Uint8Array[] = [];
+  #isTailInMemory = false;
   #spooledBytes = 0;
   #wokenAtBytes = 0;
   #waking: NodeJS.Timeout | undefined;
@@ -89,10 +91,10 @@ export class Fill {
     return this.#writtenBytes;
   }
 
-  /** Readers may see `[0, visibleBytes)`. */
+  /** Readers may see `[0, visibleBytes)`: not the end of the content, nor what may be its end, before all is verified. */
   get visibleBytes(): number {
     if (this.#state.kind === "verified" || this.#state.kind === "unkept") return this.#writtenBytes;
-    return Math.max(0, this.#writtenBytes - HELD_BACK_BYTES);
+    return Math.max(0, Math.min(this.#writtenBytes, (this.#size ?? this.#writtenBytes) - HELD_BACK_BYTES));
   }
 
   /** Since when nobody reads, milliseconds since the epoch; undefined while somebody does. */
@@ -136,7 +138,7 @@ export class Fill {
 
   #memoryPiece(position: number, end: number): Piece {
     let start = this.#spooledBytes;
-    for (const bytes of this.#memoryTail ?? []) {
+    for (const bytes of this.#memory) {
       if (position < start + bytes.length) return ownPiece(bytes.subarray(position - start, end - start));
       start += bytes.length;
     }
@@ -178,7 +180,10 @@ export class Fill {
     if (this.#size !== undefined && spool.existingBytes > this.#size) {
       throw new UpstreamError("protocol", `a partial of ${spool.existingBytes} bytes is longer than the content`);
     }
-    await spool.rehash(hash, this.#stop.signal, (bytes) => this.#grow(bytes));
+    await spool.rehash(hash, this.#stop.signal, (bytes) => {
+      this.#spooledBytes = bytes;
+      this.#grow(bytes);
+    });
   }
 
   #askWhole(): Promise<BlobBody> {
@@ -199,27 +204,31 @@ export class Fill {
       onSize: (size) => this.#setSize(size),
     });
     for await (const piece of pieces) {
-      await this.#append(spool, piece);
       hash.update(piece);
-      this.#grow(this.#writtenBytes + piece.length);
+      await this.#append(spool, piece);
     }
     this.#setSize(this.#writtenBytes);
   }
 
+  /** Readers have it from memory until it is on the disk, so that nobody's first byte waits for that. */
   async #append(spool: Spool, piece: Uint8Array): Promise<void> {
-    if (this.#memoryTail === undefined) {
-      try {
-        return await spool.append(piece);
-      } catch (error) {
-        if (!(error instanceof NoRoomError) || !this.#restFitsInMemory()) throw error;
-        this.#memoryTail = [];
-      }
+    // Small pieces that are kept would each hold the whole packet that they came in.
+    this.#memory.push(this.#isTailInMemory ? Buffer.from(piece) : piece);
+    this.#grow(this.#writtenBytes + piece.length);
+    if (this.#isTailInMemory) return;
+    try {
+      await spool.append(piece);
+    } catch (error) {
+      if (!(error instanceof NoRoomError) || !this.#restFitsInMemory()) throw error;
+      this.#isTailInMemory = true;
+      return;
     }
-    this.#memoryTail.push(Buffer.from(piece));
+    this.#memory.pop();
+    this.#spooledBytes = this.#writtenBytes;
   }
 
   #restFitsInMemory(): boolean {
-    return this.#size !== undefined && this.#size - this.#writtenBytes <= MEMORY_TAIL_BYTES_MAX;
+    return this.#size !== undefined && this.#size - this.#spooledBytes <= MEMORY_TAIL_BYTES_MAX;
   }
 
   #become(state: FillState): void {
@@ -235,7 +244,6 @@ export class Fill {
   #grow(writtenBytes: number): void {
     const isFirst = this.visibleBytes === 0;
     this.#writtenBytes = writtenBytes;
-    if (this.#memoryTail === undefined) this.#spooledBytes = writtenBytes;
     if (isFirst || writtenBytes - this.#wokenAtBytes >= WAKE_BYTES) this.#wake();
     else this.#waking ??= setTimeout(() => this.#wake(), WAKE_MS);
   }
@@ -256,7 +264,7 @@ export class Fill {
 
   /** Readers have all bytes by now: what fails here costs the keeping, not the pull. */
   async #commit(spool: Spool): Promise<void> {
-    if (this.#memoryTail !== undefined) return await spool.discard();
+    if (this.#isTailInMemory) return await spool.discard();
     await spool.commit();
     await this.#o.committed(this.#writtenBytes);
   }
@@ -299,7 +307,7 @@ export class Fill {
     this.#chunks?.close();
     this.#spool = undefined;
     this.#chunks = undefined;
-    this.#memoryTail = undefined;
+    this.#memory.length = 0;
     await spool.close().catch((error: unknown) => this.#o.log.error({ err: error }, "a spool could not be closed"));
   }
 }
