@@ -31,7 +31,10 @@ export interface Front {
 export function createFront({ config, ownerSocket, ticketKeys }: FrontSetup, link: OwnerLink, log: Logger): Front {
   const reader = filesystemReader(config.dataDir);
   const damaged = async (digest: Parameters<typeof reader.openBlob>[0]) => link.send({ kind: "damaged", digest });
-  const blobs = new StoredBlobs({ store: { ...bound(reader), removeBlob: damaged }, chunks: new ChunkCache(), log });
+  // The owner hashes it again, and it is the owner that reports it.
+  const quiet: Pick<Logger, "error"> = { error: log.debug.bind(log) };
+  const store = { ...bound(reader), removeBlob: damaged };
+  const blobs = new StoredBlobs({ store, chunks: new ChunkCache(), log: quiet });
   const tags = new FollowedTags((repository, tag) => link.send({ kind: "follow", repository, tag }));
   const notebook = new Notebook(notesOf(link), log);
   const hits = new Hits({

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { access, readdir, readFile, writeFile } from "node:fs/promises";
+import { access, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
@@ -238,6 +239,22 @@ test("a large blob that a front finds damaged never completes, and is fetched an
   assert.equal(upstream.count({ method: "GET", path: "/blobs/" }), 2);
 });
 
+test("the end of a large blob whose file lost it is had from the owner, who fetches it anew", async (t) => {
+  const { upstream, config, cache } = await setUp(t);
+  const image = upstream.addImage("library/app", "1", { layers: [9 * MIB] });
+  const [layer] = image.layers;
+  assert.ok(layer !== undefined);
+  const { digest, bytes } = layer;
+  await ask(`${cache.url}/v2/library/app/manifests/${image.digest}`);
+  const url = `${cache.url}/v2/library/app/blobs/${digest}`;
+  await ask(url);
+  await truncate(await stored(config.dataDir, digest), 8.5 * MIB);
+  const end = await ask(url, { headers: { Range: `bytes=${bytes.length - 10}-` } });
+  assert.deepEqual([end.status, end.body.equals(bytes.subarray(-10))], [206, true]);
+  for (const { body } of await askMany(url)) assert.ok(body.equals(bytes));
+  assert.equal(upstream.count({ method: "GET", path: "/blobs/" }), 2);
+});
+
 test("an address in use is told as from one process, and nothing is left running", async (t) => {
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
@@ -287,6 +304,43 @@ test("the log has one line a request, with the client's own address, whoever ans
   );
   for (const { client, status } of lines) assert.deepEqual([client, status], ["127.0.0.1", 200]);
 });
+
+test("a client that gives up while the owner asks upstream has one line in the log, which says so", async (t) => {
+  const upstream = await startFakeUpstream();
+  t.after(async () => await upstream.stop());
+  upstream.script({ path: "/manifests/" }, { kind: "hang", times: Infinity });
+  const cwd = await tempDir(t);
+  const text = `listen: 127.0.0.1:0\nworkers: 2\nlog: {format: json}\nregistries: {dockerhub: {upstream: "${upstream.url}"}}\n`;
+  await writeFile(join(cwd, "registry-cache.yaml"), text);
+  const command = startCommand(t, ["serve"], { cwd });
+  const [, address] = await command.said(/"urls":\["http:\/\/(127\.0\.0\.1:\d+)/);
+  const leaving = request(`http://${address}/v2/library/app/manifests/1`);
+  leaving.on("error", () => undefined).end();
+  await eventually(async () => upstream.count({ path: "/manifests/" }) > 0);
+  leaving.destroy();
+  await command.said(/"msg":"request"/);
+  command.signal("SIGTERM");
+  const { out } = await command.ended();
+  const lines = out.split("\n").filter((line) => line.includes('"msg":"request"'));
+  assert.deepEqual([lines.length, lines[0]?.includes('"aborted":true')], [1, true]);
+});
+
+test("with a data folder whose path is too long for a socket, fronts reach the owner all the same", async (t) => {
+  const upstream = await startFakeUpstream();
+  t.after(async () => await upstream.stop());
+  const { digest } = upstream.addImage("library/app", "1");
+  const dataDir = join(await tempDir(t), "d".repeat(120));
+  const before = await socketFolders();
+  const cache = await startCacheProcess(t, testConfig(dataDir, [testRegistry(upstream.url)], { workers: FRONTS }));
+  const answers = await askMany(`${cache.url}/v2/library/app/manifests/${digest}`);
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  assert.equal(await cache.terminate(), 0);
+  assert.deepEqual(await socketFolders(), before);
+});
+
+async function socketFolders(): Promise<string[]> {
+  return (await readdir(tmpdir())).filter((name) => name.startsWith("registry-cache-socket-"));
+}
 
 test("a TLS session is resumed whichever front the client comes to", async (t) => {
   const tls = selfSignedCertificate();

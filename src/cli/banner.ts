@@ -11,6 +11,8 @@ export interface Started {
   readonly proxy?: string;
   /** The names they serve. */
   readonly registries: readonly string[];
+  /** Processes that answer clients; left out where there is one. */
+  readonly workers?: number;
   /** Whether other machines may reach it. */
   readonly isOpen: boolean;
   /** A command that shows that it works. */
@@ -25,6 +27,7 @@ export function startedOf(config: Config, addresses: readonly string[]): Started
     config: config.source ?? "built-in defaults",
     ...(proxy === undefined ? {} : { proxy }),
     registries: config.registries.map(({ serves }) => serves),
+    ...(config.workers > 1 ? { workers: config.workers } : {}),
     isOpen: !addresses.every((address) => isLoopback(hostOf(address))),
     tryIt: tryIt(config, addresses),
   };
@@ -86,6 +89,7 @@ export function banner(started: Started, version: string, { strong, quiet }: Ban
     row("keeps data", started.dataDir),
     row("caches", `${count} ${count === 1 ? "registry" : "registries"}: ${rowsOf(started.registries)}`),
     row("settings", started.config),
+    ...(started.workers === undefined ? [] : [row("workers", String(started.workers))]),
     ...(started.proxy === undefined ? [] : [row("proxy", started.proxy)]),
     `\n  ${quiet("try it".padEnd(LABEL_WIDTH))}${strong(started.tryIt)}\n`,
     `  ${quiet("stop".padEnd(LABEL_WIDTH))}Ctrl+C\n\n`,

@@ -3,7 +3,8 @@ import { orAborted } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
 import { UpstreamError } from "../upstream/upstream.ts";
-import type { ByteReader, Span } from "./bytes.ts";
+import { type BlobAnswer, storedAnswer } from "./blob-answer.ts";
+import type { ByteReader } from "./bytes.ts";
 import type { Fill } from "./fill.ts";
 import { FillReader } from "./fill-reader.ts";
 import type { Fills } from "./fills.ts";
@@ -15,20 +16,6 @@ import type { Refusals } from "./refusals.ts";
 import { type PullRegistries, registryOf } from "./registries.ts";
 import type { NamedSize, StoredBlobs } from "./stored-blobs.ts";
 import { answerFor } from "./upstream-answer.ts";
-
-export interface BlobAnswer {
-  readonly digest: Digest;
-  /** Bytes. */
-  readonly size: number;
-  readonly outcome: Outcome;
-  /** Whether parts may be read in any order and at once: true for what is held. */
-  readonly isHeld: boolean;
-  /** All of them, where they are in memory. */
-  readonly bytes?: Uint8Array | undefined;
-  /** The bytes of a span. Each reader must be closed; an answer that is not read must be `close`d too. */
-  open(span: Span): Promise<ByteReader>;
-  close(): Promise<void>;
-}
 
 export interface BlobPullOptions {
   readonly blobs: StoredBlobs;
@@ -120,15 +107,7 @@ export class BlobPull {
       await blob.close();
       throw error;
     }
-    return {
-      digest,
-      size: blob.size,
-      outcome: { kind: "hit" },
-      isHeld: true,
-      bytes: blob.bytes,
-      open: async (span) => blob.reader(span, signal),
-      close: async () => await blob.close(),
-    };
+    return storedAnswer(digest, blob, signal);
   }
 
   #namedSize(repository: Repository, digest: Digest): NamedSize {

@@ -1,6 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Reference, Repository, Tag } from "../oci/reference.ts";
-import type { BlobAnswer } from "./blobs.ts";
+import { type BlobAnswer, storedAnswer } from "./blob-answer.ts";
 import { freshHit, type TagPolicies, tagVerdict } from "./freshness.ts";
 import type { TagState } from "./held.ts";
 import type { HeldContent } from "./held-content.ts";
@@ -59,15 +59,7 @@ export class Hits {
     const blob = await this.#o.blobs.open(digest, unnamed, signal);
     if (blob === undefined) return undefined;
     this.#o.notebook.used(repository, digest);
-    return {
-      digest,
-      size: blob.size,
-      outcome: { kind: "hit" },
-      isHeld: true,
-      bytes: blob.bytes,
-      open: async (span) => blob.reader(span, signal),
-      close: async () => await blob.close(),
-    };
+    return storedAnswer(digest, blob, signal);
   }
 
   async blobSize(repository: Repository, digest: Digest): Promise<{ size: number; outcome: Outcome } | undefined> {

@@ -1,5 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
-import type { BlobAnswer } from "../pull/blobs.ts";
+import type { BlobAnswer } from "../pull/blob-answer.ts";
 import { type ByteReader, ownPiece, type Span } from "../pull/bytes.ts";
 import type { ManifestAnswer } from "../pull/manifests.ts";
 import type { Outcome } from "../pull/outcome.ts";

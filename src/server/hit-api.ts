@@ -1,5 +1,6 @@
 import { RegistryError } from "../oci/errors.ts";
 import { referenceText } from "../oci/reference.ts";
+import type { BlobAnswer } from "../pull/blob-answer.ts";
 import type { Hits } from "../pull/hits.ts";
 import { sendBlob, sendBlobHead, sendManifest } from "./answers.ts";
 import { type Asked, askedOf, isApiPath } from "./asked.ts";
@@ -55,8 +56,18 @@ export class HitApi {
     const blob = await this.#hits.blob(repository, digest, exchange.signal);
     if (blob === undefined) return false;
     begin(digest);
+    return await sentUnlessBeyond(exchange, blob);
+  }
+}
+
+/** A range beyond the end may be one of a file that lost its end, which the owner can tell. */
+async function sentUnlessBeyond(exchange: Exchange, blob: BlobAnswer): Promise<boolean> {
+  try {
     await sendBlob(exchange, blob);
     return true;
+  } catch (error) {
+    if (error instanceof RegistryError && error.status === 416) return false;
+    throw error;
   }
 }
 
