@@ -49,41 +49,36 @@ function failing(store: Store, differs: Partial<Spool>): (size: number | undefin
   };
 }
 
-test("writtenBytes only grows, and readers see none of the last 64 KiB until the digest is verified", async (t) => {
-  const { store } = await setUp(t);
-  const rest = gate();
-  const upstream = scriptedBlob(BYTES, { before: async (at) => (at === SIZE ? await rest.promise : undefined) });
-  const fill = fillOf(store, DIGEST, upstream.open);
-  fill.join();
-  let last = 0;
-  await until(fill, () => {
-    assert.ok(fill.writtenBytes >= last);
-    last = fill.writtenBytes;
-    assert.equal(fill.visibleBytes, Math.min(fill.writtenBytes, SIZE - HELD_BACK_BYTES));
-    return fill.writtenBytes === SIZE;
+for (const [name, size, visible] of [
+  [
+    "with a manifest's size, readers see all but the last 64 KiB",
+    SIZE,
+    (written) => Math.min(written, SIZE - HELD_BACK_BYTES),
+  ],
+  ["without, they see all but the last 64 KiB of what has come", undefined, (written) => written - HELD_BACK_BYTES],
+] as const satisfies readonly [string, number | undefined, (written: number) => number][]) {
+  test(`writtenBytes only grows; ${name} until the digest is verified`, async (t) => {
+    const { store } = await setUp(t);
+    const rest = gate();
+    const upstream = scriptedBlob(BYTES, { before: async (at) => (at === SIZE ? await rest.promise : undefined) });
+    const fill = fillOf(store, DIGEST, upstream.open, { size });
+    fill.join();
+    let last = 0;
+    await until(fill, () => {
+      assert.ok(fill.writtenBytes >= last);
+      last = fill.writtenBytes;
+      assert.equal(fill.visibleBytes, Math.max(0, visible(fill.writtenBytes)));
+      return fill.writtenBytes === SIZE;
+    });
+    assert.equal(fill.state.kind, "filling");
+    assert.equal(fill.visibleBytes, SIZE - HELD_BACK_BYTES);
+    rest.open();
+    await fill.ended;
+    assert.equal(fill.state.kind, "verified");
+    assert.equal(fill.visibleBytes, SIZE);
+    await fill.leave();
   });
-  assert.equal(fill.state.kind, "filling");
-  assert.equal(fill.visibleBytes, SIZE - HELD_BACK_BYTES);
-  rest.open();
-  await fill.ended;
-  assert.equal(fill.state.kind, "verified");
-  assert.equal(fill.visibleBytes, SIZE);
-  await fill.leave();
-});
-
-test("while nobody says the size, what may be the end is held back", async (t) => {
-  const { store } = await setUp(t);
-  const rest = gate();
-  const before = async (at: number) => (at === SIZE ? await rest.promise : undefined);
-  const fill = fillOf(store, DIGEST, scriptedBlob(BYTES, { hidesSize: true, before }).open);
-  await until(fill, () => {
-    assert.equal(fill.visibleBytes, Math.max(0, fill.writtenBytes - HELD_BACK_BYTES));
-    return fill.writtenBytes === SIZE;
-  });
-  rest.open();
-  await fill.ended;
-  assert.equal(fill.visibleBytes, SIZE);
-});
+}
 
 test("readers have the first bytes before the disk has, and go on from there when it has no room", async (t) => {
   const { store } = await setUp(t);
@@ -97,7 +92,7 @@ test("readers have the first bytes before the disk has, and go on from there whe
     return spool;
   };
   const upstream = scriptedBlob(BYTES);
-  const fill = fillOf(store, DIGEST, upstream.open, { openSpool });
+  const fill = fillOf(store, DIGEST, upstream.open, { openSpool, size: SIZE });
   const reader = readerOf(fill, SIZE, upstream.open);
   const first = await reader.next(0);
   assert.ok(first !== undefined && first.bytes.length > 0);
@@ -191,8 +186,8 @@ test("a reader that is aborted while it waits is told at once, and the fill goes
   const fill = fillOf(store, DIGEST, upstream.open);
   const client = new AbortController();
   const reader = readerOf(fill, SIZE, upstream.open, { signal: client.signal });
-  const first = await reader.next(0);
-  const waiting = reader.next(first?.bytes.length ?? 0);
+  const waiting = reader.next(0);
+  await until(fill, () => fill.writtenBytes > 0);
   client.abort(new Error("the client is gone"));
   await assert.rejects(waiting, /the client is gone/);
   await reader.close();

@@ -91,10 +91,14 @@ export class Fill {
     return this.#writtenBytes;
   }
 
-  /** Readers may see `[0, visibleBytes)`: not the end of the content, nor what may be its end, before all is verified. */
+  /**
+   * Readers may see `[0, visibleBytes)`: before all is verified, not the end of the content. Where it ends, a manifest has to
+   * say; what an upstream says of itself may be wrong, so that whatever has come last may be the end.
+   */
   get visibleBytes(): number {
     if (this.#state.kind === "verified" || this.#state.kind === "unkept") return this.#writtenBytes;
-    return Math.max(0, Math.min(this.#writtenBytes, (this.#size ?? this.#writtenBytes) - HELD_BACK_BYTES));
+    const endBytes = this.#o.size ?? this.#writtenBytes;
+    return Math.max(0, Math.min(this.#writtenBytes, endBytes - HELD_BACK_BYTES));
   }
 
   /** Since when nobody reads, milliseconds since the epoch; undefined while somebody does. */
