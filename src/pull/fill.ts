@@ -214,21 +214,31 @@ export class Fill {
     this.#setSize(this.#writtenBytes);
   }
 
-  /** Readers have it from memory until it is on the disk, so that nobody's first byte waits for that. */
+  /**
+   * What is hashed is either on the disk or in memory. Nobody's first byte waits for the disk; all others do, for a crowd that follows
+   * reads it in larger pieces there.
+   */
   async #append(spool: Spool, piece: Uint8Array): Promise<void> {
     // Small pieces that are kept would each hold the whole packet that they came in.
-    this.#memory.push(this.#isTailInMemory ? Buffer.from(piece) : piece);
-    this.#grow(this.#writtenBytes + piece.length);
-    if (this.#isTailInMemory) return;
+    if (this.#isTailInMemory) return this.#hold(Buffer.from(piece));
+    const isEarly = this.visibleBytes === 0;
+    if (isEarly) this.#hold(piece);
     try {
       await spool.append(piece);
     } catch (error) {
+      if (!isEarly) this.#hold(piece);
       if (!(error instanceof NoRoomError) || !this.#restFitsInMemory()) throw error;
       this.#isTailInMemory = true;
       return;
     }
-    this.#memory.pop();
-    this.#spooledBytes = this.#writtenBytes;
+    this.#memory.length = 0;
+    this.#spooledBytes += piece.length;
+    if (!isEarly) this.#grow(this.#spooledBytes);
+  }
+
+  #hold(piece: Uint8Array): void {
+    this.#memory.push(piece);
+    this.#grow(this.#writtenBytes + piece.length);
   }
 
   #restFitsInMemory(): boolean {
