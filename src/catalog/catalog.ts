@@ -24,6 +24,8 @@ export interface Catalog {
   /** Upstream said again that the tag points where we think: freshness survives a restart. */
   confirmTags(confirmations: readonly TagConfirmation[]): Promise<void>;
   tag(repository: Repository, tag: Tag): Promise<HeldTag | undefined>;
+  /** Tags that lead to the digest, or did before they moved: by themselves, or by what they point to naming it. */
+  tagsOf(repository: Repository, digest: Digest): Promise<Tag[]>;
 
   /** Last use, in few transactions; keys that are not there are ignored. */
   touch(uses: readonly Use[]): Promise<void>;

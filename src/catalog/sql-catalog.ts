@@ -9,6 +9,7 @@ import * as replace from "./replace.ts";
 import { repositoryIdOf } from "./repositories.ts";
 import type { CatalogDb } from "./schema.ts";
 import * as tags from "./tags.ts";
+import * as tagsOf from "./tags-of.ts";
 import * as use from "./use.ts";
 
 /** Uses or confirmations written in one transaction: about a millisecond, in which no socket is served. */
@@ -66,6 +67,10 @@ export class SqlCatalog implements catalog.Catalog {
 
   async tag(repository: Repository, tag: Tag): Promise<catalog.HeldTag | undefined> {
     return await tags.findTag(this.#reads, repository, tag);
+  }
+
+  async tagsOf(repository: Repository, digest: Digest): Promise<Tag[]> {
+    return await tagsOf.tagsOf(this.#reads, repository, digest);
   }
 
   async touch(uses: readonly catalog.Use[]): Promise<void> {

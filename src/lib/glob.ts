@@ -21,10 +21,50 @@ export function compileTagGlob(pattern: string): (tag: string) => boolean {
       'patterns are compared with the tag alone, such as "v[0-9]*"',
     );
   }
+  return compiled(pattern, '"v[0-9]*"');
+}
+
+/** Names of users have a few words, repositories at most 255 characters. */
+const GLOB_LENGTH_MAX = 1_024;
+
+/**
+ * Compiles a glob over names of any kind: `ci-*`. A star goes over everything.
+ *
+ * @throws ValueError
+ */
+export function compileNameGlob(pattern: string): (name: string) => boolean {
+  assertLength(pattern);
+  return compiled(pattern, '"ci-*"', { bash: true });
+}
+
+/**
+ * Compiles a glob over repository names: `library/*`, `org/**`. A star stays within one component, two go over slashes; a
+ * star alone is every repository.
+ *
+ * @throws ValueError
+ */
+export function compileRepositoryGlob(pattern: string): (name: string) => boolean {
+  assertLength(pattern);
+  if (/[A-Z:@\s]/.test(pattern)) {
+    throw new ValueError(
+      `${shown(pattern)} can match no repository`,
+      'patterns are compared with the name alone, in small letters, such as "library/*"',
+    );
+  }
+  return pattern === "*" || pattern === "**" ? () => true : compiled(pattern, '"library/*"');
+}
+
+function assertLength(pattern: string): void {
+  if (pattern === "") throw new ValueError("is empty", 'write "*" to match everything');
+  if (pattern.length <= GLOB_LENGTH_MAX) return;
+  throw new ValueError(`is longer than ${GLOB_LENGTH_MAX} characters`, "split it into several rules");
+}
+
+function compiled(pattern: string, example: string, more: picomatch.PicomatchOptions = {}): (text: string) => boolean {
   try {
-    const expression = picomatch.makeRe(pattern, { strictBrackets: true, nonegate: true, dot: true });
-    return (tag) => expression.test(tag);
+    const expression = picomatch.makeRe(pattern, { strictBrackets: true, nonegate: true, dot: true, ...more });
+    return (text) => expression.test(text);
   } catch {
-    throw new ValueError(`${shown(pattern)} is no valid pattern`, 'close every bracket and brace, such as "v[0-9]*"');
+    throw new ValueError(`${shown(pattern)} is no valid pattern`, `close every bracket and brace, such as ${example}`);
   }
 }
