@@ -36,8 +36,12 @@ function narrow(code: string): string {
 
 async function bundle(folder: string): Promise<void> {
   const { output } = await build({
-    // The second one is started by the first, as a process of its own.
-    input: { main: join(ROOT, "src/main.ts"), "front-main": join(ROOT, "src/front-main.ts") },
+    // The others are started by the first, as a process and as a thread of their own.
+    input: {
+      main: join(ROOT, "src/main.ts"),
+      "front-main": join(ROOT, "src/front-main.ts"),
+      "bcrypt-worker": join(ROOT, "src/access/bcrypt-worker.ts"),
+    },
     platform: "node",
     plugins: [{ name: "undici-parts", resolveId: (id) => (id === "undici" ? UNDICI_PARTS : null) }],
     logLevel: "warn",

@@ -2,9 +2,11 @@ import { access, rm, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
+import { openAccess } from "./access/open.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { CatalogError } from "./catalog/errors.ts";
+import { followTlsFiles } from "./certificates/follow-files.ts";
 import { IN_MEMORY, openOrRebuild, openSqliteCatalog } from "./catalog/sqlite.ts";
 import type { Config } from "./config/config.ts";
 import { compileTagGlob } from "./lib/glob.ts";
@@ -14,8 +16,10 @@ import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
 import { RegistryTable } from "./server/find-registry.ts";
+import { challengedOf, guard } from "./server/guard.ts";
 import { LISTENER_LIMITS, type ListenerLimits } from "./server/listener-server.ts";
 import { type LocalRoutes, localHandler } from "./server/local.ts";
+import { tokenEndpoint } from "./server/token-endpoint.ts";
 import { openFilesystemStore } from "./store/filesystem.ts";
 import { type DataFolderLock, lockDataFolder } from "./store/lock.ts";
 import type { Store } from "./store/store.ts";
@@ -49,19 +53,32 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
   });
   const table = new RegistryTable(config.registries, config.defaultRegistry);
-  const api = new Api({ pull, catalog, registries: table });
+  const ofAccess = { config: config.access, dataDir: config.dataDir, log };
+  const opened = await openAccess(ofAccess, () => doors.usersChanged());
+  const api = new Api({ access: opened.access, pull, catalog, registries: table });
   const life = new AbortController();
-  const routes = { ...healthRoutes(life.signal), ...statisticsRoutes(catalog, config.registries) };
+  const statistics = statisticsRoutes(catalog, config.registries);
   const doors = createDoors({
     config,
     frontEntry: FRONT_ENTRY,
-    handlers: [(exchange) => api.handle(exchange), localHandler(routes)],
+    handlers: [
+      // Whoever watches over us has no password.
+      localHandler(healthRoutes(life.signal)),
+      guard(opened.access, log),
+      (exchange) => api.handle(exchange),
+      tokenEndpoint(opened.access),
+      localHandler(statistics, (exchange) =>
+        opened.access.assertIn(exchange.identity, undefined, () => challengedOf(exchange)),
+      ),
+    ],
     owner: pull,
+    tokenKey: opened.tokenKey,
     limits,
     log,
     requestLog: requestLogger(log),
   });
   let upkeep: { stop(): Promise<void> } | undefined;
+  let followedTls: { stop(): Promise<void> } | undefined;
   let completing: Promise<boolean> = Promise.resolve(true);
 
   return {
@@ -69,6 +86,10 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       await store.reapPartials(PARTIAL_AGE_MAX_MS);
       const isWhole = await markedInUse(catalog, log);
       const addresses = await doors.open();
+      if (config.tls !== undefined) {
+        const files = { tls: config.tls, clients: config.access.mtls };
+        followedTls = await followTlsFiles(files, log, (news) => doors.useTls(news));
+      }
       pull.start();
       upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log)], log);
       completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
@@ -82,6 +103,8 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       life.abort();
       const cutRequests = await doors.close();
       await upkeep?.stop();
+      await followedTls?.stop();
+      await opened.stop();
       const wasCompleted = await completing;
       const { allRecorded } = await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));

@@ -24,6 +24,12 @@ link.onMessage((message, socket) => {
     case "tag":
       front?.hear(message);
       return;
+    case "tls":
+      front?.useTls(message);
+      return;
+    case "users":
+      front?.usersChanged();
+      return;
     case "stop":
       void end();
   }

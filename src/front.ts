@@ -1,5 +1,8 @@
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
+import { Access } from "./access/access.ts";
+import { KnownPasswords } from "./access/known-passwords.ts";
+import { Tokens } from "./access/tokens.ts";
 import { compileTagGlob } from "./lib/glob.ts";
 import { requestLogger } from "./lib/logger.ts";
 import { ChunkCache } from "./pull/chunks.ts";
@@ -11,12 +14,13 @@ import { StoredBlobs } from "./pull/stored-blobs.ts";
 import { Connections } from "./server/connections.ts";
 import { RegistryTable } from "./server/find-registry.ts";
 import { forwardTo } from "./server/forward.ts";
-import { requestListener } from "./server/handler.ts";
+import { requestListener, strangers } from "./server/handler.ts";
 import { HitApi } from "./server/hit-api.ts";
 import { createListenerServer } from "./server/listener-server.ts";
+import { Proxies } from "./server/proxies.ts";
 import { filesystemReader } from "./store/filesystem.ts";
 import { FollowedTags } from "./workers/followed-tags.ts";
-import type { FrontSetup, TagNews } from "./workers/messages.ts";
+import type { FrontSetup, TagNews, TlsNews } from "./workers/messages.ts";
 import { notesOf, type OwnerLink } from "./workers/owner-link.ts";
 
 /** One of several processes that answer clients: hits by itself, everything else through the owner. */
@@ -24,11 +28,14 @@ export interface Front {
   /** Takes over a client's connection. */
   accept(socket: Socket): void;
   hear(news: TagNews): void;
+  usersChanged(): void;
+  useTls(news: TlsNews): void;
   stop(): Promise<{ readonly cutRequests: number }>;
 }
 
 /** Builds a front; it writes nothing to the disk and asks no upstream. */
-export function createFront({ config, ownerSocket, ticketKeys }: FrontSetup, link: OwnerLink, log: Logger): Front {
+export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Front {
+  const { config, ownerSocket, ticketKeys, tokenKey } = setup;
   const reader = filesystemReader(config.dataDir);
   const damaged = async (digest: Parameters<typeof reader.openBlob>[0]) => link.send({ kind: "damaged", digest });
   // The owner hashes it again, and it is the owner that reports it.
@@ -45,14 +52,19 @@ export function createFront({ config, ownerSocket, ticketKeys }: FrontSetup, lin
     notebook,
   });
   const connections = new Connections();
-  const api = new HitApi(hits, new RegistryTable(config.registries, config.defaultRegistry));
-  const forward = forwardTo(ownerSocket);
+  const passwords = new KnownPasswords();
+  const tokens = tokenKey === undefined ? undefined : new Tokens(Buffer.from(tokenKey, "base64"));
+  const access = new Access({ config: config.access, passwords, tokens });
+  const api = new HitApi({ hits, access, registries: new RegistryTable(config.registries, config.defaultRegistry) });
+  const forward = forwardTo(ownerSocket, (authorization) => passwords.remember(authorization));
   const handlers = [async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange), forward.handle];
-  const handle = requestListener(handlers, connections, requestLogger(log));
+  const callers = strangers(new Proxies(config.trustedProxies));
+  const handle = requestListener(handlers, connections, requestLogger(log), callers);
   const server = createListenerServer({
     handle,
     connections,
     tls: config.tls,
+    clients: config.access.mtls,
     log,
     ticketKeys: Buffer.from(ticketKeys, "base64"),
   });
@@ -60,6 +72,8 @@ export function createFront({ config, ownerSocket, ticketKeys }: FrontSetup, lin
   return {
     accept: (socket) => server.accept(socket),
     hear: (news) => tags.hear(news),
+    usersChanged: () => passwords.forget(),
+    useTls: ({ ticketKeys: keys, ...news }) => server.useTls({ ...news, ticketKeys: Buffer.from(keys, "base64") }),
     stop: async () => {
       const cutRequests = await server.stop(config.stopTimeoutMs);
       forward.close();

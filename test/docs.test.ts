@@ -34,6 +34,12 @@ describe("docs/configuration.md", () => {
     assert.deepEqual([...rowsBelow("`tags`").keys()].toSorted(), [...ofRule].toSorted());
   });
 
+  it("has every key of access and of its rules, and no other", () => {
+    assert.deepEqual([...rowsBelow("Access").keys()].toSorted(), knownKeys(["access"]).toSorted());
+    assert.deepEqual([...rowsBelow("`mtls`").keys()].toSorted(), knownKeys(["access", "mtls"]).toSorted());
+    assert.deepEqual([...rowsBelow("`rules`").keys()].toSorted(), knownKeys(["access", "rules"]).toSorted());
+  });
+
   it("names every built-in registry", () => {
     for (const { id } of BUILT_IN_REGISTRIES)
       assert.ok(text.includes(`\`${id}\``), `docs/configuration.md does not name ${id}`);
@@ -57,9 +63,9 @@ describe("docs/configuration.md", () => {
   it("shows examples that work", async (t) => {
     const folder = await configFolder(t);
     const { cert, key } = selfSignedCertificate();
-    await folder.write({ "corp-ca.pem": cert, "cache.pem": cert, "cache-key.pem": key });
+    await folder.write({ "corp-ca.pem": cert, "cache.pem": cert, "cache-key.pem": key, "users.htpasswd": "" });
     const examples = [...text.matchAll(/```yaml\n(.*?)```/gs)].map(([, example = ""]) => example);
-    assert.equal(examples.length, 2);
+    assert.equal(examples.length, 3);
     for (const example of examples) await folder.load({ files: { "registry-cache.yaml": example } });
   });
 

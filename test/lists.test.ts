@@ -23,6 +23,7 @@ async function setUp(
     id: "ghcr",
     serves: "ghcr.io",
     aliases: [],
+    anonymous: undefined,
     libraryPrefix: false,
     hostnames: ["ghcr.cache.test"],
   });

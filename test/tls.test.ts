@@ -6,7 +6,7 @@ import { pino } from "pino";
 import type { Config } from "../src/config/config.ts";
 import { seededBytes } from "./support/bytes.ts";
 import { startCache, testRegistry } from "./support/cache.ts";
-import { selfSignedCertificate } from "./support/certificate.ts";
+import { NO_FILES, selfSignedCertificate } from "./support/certificate.ts";
 import { ask, open, raw, readSome } from "./support/client.ts";
 import { startFakeUpstream } from "./support/fake-upstream.ts";
 
@@ -15,7 +15,7 @@ const MIB = 1024 * 1024;
 const NEVER_MS = 2 ** 30;
 const BLOB = { method: "GET", path: "/blobs/" };
 
-const tls = selfSignedCertificate();
+const tls = { ...selfSignedCertificate(), files: NO_FILES };
 const ca = tls.cert;
 
 /** The log's lines, each with an event. */

@@ -13,7 +13,7 @@ import type { Digest } from "../src/oci/digest.ts";
 import { layoutOf } from "../src/store/layout.ts";
 import { seededBytes, sha256 } from "./support/bytes.ts";
 import { testConfig, testRegistry } from "./support/cache.ts";
-import { selfSignedCertificate } from "./support/certificate.ts";
+import { NO_FILES, selfSignedCertificate } from "./support/certificate.ts";
 import { type CacheProcess, startCacheProcess } from "./support/cache-process.ts";
 import { ask, errorCode, open, raw } from "./support/client.ts";
 import { startCommand } from "./support/command.ts";
@@ -346,7 +346,10 @@ test("a TLS session is resumed whichever front the client comes to", async (t) =
   const tls = selfSignedCertificate();
   const upstream = await startFakeUpstream();
   t.after(async () => await upstream.stop());
-  const config = testConfig(await tempDir(t), [testRegistry(upstream.url)], { workers: FRONTS, tls });
+  const config = testConfig(await tempDir(t), [testRegistry(upstream.url)], {
+    workers: FRONTS,
+    tls: { ...tls, files: NO_FILES },
+  });
   const { port } = new URL((await startCacheProcess(t, config)).url);
   const first = await handshake(Number(port), tls.cert, undefined);
   for (let time = 0; time < CLIENTS; time++) {

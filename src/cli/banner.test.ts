@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { testRegistry } from "../../test/support/cache.ts";
-import { selfSignedCertificate } from "../../test/support/certificate.ts";
+import { OPEN_ACCESS, testRegistry } from "../../test/support/cache.ts";
+import { NO_FILES, selfSignedCertificate } from "../../test/support/certificate.ts";
 import type { Config } from "../config/config.ts";
 import { banner, startedOf, warningsOf } from "./banner.ts";
 
@@ -18,6 +18,8 @@ function configOf(differs: Partial<Config> = {}): Config {
     fillsMax: 32,
     workers: 1,
     tls: undefined,
+    access: OPEN_ACCESS,
+    trustedProxies: [],
     warnings: [],
     log: { format: "pretty", level: "info" },
     stopTimeoutMs: 25_000,
@@ -79,7 +81,7 @@ test("one registry is not called several", () => {
   assert.match(banner(started, "1.2.3", { strong: keep, quiet: keep }), /1 registry: docker\.io$/m);
 });
 
-const tls = selfSignedCertificate();
+const tls = { ...selfSignedCertificate(), files: NO_FILES };
 const corp = testRegistry("http://127.0.0.1:1", { id: "corp", serves: "registry.corp.example" });
 
 for (const [what, addresses, config, tryIt] of [
@@ -116,6 +118,14 @@ for (const [what, addresses, config, tryIt] of [
 test("the addresses are those that work, with TLS and without", () => {
   assert.deepEqual(startedOf(configOf({ tls }), ["127.0.0.1:5000"]).urls, ["https://127.0.0.1:5000"]);
   assert.deepEqual(startedOf(configOf(), ["127.0.0.1:5000"]).urls, ["http://127.0.0.1:5000"]);
+});
+
+test("with passwords it is TLS alone that may be lacking, and nothing where networks keep strangers out", () => {
+  const closed = { ...OPEN_ACCESS, anonymous: false };
+  assert.deepEqual(warningsOf(configOf({ tls, access: closed }), { isOpen: true }), []);
+  assert.match(warningsOf(configOf({ access: closed }), { isOpen: true }).join(), /^no TLS: passwords/);
+  const fenced = { ...OPEN_ACCESS, networks: ["10.0.0.0/8"] };
+  assert.deepEqual(warningsOf(configOf({ access: fenced }), { isOpen: true }), []);
 });
 
 test("what is lacking where others reach the cache is said after what the configuration is warned about", () => {

@@ -66,8 +66,13 @@ function isLoopback(host: string): boolean {
 }
 
 /** What the operator should know although everything runs. */
-export function warningsOf({ tls, warnings }: Config, { isOpen }: Pick<Started, "isOpen">): string[] {
+export function warningsOf({ tls, access, warnings }: Config, { isOpen }: Pick<Started, "isOpen">): string[] {
   if (!isOpen) return [...warnings];
+  if (!access.anonymous) {
+    const heard = "no TLS: passwords and secret paths can be read on their way here";
+    return tls === undefined ? [...warnings, heard] : [...warnings];
+  }
+  if (access.networks.length > 0) return [...warnings];
   const lacking = tls === undefined ? "no password and no TLS" : "no password";
   return [...warnings, `${lacking}: everybody who reaches this address can pull`];
 }

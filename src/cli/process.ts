@@ -1,7 +1,8 @@
 import { isatty } from "node:tty";
 import { errorText } from "./failure.ts";
 import { run } from "./program.ts";
-import type { Output } from "./terminal.ts";
+import { standardInput } from "./stdin.ts";
+import type { Input, Output } from "./terminal.ts";
 
 interface ProcessOutput extends Output {
   /** Waits until all is written, and resolves with the first failure of it. */
@@ -32,7 +33,13 @@ function outputTo(stream: typeof process.stdout | typeof process.stderr): Proces
 export async function runProcess(): Promise<number> {
   const out = outputTo(process.stdout);
   const err = outputTo(process.stderr);
-  const exitCode = await run(process.argv.slice(2), { environment: process.env, cwd: process.cwd(), out, err });
+  // Opened by whoever reads it: a server has no use for standard input.
+  const input: Input = {
+    isTerminal: isatty(0),
+    readAll: async () => await standardInput(process.stdin).readAll(),
+    askSecret: async (question) => await standardInput(process.stdin).askSecret(question),
+  };
+  const exitCode = await run(process.argv.slice(2), { environment: process.env, cwd: process.cwd(), input, out, err });
   const failure = await out.flushed();
   if (failure !== undefined) err.write(errorText(`standard output: ${failure.message}`, undefined));
   await err.flushed();

@@ -18,7 +18,8 @@ async function runHere(args: readonly string[], cwd: string, environment: NodeJS
     isTerminal: false,
     hasColors: false,
   });
-  const exitCode = await run(args, { environment, cwd, out: outputTo("out"), err: outputTo("err") });
+  const input = { isTerminal: false, readAll: async () => "", askSecret: async () => "" };
+  const exitCode = await run(args, { environment, cwd, input, out: outputTo("out"), err: outputTo("err") });
   return { exitCode, ...text };
 }
 

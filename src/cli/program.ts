@@ -5,6 +5,7 @@ import { CliError, failureOf } from "./failure.ts";
 import { reindexCommand } from "./reindex.ts";
 import { serveCommand } from "./serve.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
+import { userCommand } from "./user.ts";
 
 const NAME = "registry-cache";
 /** Of the library's errors. */
@@ -48,10 +49,10 @@ function programOf(invocation: Invocation): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);
-  for (const command of [serveCommand(invocation), checkCommand(invocation), reindexCommand(invocation)]) {
-    program.addCommand(command);
+  for (const commandOf of [serveCommand, checkCommand, reindexCommand, userCommand]) {
+    program.addCommand(commandOf(invocation));
   }
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) {
     command
       .helpOption("-h, --help", "print help")
       .exitOverride()

@@ -2,8 +2,18 @@
 export interface Terminal {
   readonly environment: NodeJS.ProcessEnv;
   readonly cwd: string;
+  readonly input: Input;
   readonly out: Output;
   readonly err: Output;
+}
+
+export interface Input {
+  /** Whether there is somebody to ask. */
+  readonly isTerminal: boolean;
+  /** All of it, up to its end. */
+  readonly readAll: () => Promise<string>;
+  /** Without showing what is typed. */
+  readonly askSecret: (question: string) => Promise<string>;
 }
 
 export interface Output {

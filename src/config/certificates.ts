@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { resolve } from "node:path";
+import { createSecureContext } from "node:tls";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import { readBounded } from "./files.ts";
@@ -35,6 +36,27 @@ export async function readCertificates(name: string, folder: string): Promise<st
     }
   }
   return certificates;
+}
+
+const REVOCATIONS = /-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g;
+
+/**
+ * The PEM text of a file with revocation lists, which TLS can use.
+ *
+ * @throws ValueError
+ */
+export async function readRevocations(name: string, folder: string): Promise<string> {
+  const lists = (await readPem(name, folder)).match(REVOCATIONS) ?? [];
+  if (lists.length === 0) {
+    const hint = "such a file has lines -----BEGIN X509 CRL-----; `openssl crl -inform der -in FILE` writes them";
+    throw new ValueError(`${shown(name)} has no revocation list in PEM form`, hint);
+  }
+  try {
+    createSecureContext({ crl: lists });
+  } catch {
+    throw new ValueError(`a revocation list in ${shown(name)} is damaged`, "copy the file again");
+  }
+  return joined(lists);
 }
 
 /**

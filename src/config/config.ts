@@ -5,6 +5,9 @@ export interface Config {
   readonly listen: readonly ListenAddress[];
   /** What clients are spoken to with; undefined: plain HTTP. */
   readonly tls: TlsConfig | undefined;
+  readonly access: AccessConfig;
+  /** Proxies in front of the cache, whose `X-Forwarded-...` headers are believed: addresses and networks. */
+  readonly trustedProxies: readonly string[];
   readonly dataDir: string;
   /** Free bytes that are left on the data folder's disk; below that nothing more is kept. */
   readonly minFreeDiskBytes: number;
@@ -25,11 +28,66 @@ export interface Config {
 }
 
 /** PEM texts. */
-export interface TlsConfig {
+export interface Certificate {
   /** The server's own certificate, then those of the authorities between it and the clients' ones. */
   readonly cert: string;
   /** A secret. */
   readonly key: string;
+}
+
+export interface TlsConfig extends Certificate {
+  /** Absolute paths, to read both anew when they change. */
+  readonly files: { readonly cert: string; readonly key: string };
+}
+
+/** Who may pull what. */
+export interface AccessConfig {
+  /** Whether those may pull who say nothing of themselves; a registry may have it otherwise. */
+  readonly anonymous: boolean;
+  /** Addresses and networks that may connect; none: all. */
+  readonly networks: readonly string[];
+  /** Absolute path of the file with users and their passwords' hashes. */
+  readonly htpasswd: string | undefined;
+  /** Whether passwords are asked for by the token flow instead of at each request. */
+  readonly bearer: boolean;
+  readonly mtls: ClientCertificates | undefined;
+  readonly paths: readonly SecretPath[];
+  /** First match wins; what none of them matches is allowed to whoever is in. */
+  readonly rules: readonly AccessRule[];
+}
+
+/** Whose certificates clients may show. PEM texts. */
+export interface ClientAuthorities {
+  readonly ca: string;
+  /** Which of their certificates were revoked. */
+  readonly crl: string | undefined;
+}
+
+export interface ClientCertificates extends ClientAuthorities {
+  /** Globs, of which one must match one of the certificate's names. */
+  readonly names: readonly string[];
+  /** Absolute paths, to read them anew when they change. */
+  readonly files: { readonly ca: string; readonly crl: string | undefined };
+}
+
+/** Clients that can send no credentials are let in at `/t/<token>`. */
+export interface SecretPath {
+  /** Who pulls by it, for rules and the log. */
+  readonly name: string;
+  /** A secret. */
+  readonly token: string;
+}
+
+export interface AccessRule {
+  /** A glob over names of users and secret paths; `anonymous` for the others. */
+  readonly who: string;
+  /** A registry's id; undefined: any. */
+  readonly registry: string | undefined;
+  /** A glob over repository names; `**` goes over slashes. */
+  readonly repository: string;
+  /** A glob over tags. */
+  readonly tag: string;
+  readonly allow: boolean;
 }
 
 /** How upstreams are reached; URLs, or empty for "directly". */
@@ -57,6 +115,8 @@ export interface RegistryConfig {
   readonly upstream: string;
   /** Host headers that choose this registry. */
   readonly hostnames: readonly string[];
+  /** Whether those may pull from it who say nothing of themselves; undefined: as `access.anonymous` has it. */
+  readonly anonymous: boolean | undefined;
   /** Whether one-component names get `library/` in front, as on Docker Hub. */
   readonly libraryPrefix: boolean;
   readonly credentials: Credentials | undefined;

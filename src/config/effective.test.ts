@@ -17,6 +17,13 @@ listen:
   - "[::1]:5000"
 tls:
   mode: off
+access:
+  anonymous: true
+  networks: []
+  bearer: false
+  paths: []
+  rules: []
+trusted_proxies: []
 data_dir: /srv
 min_free_disk: 1GiB
 default_registry: dockerhub

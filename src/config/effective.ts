@@ -3,7 +3,15 @@ import { stringify } from "yaml";
 import { formatDuration, formatSize } from "../lib/units.ts";
 import { BUILT_IN_REGISTRIES } from "./built-in.ts";
 import { pemCertificates, readCertificate, subjectText } from "./certificates.ts";
-import type { Config, ListenAddress, RegistryConfig, Revalidate, TlsConfig } from "./config.ts";
+import type {
+  AccessConfig,
+  ClientCertificates,
+  Config,
+  ListenAddress,
+  RegistryConfig,
+  Revalidate,
+  TlsConfig,
+} from "./config.ts";
 import { MASK, maskCredentials } from "./mask.ts";
 import { proxyText } from "./proxy.ts";
 import { day } from "./tls.ts";
@@ -15,6 +23,8 @@ export function effectiveObject(config: Config): Record<string, unknown> {
   return {
     listen: config.listen.map(listenText),
     tls: tlsObject(config.tls),
+    access: accessObject(config.access),
+    trusted_proxies: config.trustedProxies,
     data_dir: config.dataDir,
     min_free_disk: formatSize(config.minFreeDiskBytes),
     default_registry: config.defaultRegistry,
@@ -43,6 +53,7 @@ function registryObject(registry: RegistryConfig): Record<string, unknown> {
     serves: registry.serves,
     upstream: registry.upstream,
     hostnames: registry.hostnames,
+    ...(registry.anonymous === undefined ? {} : { anonymous: registry.anonymous }),
     ...maskCredentials(registry.credentials),
     tags: registry.tags.map(({ match, revalidate }) => ({ match, revalidate_after: revalidateText(revalidate) })),
     when_deleted: registry.whenDeleted,
@@ -73,6 +84,30 @@ function tlsObject(tls: TlsConfig | undefined): Record<string, unknown> {
   const [own] = pemCertificates(tls.cert).map(readCertificate);
   const cert = own === undefined ? "unreadable" : `certificate of ${subjectText(own)} until ${day(own.validToDate)}`;
   return { mode: "files", cert, key: MASK };
+}
+
+function accessObject({
+  anonymous,
+  networks,
+  htpasswd,
+  bearer,
+  mtls,
+  paths,
+  rules,
+}: AccessConfig): Record<string, unknown> {
+  return {
+    anonymous,
+    networks,
+    ...(htpasswd === undefined ? {} : { basic: { htpasswd } }),
+    bearer,
+    ...(mtls === undefined ? {} : { mtls: mtlsObject(mtls) }),
+    paths: paths.map(({ name }) => ({ name, token: MASK })),
+    rules: rules.map(({ registry, ...rule }) => ({ ...rule, ...(registry === undefined ? {} : { registry }) })),
+  };
+}
+
+function mtlsObject({ ca, crl, names }: ClientCertificates): Record<string, unknown> {
+  return { ca: authoritiesText(ca), ...(crl === undefined ? {} : { crl: "revocation lists" }), names };
 }
 
 /** The file's name is not kept; whom it makes us trust says more. */

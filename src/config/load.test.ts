@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { OPEN_ACCESS } from "../../test/support/cache.ts";
 import { configFolder, yaml } from "../../test/support/config-folder.ts";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { loadConfig } from "./load.ts";
@@ -43,6 +44,7 @@ describe("without a file", () => {
       upstream: "https://registry-1.docker.io",
       aliases: ["index.docker.io", "registry-1.docker.io"],
       hostnames: [],
+      anonymous: undefined,
       libraryPrefix: true,
       credentials: undefined,
       tags: [{ match: "*", revalidate: { kind: "after", ms: 60_000 } }],
@@ -148,6 +150,8 @@ registries:
         fillsMax: 8,
         workers: 3,
         tls: undefined,
+        access: OPEN_ACCESS,
+        trustedProxies: [],
         warnings: [],
         stopTimeoutMs: 0,
         proxy: { httpProxy: "", httpsProxy: "", noProxy: "" },
@@ -161,6 +165,7 @@ registries:
       upstream: "http://127.0.0.1:5001",
       aliases: ["127.0.0.1:5001"],
       hostnames: ["corp.example", "docker.io"],
+      anonymous: undefined,
       libraryPrefix: false,
       credentials: { kind: "basic", username: "me", password: "a: b" },
       tags: [

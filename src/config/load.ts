@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { ValueError } from "../lib/value-error.ts";
+import { checkOpenCredentials, readAccess } from "./access.ts";
 import { readAuthorities } from "./certificates.ts";
 import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
 import type { Config, RegistryConfig } from "./config.ts";
@@ -49,8 +50,22 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const registries = await resolveRegistries(context);
   const { tls, findings, warnings } = await readTls(text.top.tls ?? {}, context.folder);
   problems.push(...findings.map(text.problem));
+  const ids = text.drafts.map(({ id }) => id);
+  const { access, ...ofAccess } = await readAccess(text.top.access ?? {}, context.folder, ids);
+  problems.push(...ofAccess.findings.map(text.problem));
+  if (access.mtls !== undefined && text.top.tls?.mode !== "files") {
+    const hint = "write `tls: { mode: files, cert: FILE, key: FILE }`";
+    problems.push(text.problem({ path: ["access", "mtls"], message: "is of no use without TLS", hint }));
+  }
+  problems.push(...checkOpenCredentials(registries, top.listen ?? DEFAULTS.listen, access).map(text.problem));
   if (problems.length > 0) throw new ConfigError(problems);
-  return { ...effective(top, registries, file?.name, options), proxy, tls, warnings };
+  return {
+    ...effective(top, registries, file?.name, options),
+    proxy,
+    tls,
+    access,
+    warnings: [...warnings, ...ofAccess.warnings],
+  };
 }
 
 /** A registry that could not be read does not lack its keys as well, and may well be the default. */
@@ -139,12 +154,13 @@ function effective(
   registries: readonly RegistryConfig[],
   source: string | undefined,
   { cwd, isTerminal }: LoadOptions,
-): Omit<Config, "proxy" | "tls" | "warnings"> {
+): Omit<Config, "proxy" | "tls" | "access" | "warnings"> {
   const format = top.log?.format ?? "auto";
   const auto = (isTerminal ?? process.stdout.isTTY) ? "pretty" : "json";
   return {
     source,
     listen: top.listen ?? DEFAULTS.listen,
+    trustedProxies: top.trusted_proxies ?? [],
     dataDir: resolve(cwd, top.data_dir ?? DEFAULTS.dataDir),
     minFreeDiskBytes: top.min_free_disk ?? DEFAULTS.minFreeDiskBytes,
     defaultRegistry: top.default_registry ?? DEFAULT_REGISTRY,

@@ -81,6 +81,7 @@ export function registryConfig(
     upstream,
     aliases: aliasesOf(one, all),
     hostnames: [...new Set(input.hostnames ?? [])],
+    anonymous: input.anonymous,
     libraryPrefix: builtIn?.libraryPrefix ?? false,
     credentials,
     tags: tagRules(input),

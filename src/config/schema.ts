@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { compileTagGlob } from "../lib/glob.ts";
+import { compileNameGlob, compileRepositoryGlob, compileTagGlob } from "../lib/glob.ts";
 import { ValueError } from "../lib/value-error.ts";
 import * as values from "./values.ts";
 import { readWorkers } from "./workers.ts";
@@ -57,6 +57,7 @@ const tagRule = mapping({
 
 const registryObject = mapping({
   enabled: value(values.readBoolean),
+  anonymous: value(values.readBoolean),
   serves: value(values.readServes),
   upstream: value(values.readUpstream),
   hostnames: list(required(values.readHostname), "[hub.registry.example.com]"),
@@ -85,6 +86,47 @@ const tlsObject = mapping({
   key: value((input) => values.readPath(input, "./tls-key.pem")),
 });
 
+const secretPath = mapping({
+  name: required(values.readPrincipalName),
+  token: value(values.readPathToken),
+  token_file: value((input) => values.readPath(input, "./path-token")),
+});
+
+const accessRule = mapping({
+  who: value((input) => readGlob(input, '"ci-*"', compileNameGlob)),
+  registry: value((input) => values.readText(input, "dockerhub")),
+  repository: value((input) => readGlob(input, '"library/*"', compileRepositoryGlob)),
+  tag: value((input) => readGlob(input, '"v[0-9]*"', compileTagGlob)),
+  allow: required(values.readBoolean),
+});
+
+function readGlob(input: unknown, example: string, compile: (pattern: string) => unknown): string {
+  const pattern = values.readText(input, example);
+  compile(pattern);
+  return pattern;
+}
+
+const basicObject = mapping({ htpasswd: required((input) => values.readPath(input, "./users.htpasswd")) });
+
+const mtlsObject = mapping({
+  ca: required((input) => values.readPath(input, "./clients-ca.pem")),
+  crl: value((input) => values.readPath(input, "./clients-crl.pem")),
+  names: list(
+    required((input) => readGlob(input, '"*.ci.example.com"', compileNameGlob)),
+    '["*.ci.example.com"]',
+  ),
+});
+
+const accessObject = mapping({
+  anonymous: value(values.readBoolean),
+  networks: list(required(values.readNetwork), "[10.0.0.0/8, fd00::/8]"),
+  basic: basicObject.optional(),
+  bearer: value(values.readBoolean),
+  mtls: mtlsObject.optional(),
+  paths: list(secretPath, "[{ name: lab, token_file: ./path-token }]"),
+  rules: list(accessRule, '[{ who: "ci-*", repository: "library/*", allow: true }]'),
+});
+
 const topObject = mapping({
   listen: z
     .preprocess(
@@ -93,6 +135,8 @@ const topObject = mapping({
     )
     .optional(),
   tls: orEmpty(() => ({}), tlsObject),
+  access: orEmpty(() => ({}), accessObject),
+  trusted_proxies: list(required(values.readNetwork), "[127.0.0.1, 10.0.0.0/8]"),
   data_dir: value((input) => values.readPath(input, "./data")),
   min_free_disk: value(values.readSize),
   default_registry: value((input) => values.readText(input, "dockerhub")),
@@ -114,12 +158,29 @@ export const topSchema = z.preprocess((input) => (input === null || input === un
 
 export type RegistryInput = z.output<typeof registryObject>;
 export type TlsInput = z.output<typeof tlsObject>;
+export type AccessInput = z.output<typeof accessObject>;
 export type TopInput = z.output<typeof topObject>;
 
 /** The keys that may stand in the mapping at `path`, for hints. */
 export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
   if (path[0] === "log") return ["format", "level"];
   if (path[0] === "tls") return Object.keys(tlsObject.shape);
+  if (path[0] === "access") return accessKeys(path[1]);
   if (path[0] !== "registries") return Object.keys(topObject.shape);
   return Object.keys(path.length > 2 ? tagRule.shape : registryObject.shape);
+}
+
+function accessKeys(key: PropertyKey | undefined): readonly string[] {
+  switch (key) {
+    case "basic":
+      return Object.keys(basicObject.shape);
+    case "mtls":
+      return Object.keys(mtlsObject.shape);
+    case "paths":
+      return Object.keys(secretPath.shape);
+    case "rules":
+      return Object.keys(accessRule.shape);
+    default:
+      return Object.keys(accessObject.shape);
+  }
 }

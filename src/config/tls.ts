@@ -36,7 +36,8 @@ export async function readTls(input: TlsInput, folder: string, nowMs: number = D
   const mismatch = pairFinding({ cert, key }, chain, readKey);
   if (mismatch !== undefined) return { ...PLAIN, findings: [mismatch] };
   const warnings = [...validityWarnings(cert, chain, nowMs), ...(await accessWarnings(key, folder))];
-  return { tls: { cert: joined(chain), key: readKey.pem }, findings, warnings };
+  const files = { cert: resolve(folder, cert), key: resolve(folder, key) };
+  return { tls: { cert: joined(chain), key: readKey.pem, files }, findings, warnings };
 }
 
 function problem(key: "mode" | "cert" | "key", message: string, hint: string): ReadTls {

@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
+import { parseNetwork } from "../lib/networks.ts";
 import { parseDuration, parseSize, shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import type { ListenAddress, Revalidate } from "./config.ts";
@@ -225,4 +226,31 @@ export function readUpstream(input: unknown): string {
     throw new ValueError("has more than scheme, host and port", `write ${url.origin}`);
   }
   return url.origin;
+}
+
+/** `10.0.0.0/8`, `192.168.1.7`, `fd00::/8`. */
+export function readNetwork(input: unknown): string {
+  const text = readText(input, "10.0.0.0/8");
+  parseNetwork(text);
+  return text;
+}
+
+/** Of a user or a secret path, as it stands in rules and in the log. */
+export function readPrincipalName(input: unknown): string {
+  const text = readText(input, "lab");
+  if (/^[^\s:*?{}[\]/\p{Cc}]{1,64}$/u.test(text)) return text;
+  throw new ValueError(`${shown(text)} is no name`, "at most 64 characters, without spaces, colons, slashes and stars");
+}
+
+/** 128 bits in the letters that URLs do without encoding: whoever reads it can pull, so that nobody may guess it. */
+const PATH_TOKEN = /^[A-Za-z0-9_-]{22,200}$/;
+
+/** The secret in `/t/<token>`. */
+export function readPathToken(input: unknown): string {
+  const text = readSecretText(input, "what `openssl rand -hex 24` prints");
+  if (PATH_TOKEN.test(text)) return text;
+  throw new ValueError(
+    "is no token for a path: 22 to 200 letters, digits, - and _",
+    "take what `openssl rand -hex 24` prints",
+  );
 }

@@ -1,7 +1,8 @@
+import type { Access } from "../access/access.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
-import { referenceText, type Repository } from "../oci/reference.ts";
+import { parseRepositoryName, referenceText, type Repository } from "../oci/reference.ts";
 import type { Endpoint } from "../oci/route.ts";
 import type { Pull } from "../pull/pull.ts";
 import { listReferrers } from "../pull/referrers.ts";
@@ -10,10 +11,12 @@ import { noted, sendBlob, sendBlobHead, sendManifest } from "./answers.ts";
 import { askedOf, isApiPath } from "./asked.ts";
 import type { Exchange } from "./exchange.ts";
 import { type FoundRegistry, type RegistryTable, repositoryOf } from "./find-registry.ts";
+import { challengedOf } from "./guard.ts";
 import { nextPage, pageOf, UNPAGED_ITEMS_MAX } from "./pages.ts";
 import { sendJson } from "./respond.ts";
 
 export interface ApiOptions {
+  readonly access: Access;
   readonly pull: Pull;
   readonly catalog: Catalog;
   readonly registries: RegistryTable;
@@ -38,6 +41,10 @@ export class Api {
     if (found.namespace !== undefined) exchange.headers["OCI-Namespace"] = found.namespace;
     exchange.notes.endpoint = endpoint.kind;
     exchange.notes.registry = found.registry.id;
+    // By the name that the client has for it; one that is malformed is none.
+    const challenged = () => challengedOf(exchange, parseRepositoryName(found.name.join("/")));
+    this.#o.access.assertIn(exchange.identity, found.registry, challenged);
+    assertForPath(exchange, endpoint);
     await this.#answer(exchange, endpoint, found);
     return true;
   }
@@ -66,6 +73,7 @@ export class Api {
   ): Promise<void> {
     const repository = repositoryOf(found);
     exchange.notes.repository = repository.name;
+    await this.#assertMay(exchange, repository, endpoint);
     switch (endpoint.kind) {
       case "manifest":
         exchange.notes.reference = referenceText(endpoint.reference);
@@ -79,6 +87,24 @@ export class Api {
         exchange.notes.reference = endpoint.digest;
         return await this.#referrers(exchange, repository, endpoint);
     }
+  }
+
+  /** A digest is judged by the tags that are known to lead to it: a rule about tags is not got around by asking for digests. */
+  async #assertMay(
+    { identity }: Exchange,
+    repository: Repository,
+    endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>,
+  ): Promise<void> {
+    const { access, catalog } = this.#o;
+    const asked = { registryId: repository.registryId, repository: repository.name };
+    if (endpoint.kind === "manifest" && endpoint.reference.kind === "tag") {
+      access.assertMay(identity, { ...asked, tags: [endpoint.reference.tag] });
+      return;
+    }
+    const digest = digestOf(endpoint);
+    const tags =
+      digest === undefined || !access.rules.askForTags(asked) ? [] : await catalog.tagsOf(repository, digest);
+    access.assertMay(identity, { ...asked, tags });
   }
 
   async #manifest(
@@ -141,11 +167,29 @@ export class Api {
   }
 }
 
+function digestOf(endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>) {
+  switch (endpoint.kind) {
+    case "tags":
+      return undefined;
+    case "manifest":
+      return endpoint.reference.kind === "digest" ? endpoint.reference.digest : undefined;
+    case "blob":
+    case "referrers":
+      return endpoint.digest;
+  }
+}
+
 /** Repositories in one answer of `_catalog` where the client does not say. */
 const CATALOG_PAGE = 1_000;
 
 function assertReading({ req }: Exchange): void {
   if (req.method !== "GET" && req.method !== "HEAD") throw readOnly();
+}
+
+/** A secret path is for pulls: what there is to be pulled is not told by it. */
+function assertForPath({ identity }: Exchange, { kind }: Endpoint): void {
+  if (identity.principal.method !== "path" || (kind !== "catalog" && kind !== "tags")) return;
+  throw new RegistryError(403, "DENIED", "a secret path is for pulling images, not for listing them");
 }
 
 function readOnly(): RegistryError {

@@ -109,6 +109,14 @@ export class Connections {
     for (const [socket, requests] of this.#open) if (requests.size === 0) socket.destroySoon();
   }
 
+  /** Closes every connection, each after the responses that are under way on it: whoever it is has to come in anew. */
+  endAll(): void {
+    for (const [socket, requests] of this.#open) {
+      if (requests.size === 0) socket.destroySoon();
+      else this.#ending.add(socket);
+    }
+  }
+
   /** Cuts what is left, and says how many requests that were. */
   closeAll(): number {
     for (const socket of this.sockets) socket.destroy();

@@ -1,6 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Identity, NOBODY } from "../access/access.ts";
 import type { OpenRequest } from "./connections.ts";
 import type { Target } from "./target.ts";
+
+export interface ExchangeParts extends Pick<Exchange, "req" | "res" | "client" | "isSecure" | "certificateNames"> {
+  readonly request: Pick<OpenRequest, "signal">;
+}
 
 /** One request and its response; handlers annotate it, the access log reads it. */
 export class Exchange {
@@ -8,25 +13,36 @@ export class Exchange {
   readonly res: ServerResponse;
   /** The client's address, taken at once: a socket that is closed no longer knows. */
   readonly client: string | undefined;
+  /** Whether the client speaks TLS, with us or with a proxy that is trusted. */
+  readonly isSecure: boolean;
+  /** Of the client's certificate, where it has a valid one. */
+  readonly certificateNames: readonly string[];
   readonly isHead: boolean;
   /** Path and query as sent, split; never logged with the query. */
   readonly path: string;
   readonly query: URLSearchParams;
+  /** Of a secret path, which `path` is without. */
+  readonly secret: string | undefined;
+  /** Who is asking; set before anything is answered that not everybody may have. */
+  identity: Identity = NOBODY;
   /** What every answer says from here on, errors too. */
   readonly headers: Record<string, string> = {};
   readonly notes: Notes = { bytes: 0 };
   readonly #request: Pick<OpenRequest, "signal">;
 
   constructor(
-    { req, res, client, request }: Pick<Exchange, "req" | "res" | "client"> & { request: Pick<OpenRequest, "signal"> },
-    { path, query }: Target,
+    { req, res, client, isSecure, certificateNames, request }: ExchangeParts,
+    { path, query, secret }: Target,
   ) {
     this.req = req;
     this.res = res;
     this.client = client;
+    this.isSecure = isSecure;
+    this.certificateNames = certificateNames;
     this.isHead = req.method === "HEAD";
     this.path = path;
     this.query = query;
+    this.secret = secret;
     this.#request = request;
   }
 
@@ -41,6 +57,8 @@ export interface Notes {
   /** What was asked of the registry API: `ping`, `manifest`, `tags`, ... */
   endpoint?: string;
   registry?: string;
+  /** Who pulls, where that is known. */
+  principal?: string;
   repository?: string;
   reference?: string;
   outcome?: string;

@@ -13,6 +13,7 @@ function registry(id: string, serves: string, differs: Partial<RegistryConfig> =
     aliases: [],
     upstream: `https://${serves}`,
     hostnames: [],
+    anonymous: undefined,
     libraryPrefix: false,
     credentials: undefined,
     tags: [],
@@ -33,6 +34,7 @@ const REGISTRIES = [
   registry("dockerhub", "docker.io", {
     aliases: ["index.docker.io", "registry-1.docker.io"],
     hostnames: ["hub.example"],
+    anonymous: undefined,
     libraryPrefix: true,
   }),
   registry("ghcr", "ghcr.io", { hostnames: ["GHCR.Example", "ghcr.example.net:8443"] }),

@@ -3,10 +3,9 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
+import { CERTIFICATE_HEADER, CLIENT_HEADER, FRONT_HEADERS, RIGHT_HEADER, SECURE_HEADER } from "./front-headers.ts";
+import { TOKEN_PATH } from "./guard.ts";
 import type { Handler } from "./handler.ts";
-
-/** Tells the owner who is asking; only its local socket believes it. */
-export const CLIENT_HEADER = "x-registry-cache-client";
 
 /** Connections to the owner that are kept for the next request. */
 const FREE_SOCKETS_MAX = 64;
@@ -26,15 +25,23 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
   "trailer",
   "transfer-encoding",
   "upgrade",
-  CLIENT_HEADER,
+  ...FRONT_HEADERS,
 ]);
 
-/** Hands requests on to the owner, which can answer everything, and its answers back as they are. */
-export function forwardTo(socketPath: string): { readonly handle: Handler; close(): void } {
+/**
+ * Hands requests on to the owner, which can answer everything, and its answers back as they are. `onRight` hears of
+ * Authorization headers, which are secrets, that the owner has found right.
+ */
+export function forwardTo(
+  socketPath: string,
+  onRight: (authorization: string | undefined) => void,
+): { readonly handle: Handler; close(): void } {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: FREE_SOCKETS_MAX, timeout: FREE_SOCKET_MS });
   return {
     handle: async (exchange) => {
-      await answered(exchange, await asked(exchange, socketPath, agent));
+      const answer = await asked(exchange, socketPath, agent);
+      if (answer.headers[RIGHT_HEADER] !== undefined) onRight(exchange.req.headers.authorization);
+      await answered(exchange, answer);
       return true;
     },
     close: () => agent.destroy(),
@@ -50,7 +57,8 @@ async function asked(exchange: Exchange, socketPath: string, agent: Agent): Prom
     } catch (error) {
       exchange.signal.throwIfAborted();
       exchange.notes.isForwarded = false;
-      if (error instanceof StaleConnection) continue;
+      // A form that was sent already cannot be sent again.
+      if (error instanceof StaleConnection && !hasForm(exchange)) continue;
       if (isQueueFull(error) && performance.now() < giveUpAtMs) {
         await sleep(QUEUE_PAUSE_MS, undefined, { signal: exchange.signal });
         continue;
@@ -85,15 +93,27 @@ async function askedOnce(exchange: Exchange, socketPath: string, agent: Agent): 
     signal,
     method: req.method,
     path: req.url,
-    headers: [...kept(req.rawHeaders), CLIENT_HEADER, exchange.client ?? "", ...lengthOfNothing(req.method)],
+    headers: [...kept(req.rawHeaders), ...toldOf(exchange), ...(hasForm(exchange) ? [] : lengthOfNothing(req.method))],
   });
   // From here on the owner writes the request's line, also where nobody waits for the answer any more.
   const isHeard = () => (exchange.notes.isForwarded = true);
   asking.once("socket", (socket) => (socket.connecting ? socket.once("connect", isHeard) : isHeard()));
   asking.once("response", resolve);
   asking.once("error", (error) => reject(asking.reusedSocket ? new StaleConnection(error.message) : error));
-  asking.end();
+  if (hasForm(exchange)) req.pipe(asking);
+  else asking.end();
   return await promise;
+}
+
+/** The one request whose body is wanted: the owner reads it, and bounds it. */
+function hasForm({ req, path }: Exchange): boolean {
+  return req.method === "POST" && path === TOKEN_PATH;
+}
+
+/** What the owner cannot see itself. */
+function toldOf({ client, isSecure, certificateNames }: Exchange): string[] {
+  const names = certificateNames.length === 0 ? [] : [CERTIFICATE_HEADER, certificateNames.join(" ")];
+  return [CLIENT_HEADER, client ?? "", ...(isSecure ? [SECURE_HEADER, "1"] : []), ...names];
 }
 
 /** A push is refused whatever it sends: its body stays where it is. */

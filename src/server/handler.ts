@@ -3,8 +3,10 @@ import type { Logger } from "pino";
 import { RegistryError } from "../oci/errors.ts";
 import { logRequest } from "./access-log.ts";
 import { assertHeaders, assertNoBody } from "./assert-request.ts";
+import { certificateNames } from "./client-certificate.ts";
 import type { Connections, OpenRequest } from "./connections.ts";
 import { Exchange } from "./exchange.ts";
+import { Proxies } from "./proxies.ts";
 import { sendError } from "./respond.ts";
 import { NO_TARGET, parseTarget } from "./target.ts";
 
@@ -13,21 +15,29 @@ export type Handler = (exchange: Exchange) => Promise<boolean>;
 
 /** Whose requests come in. */
 export interface Callers {
-  /** Who is asking: an address, for the log. */
-  clientOf(req: IncomingMessage): string | undefined;
+  of(req: IncomingMessage): Pick<Exchange, "client" | "isSecure" | "certificateNames">;
   /** Refuses what must not be believed, with a `RegistryError`. */
   assert(req: IncomingMessage): void;
 }
 
-/** Whoever has made the connection. */
-const STRANGERS: Callers = { clientOf: ({ socket }) => socket.remoteAddress, assert: assertHeaders };
+/** Whoever has made the connection, or is behind a proxy that is trusted. */
+export function strangers(proxies: Proxies): Callers {
+  return {
+    of: (req) => ({
+      client: proxies.clientOf(req),
+      isSecure: proxies.isSecure(req),
+      certificateNames: certificateNames(req.socket),
+    }),
+    assert: assertHeaders,
+  };
+}
 
 /** Tries the handlers in order; every error and every log line of a request passes here. */
 export function requestListener(
   handlers: readonly Handler[],
   connections: Connections,
   log: Logger,
-  callers: Callers = STRANGERS,
+  callers: Callers = strangers(new Proxies([])),
 ): RequestListener {
   return (req, res) => {
     const request = connections.begin(req.socket);
@@ -54,7 +64,7 @@ async function serve(
   callers: Callers,
   request: OpenRequest,
 ): Promise<Exchange> {
-  const from = { req, res, client: callers.clientOf(req), request };
+  const from = { req, res, request, ...callers.of(req) };
   let exchange: Exchange | undefined;
   try {
     callers.assert(req);

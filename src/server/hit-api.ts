@@ -1,3 +1,4 @@
+import type { Access } from "../access/access.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { referenceText } from "../oci/reference.ts";
 import type { BlobAnswer } from "../pull/blob-answer.ts";
@@ -5,23 +6,46 @@ import type { Hits } from "../pull/hits.ts";
 import { sendBlob, sendBlobHead, sendManifest } from "./answers.ts";
 import { type Asked, askedOf, isApiPath } from "./asked.ts";
 import type { Exchange } from "./exchange.ts";
+import { callerOf, challengedOf, principalNote } from "./guard.ts";
 import { type RegistryTable, repositoryOf } from "./find-registry.ts";
+
+export interface HitApiOptions {
+  readonly hits: Hits;
+  readonly access: Access;
+  readonly registries: RegistryTable;
+}
 
 /** The part of the registry API that needs nobody else: manifests and blobs that are held, to those who may have them. */
 export class HitApi {
-  readonly #hits: Hits;
-  readonly #registries: RegistryTable;
+  readonly #o: HitApiOptions;
 
-  constructor(hits: Hits, registries: RegistryTable) {
-    this.#hits = hits;
-    this.#registries = registries;
+  constructor(options: HitApiOptions) {
+    this.#o = options;
   }
 
   /** False where it is no hit, or nothing that is understood: whoever is asked next says what is wrong with it. */
   async handle(exchange: Exchange): Promise<boolean> {
     if (exchange.req.method !== "GET" && !exchange.isHead) return false;
-    const asked = isApiPath(exchange.path) ? understood(exchange, this.#registries) : undefined;
-    return asked !== undefined && (await this.#answer(exchange, asked));
+    const asked = isApiPath(exchange.path) ? understood(exchange, this.#o.registries) : undefined;
+    return asked !== undefined && (await this.#mayHave(exchange, asked)) && (await this.#answer(exchange, asked));
+  }
+
+  /** False also where only the owner can tell: of a password that it has not seen, of the tags that lead to a digest. */
+  async #mayHave(exchange: Exchange, { endpoint, found }: Asked): Promise<boolean> {
+    if (endpoint.kind !== "manifest" && endpoint.kind !== "blob") return false;
+    const { access } = this.#o;
+    const wanted = { registryId: found.registry.id, repository: repositoryOf(found).name };
+    const byTag = endpoint.kind === "manifest" && endpoint.reference.kind === "tag" ? [endpoint.reference.tag] : [];
+    if (byTag.length === 0 && access.rules.askForTags(wanted)) return false;
+    try {
+      exchange.identity = await access.identify(callerOf(exchange));
+      access.assertIn(exchange.identity, found.registry, () => challengedOf(exchange));
+      access.assertMay(exchange.identity, { ...wanted, tags: byTag });
+      return true;
+    } catch (error) {
+      if (error instanceof RegistryError) return false;
+      throw error;
+    }
   }
 
   async #answer(exchange: Exchange, { endpoint, found }: Asked): Promise<boolean> {
@@ -34,12 +58,13 @@ export class HitApi {
         registry: found.registry.id,
         repository: repository.name,
         reference,
+        ...principalNote(exchange),
       });
       headers["Docker-Distribution-API-Version"] = "registry/2.0";
       if (found.namespace !== undefined) headers["OCI-Namespace"] = found.namespace;
     };
     if (endpoint.kind === "manifest") {
-      const answer = await this.#hits.manifest(repository, endpoint.reference);
+      const answer = await this.#o.hits.manifest(repository, endpoint.reference);
       if (answer === undefined) return false;
       begin(referenceText(endpoint.reference));
       await sendManifest(exchange, answer);
@@ -47,13 +72,13 @@ export class HitApi {
     }
     const { digest } = endpoint;
     if (exchange.isHead) {
-      const held = await this.#hits.blobSize(repository, digest);
+      const held = await this.#o.hits.blobSize(repository, digest);
       if (held === undefined) return false;
       begin(digest);
       await sendBlobHead(exchange, digest, held);
       return true;
     }
-    const blob = await this.#hits.blob(repository, digest, exchange.signal);
+    const blob = await this.#o.hits.blob(repository, digest, exchange.signal);
     if (blob === undefined) return false;
     begin(digest);
     return await sentUnlessBeyond(exchange, blob);

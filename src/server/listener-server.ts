@@ -2,9 +2,9 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
+import { type SecureContextOptions, TLSSocket } from "node:tls";
 import type { Logger } from "pino";
-import type { TlsConfig } from "../config/config.ts";
+import type { Certificate, ClientAuthorities } from "../config/config.ts";
 import { badRequestAnswerer, plainHttpAnswer } from "./bad-request.ts";
 import type { Connections } from "./connections.ts";
 import { Handshakes } from "./handshakes.ts";
@@ -44,14 +44,25 @@ export const LISTENER_LIMITS: ListenerLimits = {
   lingerMs: 1_000,
 };
 
+const TLS_VERSION_MIN = "TLSv1.2";
+
+/** What TLS is spoken with. */
+export interface TlsUse {
+  readonly certificate: Certificate;
+  readonly clients?: ClientAuthorities | undefined;
+  readonly ticketKeys?: Buffer | undefined;
+}
+
 export interface ListenerSetup {
   readonly handle: RequestListener;
   readonly connections: Connections;
   /** Undefined for plain HTTP. */
-  readonly tls: TlsConfig | undefined;
+  readonly tls: Certificate | undefined;
   readonly log: Logger;
+  /** Whose certificates clients may show; what that means for them is asked elsewhere. */
+  readonly clients?: ClientAuthorities | undefined;
   /** For sessions that several processes shall be able to resume; each has its own otherwise. */
-  readonly ticketKeys?: Buffer;
+  readonly ticketKeys?: Buffer | undefined;
   readonly limits?: ListenerLimits;
 }
 
@@ -61,6 +72,11 @@ export interface ListenerServer {
   readonly server: Server | TlsServer;
   /** Takes over a connection that was accepted elsewhere. */
   accept(socket: Socket): void;
+  /**
+   * Another certificate, or other authorities, for whoever comes from now on; connections that are there stay, but no session of
+   * theirs is resumed. No effect without TLS.
+   */
+  useTls(tls: TlsUse): void;
   /** Stops listening, lets responses finish for at most `withinMs`, then cuts what is left and says how many those were. */
   stop(withinMs: number): Promise<number>;
 }
@@ -68,6 +84,7 @@ export interface ListenerServer {
 export function createListenerServer(setup: ListenerSetup): ListenerServer {
   const { connections, limits = LISTENER_LIMITS } = setup;
   const handshakes = new Handshakes();
+  let { clients } = setup;
   const server = setup.tls === undefined ? plainServer(setup, limits) : tlsServer(setup, setup.tls, handshakes, limits);
   // Node drops what is above its limit silently; ours is checked, and the bytes are bounded anyway.
   server.maxHeadersCount = 0;
@@ -85,6 +102,13 @@ export function createListenerServer(setup: ListenerSetup): ListenerServer {
       server.emit("connection", socket.setNoDelay(true));
       // It may have been accepted without being read.
       socket.resume();
+    },
+    useTls: (use) => {
+      if (!("setSecureContext" in server)) return;
+      server.setSecureContext(contextOptions(use));
+      // A certificate that was revoked meanwhile let somebody in.
+      if (use.clients?.ca !== clients?.ca || use.clients?.crl !== clients?.crl) connections.endAll();
+      clients = use.clients;
     },
     stop: async (withinMs) => await stopped(server, connections, handshakes, withinMs),
   };
@@ -111,22 +135,33 @@ function plainServer({ handle, connections }: ListenerSetup, limits: ListenerLim
   return server;
 }
 
+function contextOptions({ certificate: { cert, key }, clients, ticketKeys }: TlsUse): SecureContextOptions {
+  return {
+    cert,
+    key,
+    minVersion: TLS_VERSION_MIN,
+    ...(clients === undefined ? {} : { ca: clients.ca }),
+    ...(clients?.crl === undefined ? {} : { crl: clients.crl }),
+    ...(ticketKeys === undefined ? {} : { ticketKeys }),
+  };
+}
+
 /** Requests come on the sockets with TLS; until there is one, the raw socket is all that can be cut. */
 function tlsServer(
-  { handle, connections, log, ticketKeys }: ListenerSetup,
-  { cert, key }: TlsConfig,
+  { handle, connections, log, clients, ticketKeys }: ListenerSetup,
+  certificate: Certificate,
   handshakes: Handshakes,
   limits: ListenerLimits,
 ): TlsServer {
   const server = createTlsServer(
     {
       ...httpOptions(limits),
-      cert,
-      key,
-      minVersion: "TLSv1.2",
+      ...contextOptions({ certificate, clients, ticketKeys }),
+      // Who has none may have another way in.
+      requestCert: clients !== undefined,
+      rejectUnauthorized: false,
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: limits.handshakeTimeoutMs,
-      ...(ticketKeys === undefined ? {} : { ticketKeys }),
     },
     handle,
   );

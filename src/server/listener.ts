@@ -1,11 +1,12 @@
 import { chmod, rm } from "node:fs/promises";
 import type { AddressInfo, Server } from "node:net";
 import type { ListenAddress } from "../config/config.ts";
-import { createListenerServer, type ListenerSetup } from "./listener-server.ts";
+import { createListenerServer, type ListenerServer, type ListenerSetup, type TlsUse } from "./listener-server.ts";
 
 export interface Listener {
   /** `host:port` as it really is. */
   readonly address: string;
+  useTls(use: TlsUse): void;
   /** Stops accepting, lets responses finish for at most `withinMs`, then cuts what is left and says how many those were. */
   stop(withinMs: number): Promise<number>;
 }
@@ -14,7 +15,7 @@ export interface Listener {
 export async function listen(address: ListenAddress, setup: ListenerSetup): Promise<Listener> {
   const made = createListenerServer(setup);
   await begun(made.server, address);
-  return { address: addressOf(made.server, address), stop: async (withinMs) => await made.stop(withinMs) };
+  return listenerOf(made, addressOf(made.server, address));
 }
 
 /** Listens for processes of the same user on this machine. A socket file that another process has left is replaced. */
@@ -23,7 +24,11 @@ export async function listenLocally(path: string, setup: ListenerSetup): Promise
   await rm(path, { force: true });
   await begun(made.server, { path });
   await chmod(path, 0o600);
-  return { address: path, stop: async (withinMs) => await made.stop(withinMs) };
+  return listenerOf(made, path);
+}
+
+function listenerOf(made: ListenerServer, address: string): Listener {
+  return { address, useTls: (use) => made.useTls(use), stop: async (withinMs) => await made.stop(withinMs) };
 }
 
 /** Connections that wait to be accepted while we are busy; the system has a limit of its own (somaxconn). */

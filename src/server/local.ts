@@ -1,4 +1,5 @@
 import { RegistryError } from "../oci/errors.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Handler } from "./handler.ts";
 import { sendJson } from "./respond.ts";
 
@@ -11,8 +12,8 @@ export interface LocalAnswer {
 
 export type LocalRoutes = Readonly<Record<string, (query: URLSearchParams) => Promise<LocalAnswer>>>;
 
-/** Serves fixed paths with JSON: statistics and health. */
-export function localHandler(routes: LocalRoutes): Handler {
+/** Serves fixed paths with JSON: statistics and health. `assert` refuses, with a `RegistryError`, who may not have them. */
+export function localHandler(routes: LocalRoutes, assert: (exchange: Exchange) => void = () => undefined): Handler {
   return async (exchange) => {
     const answer = Object.hasOwn(routes, exchange.path) ? routes[exchange.path] : undefined;
     if (answer === undefined) return false;
@@ -21,6 +22,7 @@ export function localHandler(routes: LocalRoutes): Handler {
         headers: { Allow: "GET, HEAD", Connection: "close" },
       });
     }
+    assert(exchange);
     const { status, body, headers } = await answer(exchange.query);
     sendJson(exchange, status, body, { "Cache-Control": "no-store", ...headers });
     return true;

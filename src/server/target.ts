@@ -1,12 +1,16 @@
+import { splitSecret } from "../access/secret-paths.ts";
 import { RegistryError } from "../oci/errors.ts";
 
 export interface Target {
+  /** Without the secret. */
   readonly path: string;
+  /** Of a secret path; never logged. */
+  readonly secret: string | undefined;
   readonly query: URLSearchParams;
 }
 
 /** Of a request that says none. */
-export const NO_TARGET: Target = { path: "", query: new URLSearchParams() };
+export const NO_TARGET: Target = { path: "", secret: undefined, query: new URLSearchParams() };
 
 /** Longer than any URL that a client of a registry sends: 255 characters of name, 128 of reference, a few parameters. */
 const TARGET_LENGTH_MAX = 4_096;
@@ -18,6 +22,6 @@ export function parseTarget(target: string): Target {
   if (/[^\x21-\x7e]/.test(target))
     throw new RegistryError(400, "NAME_INVALID", "the URL has characters that must be encoded");
   const mark = target.indexOf("?");
-  if (mark === -1) return { path: target, query: NO_TARGET.query };
-  return { path: target.slice(0, mark), query: new URLSearchParams(target.slice(mark + 1)) };
+  if (mark === -1) return { ...splitSecret(target), query: NO_TARGET.query };
+  return { ...splitSecret(target.slice(0, mark)), query: new URLSearchParams(target.slice(mark + 1)) };
 }

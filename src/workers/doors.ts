@@ -3,10 +3,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
-import type { Config, RegistryConfig } from "../config/config.ts";
+import type { Certificate, ClientAuthorities, Config, RegistryConfig } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
-import { CLIENT_HEADER } from "../server/forward.ts";
-import { type Callers, type Handler, requestListener } from "../server/handler.ts";
+import { CERTIFICATE_HEADER, CLIENT_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
+import { type Callers, type Handler, requestListener, strangers } from "../server/handler.ts";
+import { Proxies } from "../server/proxies.ts";
 import { type Entrance, openEntrance } from "../server/entrance.ts";
 import {
   createListenerServer,
@@ -24,6 +25,10 @@ export interface Doors {
   open(): Promise<readonly string[]>;
   /** Where a tag points now, for whoever answers for it elsewhere. */
   tell(news: TagNews): void;
+  /** Another certificate, or other authorities of clients, for whoever comes from now on. */
+  useTls(news: { readonly certificate: Certificate; readonly clients: ClientAuthorities | undefined }): void;
+  /** Who may pull with a password is another question than before. */
+  usersChanged(): void;
   /** Lets responses finish within the configured time; says how many were cut. */
   close(): Promise<number>;
 }
@@ -34,6 +39,8 @@ export interface DoorsOptions {
   readonly frontEntry: string;
   readonly handlers: readonly Handler[];
   readonly owner: OwnerSide;
+  /** What tokens are signed with, where there are any; a secret. */
+  readonly tokenKey: Buffer | undefined;
   /** What a connection may cost. */
   readonly limits: ListenerLimits;
   readonly log: Logger;
@@ -49,9 +56,10 @@ export function createDoors(options: DoorsOptions): Doors {
 function ownDoors({ config, handlers, limits, log, requestLog }: DoorsOptions): Doors {
   const connections = new Connections();
   const setup = {
-    handle: requestListener(handlers, connections, requestLog),
+    handle: requestListener(handlers, connections, requestLog, strangers(new Proxies(config.trustedProxies))),
     connections,
     tls: config.tls,
+    clients: config.access.mtls,
     log,
     limits,
   };
@@ -62,6 +70,8 @@ function ownDoors({ config, handlers, limits, log, requestLog }: DoorsOptions): 
       return listeners.map(({ address }) => address);
     },
     tell: () => undefined,
+    usersChanged: () => undefined,
+    useTls: (news) => listeners.forEach((listener) => listener.useTls(news)),
     close: async () => {
       const cut = await Promise.all(listeners.map(async (listener) => await listener.stop(config.stopTimeoutMs)));
       // The listeners share their connections, so that each of them cut the same ones.
@@ -75,9 +85,10 @@ function frontDoors(options: DoorsOptions): Doors {
   const ticketKeys = randomBytes(TICKET_KEYS_BYTES);
   const local = localSetup(options);
   const connections = new Connections();
-  const handle = requestListener(handlers, connections, requestLog);
+  const handle = requestListener(handlers, connections, requestLog, strangers(new Proxies(config.trustedProxies)));
   // For clients that come while no front is there.
-  const own = createListenerServer({ handle, connections, tls: config.tls, log, ticketKeys });
+  const clients = config.access.mtls;
+  const own = createListenerServer({ handle, connections, tls: config.tls, clients, log, ticketKeys });
   const entrances: Entrance[] = [];
   let listener: Listener | undefined;
   let fronts: Fronts | undefined;
@@ -85,7 +96,12 @@ function frontDoors(options: DoorsOptions): Doors {
     open: async () => {
       const ownerSocket = await socketPath(config.dataDir);
       listener = await listenLocally(ownerSocket, local);
-      const setup = { config: frontConfig(config), ownerSocket, ticketKeys: ticketKeys.toString("base64") };
+      const setup = {
+        config: frontConfig(config),
+        ownerSocket,
+        ticketKeys: ticketKeys.toString("base64"),
+        ...(options.tokenKey === undefined ? {} : { tokenKey: options.tokenKey.toString("base64") }),
+      };
       const running = new Fronts({
         count: config.workers,
         entry: frontEntry,
@@ -102,6 +118,13 @@ function frontDoors(options: DoorsOptions): Doors {
       return entrances.map(({ address }) => address);
     },
     tell: (news) => fronts?.tell(news),
+    usersChanged: () => fronts?.usersChanged(),
+    useTls: (news) => {
+      // With the keys from before, a session could be resumed that a revoked certificate had begun.
+      const keys = randomBytes(TICKET_KEYS_BYTES);
+      own.useTls({ ...news, ticketKeys: keys });
+      fronts?.useTls({ ...news, ticketKeys: keys.toString("base64") });
+    },
     close: async () => {
       for (const entrance of entrances) entrance.close();
       const [byFronts = 0, byUs] = await Promise.all([fronts?.stop(), own.stop(config.stopTimeoutMs)]);
@@ -113,7 +136,16 @@ function frontDoors(options: DoorsOptions): Doors {
 }
 
 /** Only fronts reach the local socket: each says who is asking, and has looked at the headers before it added its own. */
-const FRONTS: Callers = { clientOf: ({ headers }) => String(headers[CLIENT_HEADER]), assert: () => undefined };
+const FRONTS: Callers = {
+  of: ({ headers }) => ({
+    client: String(headers[CLIENT_HEADER]),
+    isSecure: headers[SECURE_HEADER] !== undefined,
+    certificateNames: String(headers[CERTIFICATE_HEADER] ?? "")
+      .split(" ")
+      .filter((name) => name !== ""),
+  }),
+  assert: () => undefined,
+};
 /** What a front adds to headers that were just not too many. */
 const ADDED_HEADER_BYTES_MAX = 1_024;
 
@@ -129,13 +161,13 @@ const TICKET_KEYS_BYTES = 48;
 
 /** What fronts need; upstream's secrets are none of it. */
 function frontConfig(config: Config): FrontConfig {
-  const { dataDir, defaultRegistry, log, stopTimeoutMs, tls } = config;
+  const { access, dataDir, defaultRegistry, log, stopTimeoutMs, tls, trustedProxies } = config;
   const registries = config.registries.map((registry): RegistryConfig => ({
     ...registry,
     credentials: undefined,
     ca: undefined,
   }));
-  return { dataDir: resolve(dataDir), defaultRegistry, log, registries, stopTimeoutMs, tls };
+  return { access, dataDir: resolve(dataDir), defaultRegistry, log, registries, stopTimeoutMs, tls, trustedProxies };
 }
 
 /** Operating systems cut the path of a local socket off at about a hundred bytes (unix(7)). */

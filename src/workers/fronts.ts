@@ -7,7 +7,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
 import { FrontProcess, type FrontProcessOptions } from "./front-process.ts";
-import type { FrontSetup, TagNews } from "./messages.ts";
+import type { FrontSetup, TagNews, TlsNews } from "./messages.ts";
 
 /** A front that lived for less is not started again at once. */
 const SHORT_LIFE_MS = 10_000;
@@ -40,6 +40,7 @@ export class Fronts {
   readonly #life = new AbortController();
   readonly #keepers: Promise<void>[] = [];
   readonly #running = new Set<FrontProcess>();
+  #tls: TlsNews | undefined;
   #turn = 0;
   #cutRequests = 0;
 
@@ -65,6 +66,17 @@ export class Fronts {
   /** Tells those who follow it where a tag points now. */
   tell(news: TagNews): void {
     for (const front of this.#running) front.send({ kind: "tag", ...news });
+  }
+
+  /** Gives all of them, and those that are started from now on, another certificate. */
+  useTls(news: TlsNews): void {
+    this.#tls = news;
+    for (const front of this.#running) front.send({ kind: "tls", ...news });
+  }
+
+  /** Tells all of them that the users have changed. */
+  usersChanged(): void {
+    for (const front of this.#running) front.send({ kind: "users" });
   }
 
   /** Lets responses finish within the configured time; says how many were cut. */
@@ -109,6 +121,7 @@ export class Fronts {
     switch (message.kind) {
       case "awake":
         from.send({ kind: "setup", ...setup });
+        if (this.#tls !== undefined) from.send({ kind: "tls", ...this.#tls });
         if (this.#life.signal.aborted) from.send({ kind: "stop" });
         return;
       case "follow": {

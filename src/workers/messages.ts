@@ -1,5 +1,5 @@
 import type { Use } from "../catalog/catalog.ts";
-import type { Config } from "../config/config.ts";
+import type { Certificate, ClientAuthorities, Config } from "../config/config.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
@@ -11,9 +11,14 @@ export interface FrontSetup {
   readonly ownerSocket: string;
   /** Base64: with the same keys everywhere, a client resumes its TLS session wherever it comes in. */
   readonly ticketKeys: string;
+  /** Base64: what tokens are signed with; a secret. */
+  readonly tokenKey?: string;
 }
 
-export type FrontConfig = Pick<Config, "dataDir" | "defaultRegistry" | "log" | "registries" | "stopTimeoutMs" | "tls">;
+export type FrontConfig = Pick<
+  Config,
+  "access" | "dataDir" | "defaultRegistry" | "log" | "registries" | "stopTimeoutMs" | "tls" | "trustedProxies"
+>;
 
 /** A tag and where it points. */
 export interface TagNews {
@@ -22,10 +27,21 @@ export interface TagNews {
   readonly state: TagState;
 }
 
+export interface TlsNews {
+  readonly certificate: Certificate;
+  readonly clients: ClientAuthorities | undefined;
+  /** Base64. */
+  readonly ticketKeys: string;
+}
+
 export type ToFront =
   | ({ readonly kind: "setup" } & FrontSetup)
   /** Upstream has confirmed or moved it, or the front has asked. */
   | ({ readonly kind: "tag" } & TagNews)
+  /** What TLS is spoken with from now on. */
+  | ({ readonly kind: "tls" } & TlsNews)
+  /** The users have changed: passwords are to be asked for again. */
+  | { readonly kind: "users" }
   /** With it comes the socket of a client, which is the front's as soon as that says so. */
   | { readonly kind: "connection"; readonly id: number }
   | { readonly kind: "stop" };

@@ -1,7 +1,18 @@
 import { type Logger, pino } from "pino";
 import { type App, createApp } from "../../src/app.ts";
-import type { Config, RegistryConfig } from "../../src/config/config.ts";
+import type { AccessConfig, Config, RegistryConfig } from "../../src/config/config.ts";
 import { type HasAfter, tempDir } from "./temp.ts";
+
+/** Everybody may pull. */
+export const OPEN_ACCESS: AccessConfig = {
+  anonymous: true,
+  networks: [],
+  htpasswd: undefined,
+  bearer: false,
+  mtls: undefined,
+  paths: [],
+  rules: [],
+};
 
 /** A registry in front of a fake upstream on loopback; tests say only what differs. */
 export function testRegistry(upstream: string, differs: Partial<RegistryConfig> = {}): RegistryConfig {
@@ -11,6 +22,7 @@ export function testRegistry(upstream: string, differs: Partial<RegistryConfig> 
     aliases: ["index.docker.io", "registry-1.docker.io"],
     upstream,
     hostnames: [],
+    anonymous: undefined,
     libraryPrefix: true,
     credentials: undefined,
     tags: [{ match: "*", revalidate: { kind: "after", ms: 60_000 } }],
@@ -58,6 +70,8 @@ export function testConfig(
     fillsMax: 32,
     workers: 1,
     tls: undefined,
+    access: OPEN_ACCESS,
+    trustedProxies: [],
     warnings: [],
     log: { format: "json", level: "silent" },
     stopTimeoutMs: 2_000,

@@ -53,6 +53,7 @@ export function registryConfig(changes: Partial<RegistryConfig> & { readonly ups
     serves: "registry.test",
     aliases: [],
     hostnames: [],
+    anonymous: undefined,
     libraryPrefix: false,
     credentials: undefined,
     tags: [],

@@ -1,0 +1,180 @@
+import type { AccessConfig } from "../config/config.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { basicCredentials, bearerToken } from "./authorization.ts";
+import { compileNameGlob } from "../lib/glob.ts";
+import { Networks } from "../lib/networks.ts";
+import type { Passwords } from "./passwords.ts";
+import { ANONYMOUS, type Principal } from "./principal.ts";
+import { Rules, type Wanted } from "./rules.ts";
+import { SecretPaths } from "./secret-paths.ts";
+import type { Tokens } from "./tokens.ts";
+
+/** What a request says of who is asking. */
+export interface Caller {
+  readonly address: string | undefined;
+  /** The Authorization header; a secret. */
+  readonly authorization: string | undefined;
+  /** The token of a secret path; a secret too. */
+  readonly secret: string | undefined;
+  /** Of a valid certificate, the common name first; none without one. */
+  readonly certificateNames: readonly string[];
+}
+
+/** Who is asking, as far as that was found out. */
+export interface Identity {
+  readonly principal: Principal;
+  /** Credentials were sent, and are wrong: there is nobody behind them. */
+  readonly isWrong: boolean;
+}
+
+/** Where a client that is refused may get a token, and for what. */
+export interface Challenged {
+  readonly tokenUrl: string;
+  /** `repository:library/nginx:pull`; undefined where no repository was asked for. */
+  readonly scope: string | undefined;
+}
+
+/** A registry, as far as it matters who may pull from it. */
+export interface AccessedRegistry {
+  readonly id: string;
+  readonly serves: string;
+  /** Undefined: as everywhere. */
+  readonly anonymous?: boolean | undefined;
+}
+
+export const NOBODY: Identity = { principal: ANONYMOUS, isWrong: false };
+
+/** Clients of other registries can all send credentials: a secret in a URL is seen by more people than one in a header. */
+const SECRET_PATHS_SERVE = "docker.io";
+
+export interface AccessOptions {
+  readonly config: AccessConfig;
+  /** Undefined where there are no users. */
+  readonly passwords: Pick<Passwords, "isRight"> | undefined;
+  /** Undefined where none are given out. */
+  readonly tokens: Tokens | undefined;
+}
+
+/** Who is it, and may they pull this. Everything rejects with a `RegistryError`. */
+export class Access {
+  readonly rules: Rules;
+  readonly #config: AccessConfig;
+  readonly #networks: Networks | undefined;
+  readonly #paths: SecretPaths;
+  readonly #passwords: Pick<Passwords, "isRight"> | undefined;
+  readonly #certificates: readonly ((name: string) => boolean)[];
+  readonly #tokens: Tokens | undefined;
+
+  constructor({ config, passwords, tokens }: AccessOptions) {
+    this.#config = config;
+    this.#tokens = tokens;
+    this.#networks = config.networks.length === 0 ? undefined : new Networks(config.networks);
+    this.#paths = new SecretPaths(config.paths);
+    this.#passwords = passwords;
+    this.#certificates = (config.mtls?.names ?? []).map(compileNameGlob);
+    this.rules = new Rules(config.rules);
+  }
+
+  /** Who is asking. Rejects addresses that may not ask at all, secret paths that are none, and who guesses passwords. */
+  async identify(caller: Caller): Promise<Identity> {
+    this.#assertNetwork(caller.address);
+    if (caller.secret !== undefined) return { principal: this.#ofPath(caller.secret), isWrong: false };
+    const named = this.#ofCertificate(caller.certificateNames);
+    if (named !== undefined) return { principal: named, isWrong: false };
+    const token = this.#tokens === undefined ? undefined : bearerToken(caller.authorization);
+    if (token !== undefined) return identityOf(this.#tokens?.principal(token, Date.now()));
+    const offered = this.#passwords === undefined ? undefined : basicCredentials(caller.authorization);
+    if (offered === undefined || this.#passwords === undefined) return NOBODY;
+    const isRight = await this.#passwords.isRight({ ...offered, address: caller.address ?? "" });
+    return identityOf(isRight ? { name: offered.user, method: "basic" } : undefined);
+  }
+
+  /** Whether there is a token service. */
+  get issuesTokens(): boolean {
+    return this.#tokens !== undefined;
+  }
+
+  /** A token for whoever was identified; for nobody one that says so. Rejects wrong credentials. */
+  tokenFor({ principal, isWrong }: Identity): string {
+    if (this.#tokens === undefined) throw new Error("no tokens are given out");
+    // Not by a token again, or clients would ask for ever.
+    if (isWrong) throw basicChallenge("the user or the password is wrong");
+    return this.#tokens.issue(principal, Date.now());
+  }
+
+  #assertNetwork(address: string | undefined): void {
+    if (this.#networks === undefined || this.#networks.includes(address)) return;
+    const from = address === undefined ? "your address" : `your address ${address}`;
+    throw new RegistryError(403, "DENIED", `${from} is not in a network that may pull here (access.networks)`);
+  }
+
+  #ofPath(secret: string): Principal {
+    const principal = this.#paths.principal(secret);
+    if (principal !== undefined) return principal;
+    throw new RegistryError(
+      404,
+      "NAME_UNKNOWN",
+      "no such secret path; ask for the right one, or use a user and password",
+    );
+  }
+
+  #ofCertificate(names: readonly string[]): Principal | undefined {
+    const name = names.find((one) => this.#certificates.some((matches) => matches(one)));
+    return name === undefined ? undefined : { name, method: "certificate" };
+  }
+
+  /** Whether somebody may come in to this registry, or to what belongs to none of them. */
+  assertIn(
+    { principal, isWrong }: Identity,
+    registry: AccessedRegistry | undefined,
+    challenged: () => Challenged,
+  ): void {
+    if (principal.method === "path" && registry?.serves !== SECRET_PATHS_SERVE) {
+      throw new RegistryError(403, "DENIED", "a secret path is for images of Docker Hub alone");
+    }
+    if (principal.method !== "anonymous" || (registry?.anonymous ?? this.#config.anonymous)) return;
+    throw this.#passwords === undefined ? this.#unknown() : this.#challenge(isWrong, challenged());
+  }
+
+  /** Nothing that could be sent after a challenge would help. */
+  #unknown(): RegistryError {
+    const wanted = [
+      this.#certificates.length > 0 ? "a client certificate that this cache trusts" : "",
+      this.#config.paths.length > 0 ? "a secret path" : "",
+    ].filter((one) => one !== "");
+    return new RegistryError(403, "DENIED", `pulling here needs ${wanted.join(" or ")}`);
+  }
+
+  #challenge(isWrong: boolean, { tokenUrl, scope }: Challenged): RegistryError {
+    const message = isWrong ? "the user or the password is wrong" : "pulling here needs a user and a password";
+    if (this.#tokens === undefined) return basicChallenge(message);
+    const parts = [
+      `realm="${tokenUrl}"`,
+      `service="${SERVICE}"`,
+      ...(scope === undefined ? [] : [`scope="${scope}"`]),
+      ...(isWrong ? ['error="invalid_token"'] : []),
+    ];
+    return new RegistryError(401, "UNAUTHORIZED", message, {
+      headers: { "WWW-Authenticate": `Bearer ${parts.join(",")}` },
+    });
+  }
+
+  /** By the rules; who may come in at all was asked before. */
+  assertMay({ principal }: Identity, wanted: Wanted): void {
+    const { isAllowed, rule } = this.rules.verdict(principal.name, wanted);
+    if (isAllowed) return;
+    throw new RegistryError(403, "DENIED", `rule ${rule} of this cache does not let ${principal.name} pull this`);
+  }
+}
+
+/** What tokens are for, in the challenge and in clients' questions. */
+const SERVICE = "registry-cache";
+
+function identityOf(principal: Principal | undefined): Identity {
+  return principal === undefined ? { principal: ANONYMOUS, isWrong: true } : { principal, isWrong: false };
+}
+
+function basicChallenge(message: string): RegistryError {
+  const headers = { "WWW-Authenticate": 'Basic realm="Registry Cache", charset="UTF-8"' };
+  return new RegistryError(401, "UNAUTHORIZED", message, { headers });
+}

@@ -1,0 +1,109 @@
+import { createHmac, randomBytes } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import pLimit from "p-limit";
+import { SingleFlight } from "../lib/single-flight.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { BcryptVerifier } from "./bcrypt.ts";
+import { Guesses } from "./guesses.ts";
+import type { Users } from "./htpasswd.ts";
+import { matchesHash, parsePasswordHash, type PasswordHash } from "./password-hash.ts";
+
+/** For how long a password that was right, or wrong, is not looked at again. */
+const RIGHT_MS = 5 * 60_000;
+const WRONG_MS = 10_000;
+const REMEMBERED_MAX = 10_000;
+/** Passwords that are looked at, and that wait for it. */
+const AT_ONCE = 2;
+const WAITING_MAX = 100;
+
+/** What was said of who is asking. */
+export interface Offered {
+  readonly user: string;
+  readonly password: string;
+  /** Where it comes from. */
+  readonly address: string;
+}
+
+/**
+ * Knows whether a password is right. A hash is slow by design, so that each password is looked at once and remembered, as a
+ * keyed hash of its own; who guesses is slowed down.
+ */
+export class Passwords {
+  readonly #key = randomBytes(32);
+  readonly #known = new LRUCache<string, boolean>({ maxSize: REMEMBERED_MAX, sizeCalculation: () => 1 });
+  readonly #flights = new SingleFlight<boolean>();
+  readonly #guesses = new Guesses();
+  readonly #bcrypt = new BcryptVerifier();
+  readonly #limit = pLimit(AT_ONCE);
+  readonly #onGuessing: (address: string, count: number) => void;
+  #users: Users;
+
+  /** `onGuessing` hears of each wrong password. */
+  constructor(users: Users, onGuessing: (address: string, count: number) => void) {
+    this.#users = users;
+    this.#onGuessing = onGuessing;
+  }
+
+  /** Other users from now on. What was right before may not be any more. */
+  replace(users: Users): void {
+    this.#users = users;
+    this.#known.clear();
+  }
+
+  /** Rejects with a `RegistryError`: 429 for who guesses, 503 with too many at once. */
+  async isRight(offered: Offered): Promise<boolean> {
+    const users = this.#users;
+    const key = this.#keyOf(offered);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    this.#refuseGuesser(offered.address);
+    const { result, joined } = this.#flights.run(key, performance.now(), () => this.#look(offered, users));
+    const isRight = await result;
+    if (joined) return isRight;
+    // Others may count by now.
+    if (users === this.#users) this.#known.set(key, isRight, { ttl: isRight ? RIGHT_MS : WRONG_MS });
+    if (isRight) this.#guesses.right(offered.address);
+    else this.#onGuessing(offered.address, this.#guesses.wrong(offered.address, performance.now()));
+    return isRight;
+  }
+
+  async stop(): Promise<void> {
+    await this.#bcrypt.stop();
+  }
+
+  #refuseGuesser(address: string): void {
+    const waitMs = this.#guesses.waitMs(address, performance.now());
+    if (waitMs === 0) return;
+    throw new RegistryError(
+      429,
+      "TOOMANYREQUESTS",
+      "too many wrong passwords came from your address; wait and try again",
+      {
+        retryAfterS: Math.ceil(waitMs / 1000),
+      },
+    );
+  }
+
+  /** Whoever does not exist takes as long as who does. */
+  async #look({ user, password }: Offered, users: Users): Promise<boolean> {
+    if (this.#limit.pendingCount >= WAITING_MAX) {
+      throw new RegistryError(503, "UNAVAILABLE", "too many passwords wait to be looked at", { retryAfterS: 5 });
+    }
+    const hash = users.get(user);
+    const isRight = await this.#limit(() => matchesHash(hash ?? likeOf(users), password, this.#bcrypt));
+    return isRight && hash !== undefined;
+  }
+
+  #keyOf({ user, password }: Offered): string {
+    return createHmac("sha256", this.#key).update(`${user}:${password}`).digest("base64");
+  }
+}
+
+/** Some user's hash, by which everybody's time is the same as long as all were made alike. */
+function likeOf(users: Users): PasswordHash {
+  const [first] = users.values();
+  return first ?? (parsePasswordHash(NOBODY) as PasswordHash);
+}
+
+/** bcrypt of a random text, with the cost that `user add` has. */
+const NOBODY = "$2b$10$abcdefghijklmnopqrstuuJjXvV8V0Y4l0Zp3p1Yx0n5o5bJ9c9dK";

@@ -1,0 +1,54 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { ANONYMOUS, type Principal } from "./principal.ts";
+
+/** The specification wants 60 s at least; a user who was removed is out after that long. Seconds. */
+export const TOKEN_LIFE_S = 300;
+/** Some clients reuse a token for as long as its answer says; a clock that differs a little must not refuse it. */
+const GRACE_S = 30;
+/** Longer ones are not ours. */
+const TOKEN_LENGTH_MAX = 2_048;
+
+/** What a token says. */
+interface Claims {
+  /** The principal's name. */
+  readonly name: string;
+  readonly isAnonymous: boolean;
+  /** Seconds since the epoch. */
+  readonly expiresAtS: number;
+}
+
+/**
+ * Bearer tokens of the distribution token flow: who it is, signed. What they may pull is asked of the rules at each request, so that
+ * a token has no scope of its own.
+ */
+export class Tokens {
+  readonly #key: Buffer;
+
+  /** Whoever has the key makes tokens. */
+  constructor(key: Buffer) {
+    this.#key = key;
+  }
+
+  issue({ name, method }: Principal, nowMs: number): string {
+    const expiresAtS = Math.floor(nowMs / 1000) + TOKEN_LIFE_S + GRACE_S;
+    const claims: Claims = { name, isAnonymous: method === "anonymous", expiresAtS };
+    const body = Buffer.from(JSON.stringify(claims)).toString("base64url");
+    return `${body}.${this.#signatureOf(body).toString("base64url")}`;
+  }
+
+  /** Undefined for what is no token of ours, or has expired. */
+  principal(token: string, nowMs: number): Principal | undefined {
+    const [body = "", signature = "", ...more] = token.length > TOKEN_LENGTH_MAX ? [] : token.split(".");
+    const given = Buffer.from(signature, "base64url");
+    const right = this.#signatureOf(body);
+    if (more.length > 0 || given.length !== right.length || !timingSafeEqual(given, right)) return undefined;
+    // Whatever has our signature was written by us.
+    const { name, isAnonymous, expiresAtS } = JSON.parse(Buffer.from(body, "base64url").toString()) as Claims;
+    if (expiresAtS * 1000 <= nowMs) return undefined;
+    return isAnonymous ? ANONYMOUS : { name, method: "token" };
+  }
+
+  #signatureOf(body: string): Buffer {
+    return createHmac("sha256", this.#key).update(body).digest();
+  }
+}

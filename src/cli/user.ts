@@ -1,0 +1,163 @@
+import { resolve } from "node:path";
+import { Command } from "commander";
+import { configurationOf, type GlobalOptions } from "./configuration.ts";
+import { CliError } from "./failure.ts";
+import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
+
+interface UserOptions extends GlobalOptions {
+  readonly file?: string;
+  readonly passwordStdin?: boolean;
+  readonly json?: boolean;
+}
+
+type Work = (terminal: Terminal, options: UserOptions, name: string) => Promise<ExitCode>;
+
+export function userCommand({ terminal, exit }: Invocation): Command {
+  const group = new Command("user")
+    .summary("who may pull with a password: add, remove, passwd, list")
+    .description(
+      "Keep the file with users and their passwords' hashes (access.basic.htpasswd). A running cache reads it anew.",
+    )
+    .addHelpText("after", HELP);
+  const add = (name: string, summary: string, hasPassword: boolean, work: Work) => {
+    const command = new Command(name)
+      .summary(summary)
+      .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+      .option("--file <file>", "the password file; by default what the configuration names");
+    if (name !== "list") command.argument("<name>", "the user's name");
+    else command.option("--json", "print JSON");
+    if (hasPassword) command.option("--password-stdin", "read the password from standard input");
+    command.action(async (...args: unknown[]) => {
+      const self = args.at(-1) as Command;
+      exit(await work(terminal, self.optsWithGlobals<UserOptions>(), self.args[0] ?? ""));
+    });
+    group.addCommand(command);
+  };
+  add("add", "add a user", true, addUser);
+  add("passwd", "give a user another password", true, changePassword);
+  add("remove", "remove a user", false, removeUser);
+  add("list", "list the users", false, listUsers);
+  return group;
+}
+
+const HELP = `
+Example:
+  $ registry-cache user add ci-runner
+  $ openssl rand -hex 24 | tee ci.password | registry-cache user add ci-runner --password-stdin`;
+
+async function addUser(terminal: Terminal, options: UserOptions, name: string): Promise<ExitCode> {
+  assertName(name);
+  const { file, path } = await opened(terminal, options);
+  if (file.has(name)) {
+    throw new CliError(`there is a user ${name} already`, { hint: `registry-cache user passwd ${name}` });
+  }
+  file.set(name, await hashOf(await passwordOf(terminal, options, name)));
+  await written(file, path);
+  terminal.out.write(`added ${name} to ${path}\n`);
+  return 0;
+}
+
+async function changePassword(terminal: Terminal, options: UserOptions, name: string): Promise<ExitCode> {
+  const { file, path } = await opened(terminal, options);
+  assertThere(file, name, path);
+  file.set(name, await hashOf(await passwordOf(terminal, options, name)));
+  await written(file, path);
+  terminal.out.write(`${name} has another password now\n`);
+  return 0;
+}
+
+async function removeUser(terminal: Terminal, options: UserOptions, name: string): Promise<ExitCode> {
+  const { file, path } = await opened(terminal, options);
+  assertThere(file, name, path);
+  file.remove(name);
+  await written(file, path);
+  terminal.out.write(`removed ${name}\n`);
+  return 0;
+}
+
+async function listUsers(terminal: Terminal, options: UserOptions): Promise<ExitCode> {
+  const { file } = await opened(terminal, options);
+  const users = file.users.toSorted();
+  terminal.out.write(options.json === true ? `${JSON.stringify(users)}\n` : users.map((user) => `${user}\n`).join(""));
+  return 0;
+}
+
+type File = Awaited<ReturnType<typeof opened>>["file"];
+
+async function opened(terminal: Terminal, options: UserOptions) {
+  const { HtpasswdFile } = await import("../access/htpasswd-file.ts");
+  const path =
+    options.file === undefined
+      ? (await configurationOf(terminal, options)).access.htpasswd
+      : resolve(terminal.cwd, options.file);
+  if (path === undefined) {
+    const hint = "write `access: { basic: { htpasswd: ./users.htpasswd } }` into the configuration, or use --file";
+    throw new CliError("the configuration names no password file", { hint, exitCode: 2 });
+  }
+  try {
+    return { file: await HtpasswdFile.read(path), path };
+  } catch (error) {
+    throw new CliError(`${path} cannot be read (${codeOf(error)})`, { cause: error });
+  }
+}
+
+async function written(file: File, path: string): Promise<void> {
+  try {
+    await file.write();
+  } catch (error) {
+    throw new CliError(`${path} cannot be written (${codeOf(error)}); nothing was changed`, { cause: error });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return String((error as NodeJS.ErrnoException).code ?? error);
+}
+
+const NAME_LENGTH_MAX = 64;
+
+function assertName(name: string): void {
+  if (!/[:\s\p{Cc}]/u.test(name) && name !== "" && name.length <= NAME_LENGTH_MAX && !name.startsWith("#")) return;
+  throw new CliError(`${JSON.stringify(name)} is no name for a user`, {
+    hint: `at most ${NAME_LENGTH_MAX} characters, without colons and spaces`,
+    exitCode: 2,
+  });
+}
+
+function assertThere(file: File, name: string, path: string): void {
+  if (!file.has(name)) throw new CliError(`there is no user ${name} in ${path}`, { hint: "registry-cache user list" });
+}
+
+async function passwordOf({ input }: Terminal, { passwordStdin }: UserOptions, name: string): Promise<string> {
+  if (passwordStdin === true) return assertPassword((await input.readAll()).replace(/\r?\n$/, ""));
+  if (!input.isTerminal) {
+    throw new CliError("there is no terminal to ask for a password", { hint: "use --password-stdin", exitCode: 2 });
+  }
+  const first = await input.askSecret(`Password for ${name}`);
+  const second = await input.askSecret("The same again");
+  if (first !== second) throw new CliError("the two passwords differ; nothing was changed");
+  return assertPassword(first);
+}
+
+/** bcrypt looks at no more. */
+const PASSWORD_BYTES_MAX = 72;
+const PASSWORD_LENGTH_MIN = 8;
+
+function assertPassword(password: string): string {
+  if (password.length < PASSWORD_LENGTH_MIN) {
+    throw new CliError(`a password needs ${PASSWORD_LENGTH_MIN} characters at least`, {
+      hint: "`openssl rand -hex 24` prints a good one",
+    });
+  }
+  if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX || /\p{Cc}/u.test(password)) {
+    throw new CliError(`a password has at most ${PASSWORD_BYTES_MAX} bytes and no control characters`);
+  }
+  return password;
+}
+
+/** A tenth of a second for each guess; what Traefik, nginx and Apache read as well. */
+const BCRYPT_COST = 10;
+
+async function hashOf(password: string): Promise<string> {
+  const { hash } = await import("bcryptjs");
+  return await hash(password, BCRYPT_COST);
+}

@@ -1,0 +1,200 @@
+import { resolve } from "node:path";
+import { parseHtpasswd } from "../access/htpasswd.ts";
+import { shown } from "../lib/units.ts";
+import { ValueError } from "../lib/value-error.ts";
+import { readAuthorities, readRevocations } from "./certificates.ts";
+import type {
+  AccessConfig,
+  AccessRule,
+  ClientCertificates,
+  ListenAddress,
+  RegistryConfig,
+  SecretPath,
+} from "./config.ts";
+import { readBounded } from "./files.ts";
+import type { Finding } from "./issues.ts";
+import { isLoopback } from "./listen-checks.ts";
+import type { AccessInput } from "./schema.ts";
+import { readPathToken } from "./values.ts";
+
+/** Tens of thousands of users. */
+export const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024;
+const TOKEN_FILE_BYTES_MAX = 4 * 1024;
+
+export interface ReadAccess {
+  readonly access: AccessConfig;
+  readonly findings: readonly Finding[];
+  /** What works but should not stay so. */
+  readonly warnings: readonly string[];
+}
+
+/** Reads `access:`; the names of its files are relative to `folder`. `registryIds` are those that there are. */
+export async function readAccess(
+  input: AccessInput,
+  folder: string,
+  registryIds: readonly string[],
+): Promise<ReadAccess> {
+  const findings: Finding[] = [];
+  const warnings: string[] = [];
+  const htpasswd = await readUsers(input.basic?.htpasswd, folder, { findings, warnings });
+  const mtls = await readClientCertificates(input.mtls, folder, findings);
+  const paths = await readPaths(input.paths ?? [], folder, findings);
+  const rules = readRules(input.rules ?? [], registryIds, findings);
+  const knowsPeople = input.basic !== undefined || input.mtls !== undefined || (input.paths ?? []).length > 0;
+  const access = {
+    anonymous: input.anonymous ?? !knowsPeople,
+    networks: input.networks ?? [],
+    htpasswd,
+    bearer: input.bearer ?? false,
+    mtls,
+    paths,
+    rules,
+  };
+  if (access.bearer && input.basic === undefined) {
+    const hint = "write `basic: { htpasswd: FILE }` beside it";
+    findings.push({
+      path: ["access", "bearer"],
+      message: "tokens are given for passwords, and there are no users",
+      hint,
+    });
+  }
+  if (!access.anonymous && !knowsPeople) {
+    findings.push({
+      path: ["access", "anonymous"],
+      message: "nobody could pull: nobody has a way to say who they are",
+      hint: "write `basic: { htpasswd: FILE }` beside it",
+    });
+  }
+  return { access, findings, warnings };
+}
+
+/** The file's absolute path; it is read to see that it can be. */
+async function readUsers(
+  name: string | undefined,
+  folder: string,
+  { findings, warnings }: { readonly findings: Finding[]; readonly warnings: string[] },
+): Promise<string | undefined> {
+  if (name === undefined) return undefined;
+  const path = resolve(folder, name);
+  const at = ["access", "basic", "htpasswd"];
+  const make = "registry-cache user add NAME";
+  const bytes = await readBounded(path, HTPASSWD_BYTES_MAX);
+  if (!Buffer.isBuffer(bytes)) {
+    if (bytes.reason === "missing")
+      warnings.push(`${shown(name)} is not there, so that there are no users: \`${make}\``);
+    else findings.push({ path: at, message: `${shown(name)} ${bytes.message}`, hint: bytes.hint });
+    return path;
+  }
+  for (const { line, message } of parseHtpasswd(bytes.toString("utf8")).problems) {
+    findings.push({ path: at, message: `line ${line} of ${shown(name)} ${message}`, hint: `mend it with \`${make}\`` });
+  }
+  return path;
+}
+
+/** Whose certificates clients may show; what is wrong goes into `findings`. */
+export async function readClientCertificates(
+  input: AccessInput["mtls"],
+  folder: string,
+  findings: Finding[],
+): Promise<ClientCertificates | undefined> {
+  if (input === undefined) return undefined;
+  const read = async (key: "ca" | "crl", reading: Promise<string>) => {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof ValueError)) throw error;
+      findings.push({ path: ["access", "mtls", key], message: error.message, hint: error.hint });
+      return undefined;
+    }
+  };
+  const ca = await read("ca", readAuthorities(input.ca, folder));
+  const crl = input.crl === undefined ? undefined : await read("crl", readRevocations(input.crl, folder));
+  const files = {
+    ca: resolve(folder, input.ca),
+    crl: input.crl === undefined ? undefined : resolve(folder, input.crl),
+  };
+  return { ca: ca ?? "", crl, names: input.names ?? ["*"], files };
+}
+
+async function readPaths(
+  inputs: NonNullable<AccessInput["paths"]>,
+  folder: string,
+  findings: Finding[],
+): Promise<SecretPath[]> {
+  const paths: SecretPath[] = [];
+  for (const [index, { name, token, token_file: file }] of inputs.entries()) {
+    const at = (key: string) => ["access", "paths", index, key];
+    if ((token === undefined) === (file === undefined)) {
+      const message = token === undefined ? "has no token" : "has a token twice";
+      findings.push({ path: at("name"), message, hint: "write one of `token:` and `token_file:`" });
+      continue;
+    }
+    if (paths.some((other) => other.name === name)) {
+      findings.push({
+        path: at("name"),
+        message: `${shown(name)} is there twice`,
+        hint: "the log could not tell them apart",
+      });
+    }
+    const read = token ?? (await readTokenFile(file ?? "", folder, at("token_file"), findings));
+    if (read !== undefined) paths.push({ name, token: read });
+  }
+  return paths;
+}
+
+async function readTokenFile(
+  name: string,
+  folder: string,
+  path: readonly PropertyKey[],
+  findings: Finding[],
+): Promise<string | undefined> {
+  const bytes = await readBounded(resolve(folder, name), TOKEN_FILE_BYTES_MAX);
+  if (!Buffer.isBuffer(bytes)) {
+    findings.push({ path, message: `${shown(name)} ${bytes.message}`, hint: bytes.hint });
+    return undefined;
+  }
+  try {
+    return readPathToken(bytes.toString("utf8").trim());
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    findings.push({ path, message: `what is in ${shown(name)} ${error.message}`, hint: error.hint });
+    return undefined;
+  }
+}
+
+function readRules(
+  inputs: NonNullable<AccessInput["rules"]>,
+  registryIds: readonly string[],
+  findings: Finding[],
+): AccessRule[] {
+  return inputs.map(({ who = "*", registry, repository = "*", tag = "*", allow }, index) => {
+    if (registry !== undefined && !registryIds.includes(registry)) {
+      const hint = `the registries here are ${registryIds.join(", ")}`;
+      const path = ["access", "rules", index, "registry"];
+      findings.push({ path, message: `there is no registry ${shown(registry)}`, hint });
+    }
+    return { who, registry, repository, tag, allow };
+  });
+}
+
+/** What others pay for, or keep private, is not given to whoever happens to reach us. */
+export function checkOpenCredentials(
+  registries: readonly RegistryConfig[],
+  listen: readonly ListenAddress[],
+  access: AccessConfig,
+): Finding[] {
+  const open = listen.find(({ host }) => !isLoopback(host));
+  if (open === undefined || access.networks.length > 0) return [];
+  const given = registries.filter(({ credentials, anonymous }) => {
+    return credentials !== undefined && (anonymous ?? access.anonymous);
+  });
+  if (given.length === 0) return [];
+  const ids = given.map(({ id }) => id).join(", ");
+  return [
+    {
+      path: ["access"],
+      message: `anybody who reaches ${open.host}:${open.port} could pull with the credentials of ${ids}`,
+      hint: "write `access: { networks: [...] }` or `access: { basic: { htpasswd: FILE } }`, or listen on 127.0.0.1 alone",
+    },
+  ];
+}

@@ -1,0 +1,39 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+
+/** Looked at once a connection. */
+const KNOWN = Symbol("names of the client's certificate");
+
+interface Looked extends TLSSocket {
+  [KNOWN]?: readonly string[];
+}
+
+/**
+ * The names of the client's certificate, its common name first; none where it has no valid one. Valid means that an authority of
+ * `access.mtls` has signed it, that it has not expired, and that it is for clients.
+ */
+export function certificateNames(socket: Socket): readonly string[] {
+  if (!(socket instanceof TLSSocket)) return [];
+  const looked: Looked = socket;
+  return (looked[KNOWN] ??= namesOf(socket));
+}
+
+function namesOf(socket: TLSSocket): string[] {
+  // A resumed session without a certificate counts as authorized too (Node's VerifyPeerCertificate).
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  if (certificate === undefined) return [];
+  const { CN } = certificate.toLegacyObject().subject;
+  const common: unknown[] = Array.isArray(CN) ? CN : [CN];
+  const names = common.filter((name): name is string => typeof name === "string");
+  return [...new Set([...names, ...alternativeNames(certificate.subjectAltName)])].filter(isPlain);
+}
+
+/** `DNS:ci-1.example.com, email:ops@example.com, URI:spiffe://example.com/ci`; Node puts unusual values in quotes. */
+function alternativeNames(text: string | undefined): string[] {
+  return (text ?? "").split(", ").flatMap((entry) => /^(?:DNS|email|URI):([^"]+)$/.exec(entry)?.[1] ?? []);
+}
+
+/** A name goes into rules, headers and the log. */
+function isPlain(name: string): boolean {
+  return /^[\x21-\x7e]{1,256}$/.test(name);
+}

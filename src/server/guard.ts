@@ -1,0 +1,58 @@
+import type { Logger } from "pino";
+import type { Access, Caller, Challenged } from "../access/access.ts";
+import type { Exchange } from "./exchange.ts";
+import { CLIENT_HEADER, RIGHT_HEADER } from "./front-headers.ts";
+import type { Handler } from "./handler.ts";
+
+/** Finds out who is asking, for the handlers after it; answers nobody but those who may not ask at all. */
+export function guard(access: Access, log: Pick<Logger, "warn">): Handler {
+  const warned = new Set<string>();
+  return async (exchange) => {
+    const { headers } = exchange.req;
+    exchange.identity = await access.identify(callerOf(exchange));
+    const { principal, isWrong } = exchange.identity;
+    Object.assign(exchange.notes, principalNote(exchange));
+    // A client that calls itself a front is told what it knows anyway.
+    if (principal.method === "basic" && headers[CLIENT_HEADER] !== undefined) exchange.headers[RIGHT_HEADER] = "1";
+    if (isWrong && isDocker(headers["user-agent"])) warnOf(exchange.client ?? "", warned, log);
+    return false;
+  };
+}
+
+/** What the request says of who is asking. */
+export function callerOf({ client, req, secret, certificateNames }: Exchange): Caller {
+  return { address: client, authorization: req.headers.authorization, secret, certificateNames };
+}
+
+/** Of the token service. */
+export const TOKEN_PATH = "/token";
+
+/** Where a client that is refused may get a token: here, by the name that it has for us. */
+export function challengedOf({ isSecure, req }: Exchange, repository?: string): Challenged {
+  const tokenUrl = `${isSecure ? "https" : "http"}://${req.headers.host ?? ""}${TOKEN_PATH}`;
+  return { tokenUrl, scope: repository === undefined ? undefined : `repository:${repository}:pull` };
+}
+
+/** For the log: nobody's name is not worth a word. */
+export function principalNote({ identity: { principal } }: Exchange): { principal?: string } {
+  return principal.method === "anonymous" ? {} : { principal: principal.name };
+}
+
+/** Docker Engine: `docker/28.0 go/go1.23 ... UpstreamClient(...)`. */
+function isDocker(userAgent: string | undefined): boolean {
+  return userAgent?.startsWith("docker/") === true;
+}
+
+/** Told once for each, and not for more than so many: they come again with each pull. */
+const WARNED_MAX = 1_000;
+
+/** Docker sends whatever it has for docker.io to a mirror that asks for a password (moby issue 30880). */
+function warnOf(client: string, warned: Set<string>, log: Pick<Logger, "warn">): void {
+  if (warned.has(client) || warned.size >= WARNED_MAX) return;
+  warned.add(client);
+  log.warn(
+    { client },
+    "a Docker Engine has sent a password that is unknown here, most likely that of its user at Docker Hub; it was not kept: " +
+      "give its `registry-mirrors` a secret path (access.paths) instead",
+  );
+}

@@ -1,0 +1,55 @@
+import type { IncomingMessage } from "node:http";
+import type { Access } from "../access/access.ts";
+import { TOKEN_LIFE_S } from "../access/tokens.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { Handler } from "./handler.ts";
+import { callerOf, TOKEN_PATH } from "./guard.ts";
+import { sendJson } from "./respond.ts";
+
+/** A form with user, password, service and scopes. */
+const FORM_BYTES_MAX = 16 * 1024;
+
+/**
+ * The token service of the distribution's token flow: GET with Basic (docs: registry/spec/auth/token), and POST with a form as OAuth2
+ * has it. Scopes are accepted and say nothing: what somebody may pull is asked at each pull.
+ */
+export function tokenEndpoint(access: Access): Handler {
+  return async (exchange) => {
+    if (exchange.path !== TOKEN_PATH || !access.issuesTokens) return false;
+    exchange.notes.endpoint = "token";
+    const { req } = exchange;
+    if (req.method === "POST") {
+      const header = headerOf(await formOf(req));
+      exchange.identity = await access.identify({ ...callerOf(exchange), authorization: header });
+    } else if (req.method !== "GET") {
+      throw new RegistryError(405, "UNSUPPORTED", "tokens are had by GET or POST", { headers: { Allow: "GET, POST" } });
+    }
+    const token = access.tokenFor(exchange.identity);
+    const issued_at = new Date().toISOString();
+    const body = { token, access_token: token, expires_in: TOKEN_LIFE_S, issued_at, token_type: "Bearer" };
+    sendJson(exchange, 200, body, { "Cache-Control": "no-store" });
+    return true;
+  };
+}
+
+/** The same credentials as the Basic scheme's header; undefined for a grant of another kind. */
+function headerOf(form: URLSearchParams): string | undefined {
+  if (form.get("grant_type") !== "password") {
+    throw new RegistryError(400, "UNSUPPORTED", "the only grant_type here is password");
+  }
+  const offered = `${form.get("username") ?? ""}:${form.get("password") ?? ""}`;
+  return offered === ":" ? undefined : `Basic ${Buffer.from(offered).toString("base64")}`;
+}
+
+async function formOf(req: IncomingMessage): Promise<URLSearchParams> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of req as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > FORM_BYTES_MAX) {
+      throw new RegistryError(413, "SIZE_INVALID", "the form is too long", { headers: { Connection: "close" } });
+    }
+    pieces.push(piece);
+  }
+  return new URLSearchParams(Buffer.concat(pieces).toString("utf8"));
+}

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { rename, writeFile } from "node:fs/promises";
+import { Agent, request } from "node:https";
+import type { IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { connect } from "node:tls";
+import type { ClientCertificates } from "../src/config/config.ts";
+import { OPEN_ACCESS, startCache, testConfig, testRegistry } from "./support/cache.ts";
+import { startCacheProcess } from "./support/cache-process.ts";
+import { NO_FILES, selfSignedCertificate, testAuthority, type TestCertificate } from "./support/certificate.ts";
+import { startFakeUpstream } from "./support/fake-upstream.ts";
+import { eventually } from "./support/open-files.ts";
+import { tempDir } from "./support/temp.ts";
+
+const server = selfSignedCertificate();
+const authority = testAuthority();
+
+/** The status that a client with this certificate gets for a path, over a connection of its own. */
+async function statusFor(url: string, own?: TestCertificate): Promise<number> {
+  const agent = new Agent({ keepAlive: false, ca: server.cert, ...own });
+  const sent = request(url, { agent }).end();
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  response.resume();
+  return response.statusCode ?? 0;
+}
+
+async function setUp(t: TestContext, mtls: Partial<ClientCertificates> = {}, workers = 1) {
+  const upstream = await startFakeUpstream();
+  t.after(async () => await upstream.stop());
+  const { digest } = upstream.addImage("library/app", "1");
+  const files = { ca: "/nonexistent/ca.pem", crl: undefined };
+  const access = {
+    ...OPEN_ACCESS,
+    anonymous: false,
+    mtls: { ca: authority.cert, crl: undefined, names: ["*"], files, ...mtls },
+    rules: [{ who: "ci-bad", registry: undefined, repository: "*", tag: "*", allow: false }],
+  };
+  const tls = { ...server, files: NO_FILES };
+  const registries = [testRegistry(upstream.url)];
+  const cache =
+    workers === 1
+      ? await startCache(t, registries, { config: { access, tls } })
+      : await startCacheProcess(t, testConfig(await tempDir(t), registries, { access, tls, workers }));
+  const url = cache.url.replace(/^http:/, "https:");
+  return { url, manifest: `${url}/v2/library/app/manifests/1`, byDigest: `${url}/v2/library/app/manifests/${digest}` };
+}
+
+for (const workers of [1, 2]) {
+  test(`certificates of the authority let in, and no others; ${workers} workers`, async (t) => {
+    const { url, manifest, byDigest } = await setUp(t, { names: ["ci-*", "*.ci.example.com"] }, workers);
+    const foreign = testAuthority("another authority");
+    const impostor = testAuthority();
+    for (const path of [manifest, byDigest, byDigest, `${url}/`]) {
+      assert.equal(await statusFor(path, authority.issue("ci-1")), 200, path);
+      assert.equal(await statusFor(path, authority.issue("x", ["host.ci.example.com"])), 200, path);
+      assert.equal(await statusFor(path), 403, path);
+      assert.equal(await statusFor(path, authority.issue("someone")), 403, path);
+      assert.equal(await statusFor(path, authority.issue("ci-1", [], { validDays: [-9, -2] })), 403, path);
+      assert.equal(await statusFor(path, authority.issue("ci-1", [], { validDays: [2, 9] })), 403, path);
+      assert.equal(await statusFor(path, authority.issue("ci-1", [], { use: "server" })), 403, path);
+      assert.equal(await statusFor(path, foreign.issue("ci-1")), 403, path);
+      // A signature that is wrong may end the connection in OpenSSL already.
+      assert.notEqual(await statusFor(path, impostor.issue("ci-1")).catch(() => 403), 200, path);
+      assert.equal(await statusFor(path, selfSignedCertificate(["ci-1"])), 403, path);
+    }
+    assert.equal(await statusFor(manifest, authority.issue("ci-bad")), 403);
+    assert.equal(await statusFor(`${url}/healthz`), 200);
+  });
+}
+
+test("a header cannot pass for a certificate", async (t) => {
+  const { url } = await setUp(t, {}, 2);
+  const agent = new Agent({ keepAlive: false, ca: server.cert });
+  const headers = { "x-registry-cache-certificate": "ci-1", "x-registry-cache-client": "127.0.0.1" };
+  const [response] = (await once(request(`${url}/`, { agent, headers }).end(), "response")) as [IncomingMessage];
+  response.resume();
+  assert.equal(response.statusCode, 403);
+});
+
+for (const workers of [1, 2]) {
+  test(`a revoked certificate is out as soon as its authority's list says so, whatever it has open; ${workers} workers`, async (t) => {
+    const folder = await tempDir(t);
+    const files = { ca: join(folder, "ca.pem"), crl: join(folder, "crl.pem") };
+    const write = async (file: string, text: string) => {
+      await writeFile(`${file}.new`, text);
+      await rename(`${file}.new`, file);
+    };
+    const [good, bad] = [authority.issue("ci-good"), authority.issue("ci-gone")];
+    const none = authority.revocations([]);
+    await write(files.ca, authority.cert);
+    await write(files.crl, none);
+    const cert = { cert: join(folder, "cert.pem"), key: join(folder, "key.pem") };
+    await write(cert.cert, server.cert);
+    await write(cert.key, server.key);
+    const upstream = await startFakeUpstream();
+    t.after(async () => await upstream.stop());
+    upstream.addImage("library/app", "1");
+    const access = { ...OPEN_ACCESS, anonymous: false, mtls: { ca: authority.cert, crl: none, names: ["*"], files } };
+    const config = testConfig(await tempDir(t), [testRegistry(upstream.url)], {
+      access,
+      workers,
+      tls: { ...server, files: cert },
+    });
+    const cache = await startCacheProcess(t, config);
+    const url = cache.url.replace(/^http:/, "https:");
+    const manifest = `${url}/v2/library/app/manifests/1`;
+    assert.deepEqual([await statusFor(manifest, good), await statusFor(manifest, bad)], [200, 200]);
+    const kept = connect({
+      host: "127.0.0.1",
+      port: Number(new URL(url).port),
+      ca: server.cert,
+      cert: bad.cert,
+      key: bad.key,
+    });
+    t.after(() => kept.destroy());
+    kept.on("error", () => undefined);
+    const ended = once(kept, "close");
+    await once(kept, "secureConnect");
+    const [session] = (await once(kept, "session")) as [Buffer];
+    await write(files.crl, authority.revocations([bad.serial]));
+    kept.resume();
+    await ended;
+    await eventually(async () => (await statusFor(manifest, bad)) === 403);
+    assert.equal(await statusFor(manifest, good), 200);
+    const resumed = connect({ host: "127.0.0.1", port: Number(new URL(url).port), ca: server.cert, session });
+    t.after(() => resumed.destroy());
+    await once(resumed, "secureConnect");
+    resumed.write("GET /v2/ HTTP/1.1\r\nHost: cache.example\r\n\r\n");
+    const [answer] = (await once(resumed, "data")) as [Buffer];
+    assert.match(answer.toString(), /^HTTP\/1\.1 403/);
+  });
+}
