@@ -1,12 +1,22 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { selfSignedCertificate } from "../../support/certificate.ts";
 import type { Origin } from "./origin.ts";
-import { answers, type Daemon, freePort, HOSTNAMES, type Runner } from "./processes.ts";
+import { answers, type Daemon, freePort, HOSTNAMES, OUTER_NAME, outerAddress, type Runner } from "./processes.ts";
 
 /** Certificate and key, beside the configuration. */
 const TLS_FILE = "tls.pem";
+
+export interface CacheOptions {
+  readonly tls?: boolean;
+  /** Whether it also listens on the machine's own address, by the name OUTER_NAME. */
+  readonly isOuter?: boolean;
+  /** The configuration's `access`. */
+  readonly access?: Readonly<Record<string, unknown>>;
+  /** Texts of files beside the configuration, by their names. */
+  readonly files?: Readonly<Record<string, string>>;
+}
 
 const CHECKOUT = path.resolve(import.meta.dirname, "../../..");
 
@@ -28,18 +38,24 @@ export class Cache {
     this.#daemon = daemon;
   }
 
-  static async start(runner: Runner, origin: Origin, { tls = false } = {}): Promise<Cache> {
+  static async start(
+    runner: Runner,
+    origin: Origin,
+    { tls = false, isOuter = false, access, files = {} }: CacheOptions,
+  ): Promise<Cache> {
     const port = await freePort();
     const dataDir = path.join(runner.folder, "cache");
     await mkdir(dataDir);
     const config = path.join(runner.folder, "registry-cache.yaml");
-    const certificate = tls ? selfSignedCertificate() : undefined;
+    const certificate = tls ? selfSignedCertificate(["localhost", "127.0.0.1", OUTER_NAME]) : undefined;
     if (certificate !== undefined) {
       await writeFile(path.join(runner.folder, TLS_FILE), certificate.cert + certificate.key, { mode: 0o600 });
     }
-    await writeFile(config, configuration(port, dataDir, origin.url, tls));
+    for (const [name, text] of Object.entries(files))
+      await writeFile(path.join(runner.folder, name), text, { mode: 0o600 });
+    await writeFile(config, configuration({ port, dataDir, upstream: origin.url, tls, isOuter, access }));
     const command = [path.join(CHECKOUT, "bin/registry-cache"), "serve", "--config", config];
-    const url = `${tls ? "https" : "http"}://127.0.0.1:${port}/v2/`;
+    const url = `${tls ? "https" : "http"}://127.0.0.1:${port}/readyz`;
     const ready = (): Promise<boolean> => answers(url, certificate?.cert);
     // The Node.js that runs this test is first in the cache's PATH too.
     const env = { PATH: `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
@@ -58,17 +74,32 @@ export class Cache {
     this.#daemon = await this.#start();
   }
 
+  /** All that it has logged so far. */
+  async log(): Promise<string> {
+    return await readFile(this.#daemon.log, "utf8");
+  }
+
   stop(): Promise<void> {
     return this.#daemon.stop();
   }
 }
 
+interface Configuration {
+  readonly access: CacheOptions["access"];
+  readonly port: number;
+  readonly dataDir: string;
+  readonly upstream: string;
+  readonly tls: boolean;
+  readonly isOuter: boolean;
+}
+
 /** JSON, which is YAML too. Every tag is asked about at once again, so that the answers without an upstream are stale ones. */
-function configuration(port: number, dataDir: string, upstream: string, tls: boolean): string {
+function configuration({ port, dataDir, upstream, tls, isOuter, access }: Configuration): string {
   const tags = [{ match: "*", revalidate_after: "0s" }];
   return JSON.stringify({
-    listen: `127.0.0.1:${port}`,
+    listen: ["127.0.0.1", ...(isOuter ? [outerAddress()] : [])].map((host) => `${host}:${port}`),
     data_dir: dataDir,
+    ...(access === undefined ? {} : { access }),
     tls: tls ? { mode: "files", cert: TLS_FILE, key: TLS_FILE } : { mode: "off" },
     registries: {
       dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub], tags },

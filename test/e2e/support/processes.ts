@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -23,6 +24,22 @@ const LOG_TAIL_LINES = 25;
  */
 export const HOSTNAMES = { hub: "hub.cache.test", ghcr: "ghcr.cache.test", corp: "corp.cache.test" } as const;
 
+/** The engine looks for certificates below /etc/docker alone. */
+const HOSTS_SCRIPT = `
+mount --bind "$0" /etc/hosts
+if [ -d "$0.docker" ]; then mount --bind "$0.docker" /etc/docker; fi
+exec "$@"
+`;
+
+/** A name for an address of this machine that is not of the loopback, whose registries Docker Engine takes for insecure. */
+export const OUTER_NAME = "outer.cache.test";
+
+/** That address; undefined where the machine has no network. It is reached without leaving the machine. */
+export function outerAddress(): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+}
+
 /** A daemon that runs until `stop`, with all its output in one file. */
 export interface Daemon {
   readonly pid: number;
@@ -42,13 +59,20 @@ export class Runner {
   private constructor(folder: string) {
     this.folder = folder;
     this.#hosts = path.join(folder, "hosts");
-    this.#hostsScript = 'mount --bind "$0" /etc/hosts && exec "$@"';
+    this.#hostsScript = HOSTS_SCRIPT;
   }
 
   static async create(folder: string): Promise<Runner> {
     const runner = new Runner(folder);
-    await writeFile(runner.#hosts, `127.0.0.1 localhost ${Object.values(HOSTNAMES).join(" ")}\n`);
+    const outer = outerAddress();
+    const lines = [`127.0.0.1 localhost ${Object.values(HOSTNAMES).join(" ")}`, outer && `${outer} ${OUTER_NAME}`];
+    await writeFile(runner.#hosts, lines.map((line) => `${line ?? ""}\n`).join(""));
     return runner;
+  }
+
+  /** What programs that are started from now on see as /etc/docker. */
+  get etcDocker(): string {
+    return `${this.#hosts}.docker`;
   }
 
   /** Runs a command to its end and gives its standard output; throws with all it said where it fails. */
@@ -118,7 +142,7 @@ export class Runner {
       TMPDIR: this.folder,
       LANG: "C.UTF-8",
       HTTPS_PROXY: "http://127.0.0.1:9",
-      NO_PROXY: "",
+      NO_PROXY: OUTER_NAME,
       ...more,
     };
   }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { Cache } from "./cache.ts";
+import { Cache, type CacheOptions } from "./cache.ts";
 import { publish, type Published } from "./images.ts";
 import { Origin, type SeenRequest } from "./origin.ts";
 import { Runner } from "./processes.ts";
@@ -22,7 +22,7 @@ export interface World {
   end(): Promise<void>;
 }
 
-export async function createWorld(options: { readonly tls?: boolean } = {}): Promise<World> {
+export async function createWorld(options: CacheOptions = {}): Promise<World> {
   // Short: a daemon's socket path may have 107 bytes.
   const root = await mkdtemp(path.join(tmpdir(), "rc-e2e-"));
   const stops: (() => Promise<void>)[] = [() => rm(root, { recursive: true, force: true })];
