@@ -89,6 +89,12 @@ export class Access {
     return identityOf(isRight ? { name: offered.user, method: "basic" } : undefined);
   }
 
+  /** Whether there is nothing by which somebody could be told from somebody else, nor kept out. */
+  get isOpen(): boolean {
+    const { networks, htpasswd, mtls, paths } = this.#config;
+    return networks.length === 0 && htpasswd === undefined && mtls === undefined && paths.length === 0;
+  }
+
   /** Whether there is a token service. */
   get issuesTokens(): boolean {
     return this.#tokens !== undefined;

@@ -12,6 +12,7 @@ export interface SplitPath {
 }
 
 export function splitSecret(path: string): SplitPath {
+  if (!path.startsWith("/t/")) return { secret: undefined, path };
   const [, secret, rest] = SECRET_PATH.exec(path) ?? [];
   return secret === undefined ? { secret: undefined, path } : { secret, path: rest ?? "/" };
 }

@@ -7,7 +7,7 @@ import type { Handler } from "./handler.ts";
 /** Finds out who is asking, for the handlers after it; answers nobody but those who may not ask at all. */
 export function guard(access: Access, log: Pick<Logger, "warn">): Handler {
   const warned = new Set<string>();
-  return async (exchange) => {
+  const find = async (exchange: Exchange): Promise<boolean> => {
     const { headers } = exchange.req;
     exchange.identity = await access.identify(callerOf(exchange));
     const { principal, isWrong } = exchange.identity;
@@ -17,6 +17,8 @@ export function guard(access: Access, log: Pick<Logger, "warn">): Handler {
     if (isWrong && isDocker(headers["user-agent"])) warnOf(exchange.client ?? "", warned, log);
     return false;
   };
+  // A secret path that nobody knows is refused all the same.
+  return (exchange) => (access.isOpen && exchange.secret === undefined ? false : find(exchange));
 }
 
 /** What the request says of who is asking. */

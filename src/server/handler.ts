@@ -10,8 +10,8 @@ import { Proxies } from "./proxies.ts";
 import { sendError } from "./respond.ts";
 import { NO_TARGET, parseTarget } from "./target.ts";
 
-/** Answers the request and says true, or says false where the path is not its own. */
-export type Handler = (exchange: Exchange) => Promise<boolean>;
+/** Answers the request and says true, or says false, at once where it can, where the path is not its own. */
+export type Handler = (exchange: Exchange) => Promise<boolean> | false;
 
 /** Whose requests come in. */
 export interface Callers {
@@ -70,7 +70,10 @@ async function serve(
     callers.assert(req);
     exchange = new Exchange(from, parseTarget(req.url ?? ""));
     assertNoBody(req);
-    for (const handle of handlers) if (await handle(exchange)) return exchange;
+    for (const handle of handlers) {
+      const answered = handle(exchange);
+      if (answered !== false && (await answered)) return exchange;
+    }
     throw new RegistryError(404, "NAME_UNKNOWN", "nothing is served under this path; the registry API is under /v2/");
   } catch (error) {
     exchange ??= new Exchange(from, NO_TARGET);

@@ -14,9 +14,7 @@ export type LocalRoutes = Readonly<Record<string, (query: URLSearchParams) => Pr
 
 /** Serves fixed paths with JSON: statistics and health. `assert` refuses, with a `RegistryError`, who may not have them. */
 export function localHandler(routes: LocalRoutes, assert: (exchange: Exchange) => void = () => undefined): Handler {
-  return async (exchange) => {
-    const answer = Object.hasOwn(routes, exchange.path) ? routes[exchange.path] : undefined;
-    if (answer === undefined) return false;
+  const serve = async (exchange: Exchange, answer: LocalRoutes[string]) => {
     if (exchange.req.method !== "GET" && !exchange.isHead) {
       throw new RegistryError(405, "UNSUPPORTED", "this path can only be read", {
         headers: { Allow: "GET, HEAD", Connection: "close" },
@@ -26,5 +24,9 @@ export function localHandler(routes: LocalRoutes, assert: (exchange: Exchange) =
     const { status, body, headers } = await answer(exchange.query);
     sendJson(exchange, status, body, { "Cache-Control": "no-store", ...headers });
     return true;
+  };
+  return (exchange) => {
+    const answer = Object.hasOwn(routes, exchange.path) ? routes[exchange.path] : undefined;
+    return answer !== undefined && serve(exchange, answer);
   };
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Access } from "../access/access.ts";
 import { TOKEN_LIFE_S } from "../access/tokens.ts";
 import { RegistryError } from "../oci/errors.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Handler } from "./handler.ts";
 import { callerOf, TOKEN_PATH } from "./guard.ts";
 import { sendJson } from "./respond.ts";
@@ -14,8 +15,7 @@ const FORM_BYTES_MAX = 16 * 1024;
  * has it. Scopes are accepted and say nothing: what somebody may pull is asked at each pull.
  */
 export function tokenEndpoint(access: Access): Handler {
-  return async (exchange) => {
-    if (exchange.path !== TOKEN_PATH || !access.issuesTokens) return false;
+  const issue = async (exchange: Exchange) => {
     exchange.notes.endpoint = "token";
     const { req } = exchange;
     if (req.method === "POST") {
@@ -30,6 +30,7 @@ export function tokenEndpoint(access: Access): Handler {
     sendJson(exchange, 200, body, { "Cache-Control": "no-store" });
     return true;
   };
+  return (exchange) => exchange.path === TOKEN_PATH && access.issuesTokens && issue(exchange);
 }
 
 /** The same credentials as the Basic scheme's header; undefined for a grant of another kind. */
