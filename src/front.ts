@@ -10,6 +10,7 @@ import { TagPolicies } from "./pull/freshness.ts";
 import { HeldContent } from "./pull/held-content.ts";
 import { Hits } from "./pull/hits.ts";
 import { Notebook } from "./pull/notebook.ts";
+import { sharesOf } from "./pull/shared-repositories.ts";
 import { StoredBlobs } from "./pull/stored-blobs.ts";
 import { Connections } from "./server/connections.ts";
 import { RegistryTable } from "./server/find-registry.ts";
@@ -45,7 +46,7 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const tags = new FollowedTags((repository, tag) => link.send({ kind: "follow", repository, tag }));
   const notebook = new Notebook(notesOf(link), log);
   const hits = new Hits({
-    content: new HeldContent(reader, log),
+    content: new HeldContent({ store: reader, shares: sharesOf(config.registries), log }),
     blobs,
     tagState: (repository, tag) => tags.state(repository, tag),
     tagPolicies: new Map(config.registries.map((one) => [one.id, new TagPolicies(one.tags, compileTagGlob)])),

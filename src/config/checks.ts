@@ -9,6 +9,7 @@ export function crossCheck(drafts: readonly RegistryDraft[], defaultRegistry: st
   return [
     ...drafts.flatMap((draft) => (draft.builtIn === undefined ? checkOwn(draft) : [])),
     ...drafts.flatMap(checkTagRules),
+    ...drafts.flatMap(checkShared),
     ...checkClaims(drafts.flatMap(namesOf)),
     ...checkClaims(drafts.flatMap(hostnamesOf)),
     ...checkDefault(drafts, defaultRegistry),
@@ -33,6 +34,19 @@ function checkOwn(draft: RegistryDraft): Finding[] {
       hint: near === undefined ? example : `did you mean ${shown(near)}?`,
     },
   ];
+}
+
+/** A list without its mode would share nothing, and the mode without a list would share everything or nothing: who knows. */
+function checkShared({ id, input: { private_content: mode, shared } }: RegistryDraft): Finding[] {
+  const at = (key: string) => ["registries", id, key];
+  if (mode === "shared" && (shared ?? []).length === 0) {
+    const hint = 'write which repositories, such as `shared: ["org/**"]`';
+    return [{ path: at("private_content"), message: "shares no repository", hint }];
+  }
+  if (mode !== "shared" && shared !== undefined) {
+    return [{ path: at("shared"), message: "has no effect", hint: "write `private_content: shared` beside it" }];
+  }
+  return [];
 }
 
 function checkTagRules({ id, input }: RegistryDraft): Finding[] {

@@ -120,6 +120,11 @@ export interface RegistryConfig {
   /** Whether one-component names get `library/` in front, as on Docker Hub. */
   readonly libraryPrefix: boolean;
   readonly credentials: Credentials | undefined;
+  /**
+   * Globs over repositories that whoever may pull gets although only the credentials open them; all others are given out only
+   * where the upstream gives them to everybody.
+   */
+  readonly sharedRepositories: readonly string[];
   /** First match wins; the last one matches everything. */
   readonly tags: readonly TagRule[];
   /** What happens to a held tag that the upstream says it does not have. */

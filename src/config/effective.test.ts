@@ -38,6 +38,7 @@ registries:
     serves: docker.io
     upstream: https://registry-1.docker.io
     hostnames: []
+    private_content: public_only
     tags:
       - match: "*"
         revalidate_after: 1m

@@ -55,6 +55,7 @@ function registryObject(registry: RegistryConfig): Record<string, unknown> {
     hostnames: registry.hostnames,
     ...(registry.anonymous === undefined ? {} : { anonymous: registry.anonymous }),
     ...maskCredentials(registry.credentials),
+    ...sharedObject(registry.sharedRepositories),
     tags: registry.tags.map(({ match, revalidate }) => ({ match, revalidate_after: revalidateText(revalidate) })),
     when_deleted: registry.whenDeleted,
     realms: registry.realms,
@@ -68,6 +69,10 @@ function registryObject(registry: RegistryConfig): Record<string, unknown> {
     idle_timeout: formatDuration(timeouts.idleMs),
     ask_budget: formatDuration(timeouts.askBudgetMs),
   };
+}
+
+function sharedObject(shared: readonly string[]): Record<string, unknown> {
+  return shared.length === 0 ? { private_content: "public_only" } : { private_content: "shared", shared };
 }
 
 function listenText({ host, port }: ListenAddress): string {

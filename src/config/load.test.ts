@@ -47,6 +47,7 @@ describe("without a file", () => {
       anonymous: undefined,
       libraryPrefix: true,
       credentials: undefined,
+      sharedRepositories: [],
       tags: [{ match: "*", revalidate: { kind: "after", ms: 60_000 } }],
       whenDeleted: "serve",
       realms: ["auth.docker.io"],
@@ -168,6 +169,7 @@ registries:
       anonymous: undefined,
       libraryPrefix: false,
       credentials: { kind: "basic", username: "me", password: "a: b" },
+      sharedRepositories: [],
       tags: [
         { match: "v[0-9]*", revalidate: { kind: "never" } },
         { match: "{nightly,edge}", revalidate: { kind: "always" } },

@@ -84,6 +84,7 @@ export function registryConfig(
     anonymous: input.anonymous,
     libraryPrefix: builtIn?.libraryPrefix ?? false,
     credentials,
+    sharedRepositories: input.private_content === "shared" ? (input.shared ?? []) : [],
     tags: tagRules(input),
     whenDeleted: input.when_deleted ?? "serve",
     realms: [...new Set(input.realms ?? builtIn?.realms ?? [])],

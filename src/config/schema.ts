@@ -11,6 +11,7 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 const LIST_LENGTH_MAX = 1000;
 const TLS_MODES = ["off", "files"] as const;
+const PRIVATE_CONTENT = ["public_only", "shared"] as const;
 const WHEN_DELETED = ["serve", "deny"] as const;
 const CONCURRENCY_MAX = 1000;
 
@@ -64,6 +65,11 @@ const registryObject = mapping({
   username: value(values.readUsername),
   password: value((input) => values.readSecretText(input, "a text in quotes")),
   token: value(values.readToken),
+  private_content: value((input) => values.readOneOf(input, PRIVATE_CONTENT)),
+  shared: list(
+    required((input) => readGlob(input, '"org/**"', compileRepositoryGlob)),
+    '["org/**"]',
+  ),
   tags: list(tagRule, '[{ match: "*", revalidate_after: 60s }]'),
   when_deleted: value((input) => values.readOneOf(input, WHEN_DELETED)),
   realms: list(required(values.readRealm), "[auth.example.com]"),

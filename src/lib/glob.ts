@@ -54,6 +54,12 @@ export function compileRepositoryGlob(pattern: string): (name: string) => boolea
   return pattern === "*" || pattern === "**" ? () => true : compiled(pattern, '"library/*"');
 }
 
+/** Whether one of some globs over repository names matches. */
+export function compileShared(patterns: readonly string[]): (name: string) => boolean {
+  const matchers = patterns.map(compileRepositoryGlob);
+  return (name) => matchers.some((matches) => matches(name));
+}
+
 function assertLength(pattern: string): void {
   if (pattern === "") throw new ValueError("is empty", 'write "*" to match everything');
   if (pattern.length <= GLOB_LENGTH_MAX) return;

@@ -119,7 +119,7 @@ export class BlobPull {
     if (await this.#o.held.hasLink("layer", repository, digest)) return;
     await this.#belonging(repository, digest);
     const { upstream } = registryOf(this.#o.registries, repository);
-    await this.#o.held.linkBlob(repository, digest, size, upstream.credentialId);
+    await this.#o.held.linkBlob(repository, digest, size, upstream.credentialIdFor(repository.name));
   }
 
   async #belonging(repository: Repository, digest: Digest): Promise<Belonging> {
@@ -130,7 +130,7 @@ export class BlobPull {
     const { upstream } = registryOf(this.#o.registries, repository);
     const question = blobQuestion(repository, digest);
     const { result } = this.#probes.run(question, performance.now(), () =>
-      this.#o.refusals.ask(question, upstream.credentialId, () =>
+      this.#o.refusals.ask(question, upstream.credentialIdFor(repository.name), () =>
         upstream.probeBlob(repository.name, digest, this.#o.signal),
       ),
     );
@@ -144,12 +144,16 @@ export class BlobPull {
     signal: AbortSignal,
   ): Promise<BlobAnswer> {
     const { upstream } = registryOf(this.#o.registries, repository);
-    return await this.#o.refusals.ask(blobQuestion(repository, digest), upstream.credentialId, async () => {
-      const fill = this.#o.fills.start(repository, digest, size);
-      const answer = await this.#follow(fill, repository, signal, "miss");
-      if (answer === undefined) throw failureOf(fill);
-      return answer;
-    });
+    return await this.#o.refusals.ask(
+      blobQuestion(repository, digest),
+      upstream.credentialIdFor(repository.name),
+      async () => {
+        const fill = this.#o.fills.start(repository, digest, size);
+        const answer = await this.#follow(fill, repository, signal, "miss");
+        if (answer === undefined) throw failureOf(fill);
+        return answer;
+      },
+    );
   }
 
   /** Undefined where another repository's upstream has failed: ours may not. Our own would only fail again. */

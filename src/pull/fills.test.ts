@@ -47,8 +47,8 @@ async function setUp(
   const store = await openFilesystemStore({ dataDir, minFreeDiskBytes: 0 });
   const catalog = await openSqliteCatalog(IN_MEMORY);
   t.after(async () => await catalog.close());
-  const upstream: Pick<Upstream, "openBlob" | "credentialId"> = {
-    credentialId: undefined,
+  const upstream: Pick<Upstream, "openBlob" | "credentialIdFor"> = {
+    credentialIdFor: () => undefined,
     openBlob: async (_, digest, range, signal) => {
       const found = blobs.find((one) => one.digest === digest);
       if (found === undefined) throw new UpstreamError("not-found", "no such blob");
@@ -65,7 +65,7 @@ async function setUp(
     store,
     chunks,
     blobs: new StoredBlobs({ store, chunks, log: SILENT }),
-    held: new Held({ store, catalog, log: SILENT }),
+    held: new Held({ store, catalog, shares: () => true, log: SILENT }),
     registries,
     fillsMax,
     log: SILENT,

@@ -117,7 +117,7 @@ export class Fills {
   async #link(repositories: ReadonlyMap<string, Repository>, digest: Digest, bytes: number): Promise<void> {
     await this.#o.blobs.trust(digest);
     for (const one of repositories.values()) {
-      const { credentialId } = registryOf(this.#o.registries, one).upstream;
+      const credentialId = registryOf(this.#o.registries, one).upstream.credentialIdFor(one.name);
       await this.#o.held.linkBlob(one, digest, bytes, credentialId);
     }
   }

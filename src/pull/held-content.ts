@@ -17,9 +17,17 @@ export interface ManifestBytes {
   readonly manifest: Manifest;
 }
 
+export interface HeldContentOptions {
+  readonly store: Pick<Store, "fetchedWith" | "hasLink" | "readBlob" | "statBlob">;
+  /** Whether the repository's content may be given out although credentials were needed to have it. */
+  readonly shares: (repository: Repository) => boolean;
+  readonly log: Pick<Logger, "error">;
+}
+
 /** Who has what, and the manifests themselves: memory first, then the store. */
 export class HeldContent {
-  readonly #store: Pick<Store, "hasLink" | "readBlob" | "statBlob">;
+  readonly #store: HeldContentOptions["store"];
+  readonly #shares: HeldContentOptions["shares"];
   readonly #log: Pick<Logger, "error">;
   readonly #manifests = new LRUCache<Digest, ManifestBytes>({
     maxSize: MANIFEST_MEMORY_BYTES_MAX,
@@ -27,8 +35,9 @@ export class HeldContent {
   });
   readonly #links = growingCache<string, true>(LINKS_IN_MEMORY_MAX);
 
-  constructor(store: Pick<Store, "hasLink" | "readBlob" | "statBlob">, log: Pick<Logger, "error">) {
+  constructor({ store, shares, log }: HeldContentOptions) {
     this.#store = store;
+    this.#shares = shares;
     this.#log = log;
   }
 
@@ -36,8 +45,14 @@ export class HeldContent {
     const key = linkKey(kind, repository, digest);
     if (this.#links.get(key) === true) return true;
     if (!(await this.#store.hasLink(kind, repository, digest))) return false;
+    if (await this.#isPrivate(kind, repository, digest)) return false;
     this.#links.set(key, true);
     return true;
+  }
+
+  /** What credentials have opened counts as not held, until it is found to be open to all, or is shared. */
+  async #isPrivate(kind: LinkKind, repository: Repository, digest: Digest): Promise<boolean> {
+    return !this.#shares(repository) && (await this.#store.fetchedWith(kind, repository, digest)) !== undefined;
   }
 
   /** The manifest where this repository has it, undefined otherwise. */

@@ -5,7 +5,7 @@ import { within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { type LinkKind, NoRoomError, type Store } from "../store/store.ts";
-import { HeldContent, type ManifestBytes } from "./held-content.ts";
+import { HeldContent, type HeldContentOptions, type ManifestBytes } from "./held-content.ts";
 import type { NamedSizes } from "./named-sizes.ts";
 
 const TAGS_IN_MEMORY_MAX = 100_000;
@@ -23,6 +23,7 @@ export interface TagState {
 export interface HeldOptions {
   readonly store: Store;
   readonly catalog: Catalog;
+  readonly shares: HeldContentOptions["shares"];
   readonly log: Logger;
   /** Told of every manifest that is kept. */
   readonly named?: Pick<NamedSizes, "remember"> | undefined;
@@ -50,7 +51,7 @@ export class Held {
     this.#store = options.store;
     this.#catalog = options.catalog;
     this.#log = options.log;
-    this.#content = new HeldContent(options.store, options.log);
+    this.#content = new HeldContent(options);
     this.#onTag = options.onTag;
     this.#named = options.named;
   }

@@ -99,7 +99,7 @@ export class ManifestPull {
 
   async #fetchUnheld(registry: PullRegistry, repository: Repository, tag: Tag): Promise<ManifestAnswer> {
     const flight = this.#flights.run(flightKey(repository, tag), performance.now(), () =>
-      this.#refusable(registry, flightKey(repository, tag), () => this.#fetchTag(registry, repository, tag)),
+      this.#refusable(repository, tag, () => this.#fetchTag(registry, repository, tag)),
     );
     try {
       const { manifest, outcome } = await flight.result;
@@ -121,7 +121,7 @@ export class ManifestPull {
   ): Promise<ManifestAnswer> {
     const nowMs = performance.now();
     const { result, startedAtMs } = this.#flights.run(flightKey(repository, tag), nowMs, () =>
-      this.#refusable(registry, flightKey(repository, tag), () => this.#askTag(registry, repository, tag, held)),
+      this.#refusable(repository, tag, () => this.#askTag(registry, repository, tag, held)),
     );
     try {
       const answer = await within(result, startedAtMs + registry.config.timeouts.askBudgetMs - nowMs);
@@ -167,7 +167,11 @@ export class ManifestPull {
 
   /** A tag must only ever point to what was kept, hence the difference between "miss" and "unkept". */
   async #keep(registry: PullRegistry, repository: Repository, manifest: ManifestBytes): Promise<Fetched> {
-    const kept = await this.#o.held.keepManifest(repository, manifest, registry.upstream.credentialId);
+    const kept = await this.#o.held.keepManifest(
+      repository,
+      manifest,
+      registry.upstream.credentialIdFor(repository.name),
+    );
     return { manifest, outcome: { kind: kept ? "miss" : "unkept" } };
   }
 
@@ -186,7 +190,7 @@ export class ManifestPull {
     const registry = registryOf(this.#o.registries, repository);
     const key = flightKey(repository, digest);
     const flight = this.#flights.run(key, performance.now(), () =>
-      this.#refusable(registry, key, () => this.#obtain(registry, repository, digest)),
+      this.#refusable(repository, digest, () => this.#obtain(registry, repository, digest)),
     );
     try {
       const { manifest, outcome } = await flight.result;
@@ -204,7 +208,7 @@ export class ManifestPull {
     if (known === undefined) {
       await registry.upstream.headManifest(repository.name, { kind: "digest", digest }, this.#o.signal);
     }
-    await this.#o.held.keepManifest(repository, shared, registry.upstream.credentialId);
+    await this.#o.held.keepManifest(repository, shared, registry.upstream.credentialIdFor(repository.name));
     return { manifest: shared, outcome: { kind: "hit" } };
   }
 
@@ -213,8 +217,10 @@ export class ManifestPull {
     return await this.#keep(registry, repository, verified(body, digest));
   }
 
-  async #refusable<T>(registry: PullRegistry, question: string, ask: () => Promise<T>): Promise<T> {
-    return await this.#o.refusals.ask(question, registry.upstream.credentialId, ask);
+  async #refusable<T>(repository: Repository, reference: Tag | Digest, ask: () => Promise<T>): Promise<T> {
+    const { upstream } = registryOf(this.#o.registries, repository);
+    const credentialId = upstream.credentialIdFor(repository.name);
+    return await this.#o.refusals.ask(flightKey(repository, reference), credentialId, ask);
   }
 }
 

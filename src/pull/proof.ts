@@ -16,6 +16,7 @@ export interface ProofOptions {
   readonly catalog: Catalog;
   readonly store: Store;
   readonly registries: PullRegistries;
+  readonly shares: (repository: Repository) => boolean;
   readonly named: Pick<NamedSizes, "get">;
   readonly log: Logger;
 }
@@ -28,6 +29,7 @@ export class Proof {
   readonly #catalog: Catalog;
   readonly #store: Store;
   readonly #registries: PullRegistries;
+  readonly #shares: ProofOptions["shares"];
   readonly #lately: Pick<NamedSizes, "get">;
   readonly #log: Logger;
 
@@ -35,6 +37,7 @@ export class Proof {
     this.#catalog = options.catalog;
     this.#store = options.store;
     this.#registries = options.registries;
+    this.#shares = options.shares;
     this.#lately = options.named;
     this.#log = options.log;
   }
@@ -57,7 +60,10 @@ export class Proof {
     if (named !== undefined && (await this.#asked(this.#catalog.isOpenAt(ids, digest))) === true) return named;
     for (const alias of aliases) {
       const twin = { registryId: alias.id, serves: alias.serves, name: repository.name };
-      if (await this.#store.hasLink(kind, twin, digest)) return { size: await this.#store.statBlob(digest) };
+      if (!(await this.#store.hasLink(kind, twin, digest))) continue;
+      // What credentials have opened under the other name is as private under this one.
+      const isPrivate = (await this.#store.fetchedWith(kind, twin, digest)) !== undefined;
+      if (!isPrivate || this.#shares(repository)) return { size: await this.#store.statBlob(digest) };
     }
     return undefined;
   }

@@ -14,6 +14,7 @@ import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
 import { SavedLists } from "./saved-lists.ts";
+import { sharesOf } from "./shared-repositories.ts";
 import { StoredBlobs } from "./stored-blobs.ts";
 
 export interface PullOptions {
@@ -49,9 +50,10 @@ export function createPull(options: PullOptions): Pull {
   const { store, catalog, registries, fillsMax, log } = options;
   const life = new AbortController();
   const named = new NamedSizes();
-  const held = new Held({ store, catalog, log, named, onTag: options.onTag });
+  const shares = sharesOf([...registries.values()].map(({ config }) => config));
+  const held = new Held({ store, catalog, shares, log, named, onTag: options.onTag });
   const notebook = new Notebook(catalog, log);
-  const proof = new Proof({ store, catalog, registries, named, log });
+  const proof = new Proof({ store, catalog, registries, shares, named, log });
   const refusals = new Refusals();
   const chunks = new ChunkCache();
   const blobs = new StoredBlobs({ store, chunks, log });

@@ -60,7 +60,7 @@ export class SavedLists {
     const question = questionOf(repository, kind, key);
     const askedAtMs = performance.now();
     const flight = this.#flights.run(question, askedAtMs, () =>
-      this.#o.refusals.ask(question, registry.upstream.credentialId, async () => {
+      this.#o.refusals.ask(question, registry.upstream.credentialIdFor(repository.name), async () => {
         const body = await ask(registry, this.#o.signal);
         await this.#save(repository, kind, key, body);
         return body;
@@ -76,7 +76,7 @@ export class SavedLists {
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       const facts = {
-        withCredentials: registry.upstream.credentialId !== undefined,
+        withCredentials: registry.upstream.credentialIdFor(repository.name) !== undefined,
         whenDeleted: registry.config.whenDeleted,
       };
       const answer = afterFailure(error.kind, facts) === "serve-stale" ? stale(error.kind) : undefined;

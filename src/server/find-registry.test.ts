@@ -16,6 +16,7 @@ function registry(id: string, serves: string, differs: Partial<RegistryConfig> =
     anonymous: undefined,
     libraryPrefix: false,
     credentials: undefined,
+    sharedRepositories: [],
     tags: [],
     whenDeleted: "serve",
     realms: [],

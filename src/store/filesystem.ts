@@ -25,7 +25,7 @@ export async function openFilesystemStore(options: FilesystemStoreOptions): Prom
 }
 
 /** What a process may do with a store that another one writes. */
-export type ReadableStore = Pick<Store, "openBlob" | "readBlob" | "statBlob" | "hasLink">;
+export type ReadableStore = Pick<Store, "openBlob" | "readBlob" | "statBlob" | "hasLink" | "fetchedWith">;
 
 /** Opens nothing and changes nothing: for a process beside the one that has opened the store. */
 export function filesystemReader(dataDir: string): ReadableStore {

@@ -4,7 +4,7 @@ import type { Reference, RepositoryName } from "../oci/reference.ts";
 import { type ProbeHabits, openBlob, probeBlob } from "./blobs.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Gate, LIST_MAX_MS } from "./gate.ts";
-import { getReferrers, listTags } from "./lists.ts";
+import { assertListed, getReferrers, listTags } from "./lists.ts";
 import { getManifest, headManifest } from "./manifests.ts";
 import type { BlobBody, ByteRange, ManifestBody, ManifestHead, TransferLane, Upstream } from "./upstream.ts";
 
@@ -19,14 +19,16 @@ export interface UpstreamClientParts {
 
 /** One upstream: each method is a question that passes the gate. */
 export class UpstreamClient implements Upstream {
-  readonly credentialId: string | undefined;
   readonly #parts: UpstreamClientParts;
   readonly #habits: ProbeHabits = { headIsUseless: false };
   #closed: Promise<void> | undefined;
 
   constructor(parts: UpstreamClientParts) {
-    this.credentialId = parts.credentialId;
     this.#parts = parts;
+  }
+
+  credentialIdFor(_name: RepositoryName): string | undefined {
+    return this.#parts.credentialId;
   }
 
   get available(): boolean {
@@ -67,6 +69,11 @@ export class UpstreamClient implements Upstream {
   async listTags(name: RepositoryName, asker: AbortSignal): Promise<readonly string[]> {
     const { gate, exchange } = this.#parts;
     return await gate.question(asker, name, (signal) => listTags(exchange, name, signal), LIST_MAX_MS);
+  }
+
+  async assertListed(name: RepositoryName, asker: AbortSignal): Promise<void> {
+    const { gate, exchange } = this.#parts;
+    await gate.question(asker, name, (signal) => assertListed(exchange, name, signal));
   }
 
   async getReferrers(name: RepositoryName, subject: Digest, asker: AbortSignal): Promise<Uint8Array | undefined> {

@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import type { LookupFunction } from "node:net";
 import type { Credentials, ProxySettings, RegistryConfig } from "../config/config.ts";
+import { compileShared } from "../lib/glob.ts";
 import { Authorization } from "./authorization.ts";
 import { UpstreamClient } from "./client.ts";
 import { Exchange } from "./exchange.ts";
 import { Gate } from "./gate.ts";
 import { Pace } from "./limits.ts";
+import { OpenToAll } from "./open-to-all.ts";
 import { isOwnUpstream, mayDial } from "./redirects.ts";
 import { createSend } from "./request.ts";
 import { createTokenFetch } from "./token-service.ts";
@@ -37,16 +39,18 @@ export function createUpstreams(
   const groups = Map.groupBy(registries, shareKey);
   const upstreams = new Map<string, Upstream>();
   for (const group of groups.values()) {
-    const upstream = createUpstream(merge(group), options);
+    const upstream = createCareful(merge(group), options);
     for (const { id } of group) upstreams.set(id, upstream);
   }
   return upstreams;
 }
 
 /** What must be the same, for nothing of one registry may serve another that trusts less or logs in as somebody else. */
-function shareKey({ upstream, credentials, ca, allowPrivateAddresses, upstreamIsOwn }: RegistryConfig): string {
+function shareKey(registry: RegistryConfig): string {
+  const { upstream, credentials, ca, allowPrivateAddresses, upstreamIsOwn, sharedRepositories } = registry;
   const { origin } = new URL(upstream);
-  return JSON.stringify([origin, credentials ?? null, ca ?? null, allowPrivateAddresses, upstreamIsOwn]);
+  const shared = credentials === undefined ? [] : sharedRepositories;
+  return JSON.stringify([origin, credentials ?? null, ca ?? null, allowPrivateAddresses, upstreamIsOwn, shared]);
 }
 
 /** The rest is merged: all realms, the strictest limits, the timeouts of the first. */
@@ -61,6 +65,15 @@ function merge(group: readonly RegistryConfig[]): RegistryConfig {
     transfersMax: Math.min(...group.map(({ transfersMax }) => transfersMax)),
     requestsPerSecond: paces.length === 0 ? undefined : Math.min(...paces),
   };
+}
+
+/** With credentials, what they alone open is given out only where it is shared. */
+function createCareful(registry: RegistryConfig, options: UpstreamsOptions): Upstream {
+  const own = createUpstream(registry, options);
+  if (registry.credentials === undefined) return own;
+  const stranger = createUpstream({ ...registry, credentials: undefined }, options);
+  const nowMs = options.nowMs ?? (() => performance.now());
+  return new OpenToAll({ own, stranger, shares: compileShared(registry.sharedRepositories), nowMs });
 }
 
 function createUpstream(registry: RegistryConfig, options: UpstreamsOptions): Upstream {

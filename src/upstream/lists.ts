@@ -35,6 +35,20 @@ export async function listTags(
   return [...new Set(pages.flatMap(tagsOf))];
 }
 
+/** Asks for one tag. Rejects as the others do where the asker may not see the repository. */
+export async function assertListed(exchange: Exchange, name: RepositoryName, signal: AbortSignal): Promise<void> {
+  const url = exchange.url(`/v2/${name}/tags/list?n=1`);
+  const question = { method: "GET", url, repository: name, headers: { accept: "application/json" } } as const;
+  const answer = await exchange.ask(question, signal);
+  await requireStatus(answer, signal, 200);
+  // A web page that is sent instead is no list.
+  if (isHtml(answer)) {
+    discard(answer);
+    throw protocolError(answer, "a web page instead of a list of tags");
+  }
+  discard(answer);
+}
+
 /** Some registries say `null` for none. What is no tag could not be pulled, so it is left out. */
 function tagsOf(page: Page): string[] {
   const tags = objectOf(page)["tags"] ?? [];

@@ -346,7 +346,7 @@ test("rule 12: refusals come as kinds, and with an id of the credentials to reme
   fake.script({}, { kind: "status", status: 401 }, { kind: "status", status: 403 });
   await assert.rejects(upstream.headManifest(app, latest, patient()), failsAs("unauthorized", 401));
   await assert.rejects(upstream.headManifest(app, latest, patient()), failsAs("forbidden", 403));
-  assert.match(upstream.credentialId ?? "", /^basic:[0-9a-f]{16}$/);
+  assert.match(upstream.credentialIdFor(app) ?? "", /^basic:[0-9a-f]{16}$/);
 });
 
 test("rule 12: the id tells users apart, survives a new password and is absent for anonymous", async (t) => {
@@ -362,7 +362,7 @@ test("rule 12: the id tells users apart, survives a new password and is absent f
     { version: "test" },
   );
   t.after(() => Promise.all([...upstreams.values()].map((upstream) => upstream.close())));
-  const id = (of: string) => upstreams.get(of)?.credentialId;
+  const id = (of: string) => upstreams.get(of)?.credentialIdFor(app);
   assert.equal(id("anonymous"), undefined);
   assert.equal(id("alice"), id("later"));
   assert.equal(new Set(["alice", "bob", "token"].map(id)).size, 3);

@@ -8,8 +8,8 @@ import type { Reference, RepositoryName } from "../oci/reference.ts";
  * breaker are behind this interface; coalescing and remembering answers are not.
  */
 export interface Upstream {
-  /** Names the credentials that requests carry, never containing them; undefined for anonymous. */
-  readonly credentialId: string | undefined;
+  /** Names the credentials without which this repository's content cannot be had, never containing them; undefined for none. */
+  credentialIdFor(name: RepositoryName): string | undefined;
   /** HEAD of a manifest; `digest` is undefined where the registry does not say it. */
   headManifest(name: RepositoryName, reference: Reference, signal: AbortSignal): Promise<ManifestHead>;
   /** GET of a manifest, the whole body, at most MANIFEST_BYTES_MAX. Digests are not verified here. */
@@ -28,6 +28,8 @@ export interface Upstream {
   listTags(name: RepositoryName, signal: AbortSignal): Promise<readonly string[]>;
   /** The referrers index's bytes, all pages merged; undefined where the registry has no referrers API. */
   getReferrers(name: RepositoryName, subject: Digest, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /** Resolves where the repository's tags can be listed: whether whoever asks may see it. */
+  assertListed(name: RepositoryName, signal: AbortSignal): Promise<void>;
   /** False while questions are answered with `unavailable` or `rate-limited` at once. */
   readonly available: boolean;
   close(): Promise<void>;

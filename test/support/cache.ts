@@ -25,6 +25,7 @@ export function testRegistry(upstream: string, differs: Partial<RegistryConfig> 
     anonymous: undefined,
     libraryPrefix: true,
     credentials: undefined,
+    sharedRepositories: ["**"],
     tags: [{ match: "*", revalidate: { kind: "after", ms: 60_000 } }],
     whenDeleted: "serve",
     realms: ["127.0.0.1"],

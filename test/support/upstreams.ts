@@ -56,6 +56,7 @@ export function registryConfig(changes: Partial<RegistryConfig> & { readonly ups
     anonymous: undefined,
     libraryPrefix: false,
     credentials: undefined,
+    sharedRepositories: ["**"],
     tags: [],
     whenDeleted: "serve",
     realms: [],
