@@ -1,10 +1,14 @@
 import { Command } from "commander";
+import type { Config } from "../config/config.ts";
 import { printable } from "../lib/printable.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
+import { CliError } from "./failure.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
 interface CheckOptions extends GlobalOptions {
   readonly json?: boolean;
+  readonly as?: string;
 }
 
 export function checkCommand({ terminal, exit }: Invocation): Command {
@@ -12,24 +16,56 @@ export function checkCommand({ terminal, exit }: Invocation): Command {
     .summary("check the configuration and print what it amounts to")
     .description("Check the configuration and print what it amounts to, with all defaults and without secrets.")
     .option("--json", "print JSON")
+    .option("--as <name>", "say whether this user may pull the image, by the rules of `access`")
+    .argument("[image]", "with --as: the image, such as ghcr.io/org/app:1")
     .addHelpText("after", HELP)
-    .action(async (_options: unknown, command: Command) => {
-      exit(await check(terminal, command.optsWithGlobals<CheckOptions>()));
+    .action(async (image: string | undefined, _options: unknown, command: Command) => {
+      exit(await check(terminal, command.optsWithGlobals<CheckOptions>(), image));
     });
 }
 
 const HELP = `
 Example:
   $ registry-cache check --config new.yaml && cp new.yaml registry-cache.yaml
+  $ registry-cache check --as ci-runner ghcr.io/org/app:1
 
 Changes take effect when the cache is started anew.`;
 
-async function check(terminal: Terminal, options: CheckOptions): Promise<ExitCode> {
+async function check(terminal: Terminal, options: CheckOptions, image: string | undefined): Promise<ExitCode> {
   const config = await configurationOf(terminal, options);
+  if (options.as !== undefined || image !== undefined) return await explain(terminal, config, options, image);
   const { effectiveObject, effectiveYaml } = await import("../config/effective.ts");
   const text = options.json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
   terminal.out.write(text.endsWith("\n") ? text : `${text}\n`);
   // Beside what a program may read.
   for (const warning of config.warnings) terminal.err.write(`warning: ${printable(warning)}\n`);
   return 0;
+}
+
+/** 0 where it may be pulled, 1 where it may not. */
+async function explain(
+  terminal: Terminal,
+  config: Config,
+  { as: who, json }: CheckOptions,
+  image: string | undefined,
+): Promise<ExitCode> {
+  if (who === undefined || image === undefined) {
+    const message = who === undefined ? "an image is of no use here without --as" : "--as needs an image";
+    const isFile = /\.ya?ml$/.test(image ?? "");
+    const hint = isFile ? `did you mean --config ${image}?` : "registry-cache check --as ci-runner ghcr.io/org/app:1";
+    throw new CliError(message, { hint, exitCode: 2 });
+  }
+  const { explainAccess } = await import("../explain-access.ts");
+  const explanation = explained(() => explainAccess(config, who, image));
+  terminal.out.write(json === true ? `${JSON.stringify(explanation)}\n` : `${printable(explanation.text)}\n`);
+  return explanation.isAllowed ? 0 : 1;
+}
+
+function explained<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof RegistryError) throw new CliError(error.message, { exitCode: 2, cause: error });
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
@@ -11,14 +11,19 @@ import { packageVersion } from "../lib/version.ts";
 import { run } from "./program.ts";
 
 /** As `runCommand`, but in this process, which is sooner done. */
-async function runHere(args: readonly string[], cwd: string, environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+async function runHere(
+  args: readonly string[],
+  cwd: string,
+  environment: NodeJS.ProcessEnv = {},
+  typed = "",
+): Promise<Outcome> {
   const text = { out: "", err: "" };
   const outputTo = (stream: "out" | "err") => ({
     write: (piece: string) => void (text[stream] += piece),
     isTerminal: false,
     hasColors: false,
   });
-  const input = { isTerminal: false, readAll: async () => "", askSecret: async () => "" };
+  const input = { isTerminal: false, readAll: async () => typed, askSecret: async () => "" };
   const exitCode = await run(args, { environment, cwd, input, out: outputTo("out"), err: outputTo("err") });
   return { exitCode, ...text };
 }
@@ -42,15 +47,11 @@ for (const [args, error, hint] of [
   [["check", "--jsn"], "unknown option '--jsn'", "did you mean --json?"],
   [["serve", "--frobnicate"], "unknown option '--frobnicate'", "see registry-cache serve --help"],
   [["check", "--config"], "option '-c, --config <file>' argument missing", "see registry-cache check --help"],
-  [
-    ["check", "a.yaml"],
-    "too many arguments for 'check'. Expected 0 arguments but got 1: a.yaml.",
-    "did you mean --config a.yaml?",
-  ],
+  [["check", "a.yaml"], "an image is of no use here without --as", "did you mean --config a.yaml?"],
   [
     ["check", "all"],
-    "too many arguments for 'check'. Expected 0 arguments but got 1: all.",
-    "see registry-cache check --help",
+    "an image is of no use here without --as",
+    "registry-cache check --as ci-runner ghcr.io/org/app:1",
   ],
   [["-v"], "unknown option '-v'", "did you mean --version?"],
 ] as const) {
@@ -75,7 +76,7 @@ for (const [args, usage] of [
   [["help"], "registry-cache [options] [command]"],
   [["help", "serve"], "registry-cache serve [options]"],
   [["serve", "--help"], "registry-cache serve [options]"],
-  [["check", "-h"], "registry-cache check [options]"],
+  [["check", "-h"], "registry-cache check [options] [image]"],
   [["reindex", "--help"], "registry-cache reindex [options]"],
 ] as const) {
   test(`help tells the use, the options and an example: ${args.join(" ")}`, async (t) => {
@@ -100,6 +101,65 @@ test("check without a configuration prints the built-in one, without a secret of
   assert.match(out, /^ {4}username: me\n {4}password: "?\*{8}"?\n/m);
   assert.doesNotMatch(out, /hunter2/);
 });
+
+test("check --as says what the rules say, in words, as JSON and by the exit code", async (t) => {
+  const cwd = await tempDir(t);
+  await writeFile(
+    join(cwd, "registry-cache.yaml"),
+    'access: { rules: [{ who: "ci-*", repository: "org/**", allow: false }] }\n',
+  );
+  const denied = await runHere(["check", "--as", "ci-1", "ghcr.io/org/app:1"], cwd);
+  const text = "ci-1 may not pull ghcr.io/org/app:1: rule 1 of access.rules forbids it";
+  assert.deepEqual(denied, { exitCode: 1, out: `${text}\n`, err: "" });
+  const allowed = await runHere(["check", "--json", "--as", "ci-1", "nginx"], cwd);
+  const explanation = { isAllowed: true, text: "ci-1 may pull docker.io/library/nginx:latest: no rule is about that" };
+  assert.deepEqual(allowed, { exitCode: 0, out: `${JSON.stringify(explanation)}\n`, err: "" });
+  const unknown = await runHere(["check", "--as", "ci-1", "nowhere.example/app"], cwd);
+  assert.deepEqual(
+    [unknown.exitCode, unknown.err],
+    [2, 'error: the registry "nowhere.example" is not configured here\n'],
+  );
+});
+
+test("users are added, changed, listed and removed, and a password is never printed", async (t) => {
+  const cwd = await tempDir(t);
+  await writeFile(join(cwd, "registry-cache.yaml"), "access: { basic: { htpasswd: users } }\n");
+  const path = join(cwd, "users");
+  const user = async (args: readonly string[], input = "correct horse\n") =>
+    await runHere(["user", ...args], cwd, {}, input);
+  assert.deepEqual(await user(["list"]), { exitCode: 0, out: "", err: "" });
+  const added = await user(["add", "me", "--password-stdin"]);
+  assert.deepEqual(added, { exitCode: 0, out: `added me to ${path}\n`, err: "" });
+  assert.match(await readFile(path, "utf8"), /^me:\$2b\$10\$\S{53}\n$/);
+  assert.equal((await user(["add", "me", "--password-stdin"])).exitCode, 1);
+  const before = await readFile(path, "utf8");
+  assert.equal((await user(["passwd", "me", "--password-stdin"], "battery staple")).exitCode, 0);
+  assert.notEqual(await readFile(path, "utf8"), before);
+  assert.equal((await user(["add", "ci", "--file", "users", "--password-stdin"])).exitCode, 0);
+  assert.deepEqual((await user(["list", "--json"])).out, '["ci","me"]\n');
+  assert.equal((await user(["remove", "me"])).exitCode, 0);
+  assert.deepEqual((await user(["list"])).out, "ci\n");
+});
+
+for (const [args, input, error] of [
+  [["user", "add", "a:b", "--password-stdin"], "correct horse", 'error: "a:b" is no name for a user\nhint: at most 64'],
+  [["user", "add", "me", "--password-stdin"], "short", "error: a password needs 8 characters at least\nhint: "],
+  [["user", "add", "me", "--password-stdin"], "x".repeat(73), "error: a password has at most 72 bytes"],
+  [["user", "add", "me"], "", "error: there is no terminal to ask for a password\nhint: use --password-stdin\n"],
+  [["user", "remove", "you"], "", "error: there is no user you in "],
+  [["user", "passwd", "you", "--password-stdin"], "correct horse", "error: there is no user you in "],
+  [["user", "add"], "", "error: missing required argument 'name'\nhint: see registry-cache user --help\n"],
+] as const) {
+  test(`${args.join(" ")} with ${input.slice(0, 6)} is refused, and changes nothing`, async (t) => {
+    const cwd = await tempDir(t);
+    await writeFile(join(cwd, "registry-cache.yaml"), "access: { basic: { htpasswd: users } }\n");
+    const { exitCode, out, err } = await runHere(args, cwd, {}, input);
+    assert.notEqual(exitCode, 0);
+    assert.equal(out, "");
+    assert.ok(err.startsWith(error), err);
+    assert.ok(!existsSync(join(cwd, "users")));
+  });
+}
 
 test("check shows whose certificate it is, never the key, and warns beside its output", async (t) => {
   const cwd = await tempDir(t);
