@@ -6,7 +6,7 @@ import { openAccess } from "./access/open.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { CatalogError } from "./catalog/errors.ts";
-import { followTlsFiles } from "./certificates/follow-files.ts";
+import { openCertificates } from "./certificates/certificates.ts";
 import { IN_MEMORY, openOrRebuild, openSqliteCatalog } from "./catalog/sqlite.ts";
 import type { Config } from "./config/config.ts";
 import { compileTagGlob } from "./lib/glob.ts";
@@ -54,6 +54,7 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
   });
   const table = new RegistryTable(config.registries, config.defaultRegistry);
   const ofAccess = { config: config.access, dataDir: config.dataDir, log };
+  const certificates = await openCertificates(config, log);
   const opened = await openAccess(ofAccess, () => doors.usersChanged());
   const api = new Api({ access: opened.access, pull, catalog, registries: table });
   const life = new AbortController();
@@ -72,13 +73,13 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       ),
     ],
     owner: pull,
+    certificate: certificates.certificate,
     tokenKey: opened.tokenKey,
     limits,
     log,
     requestLog: requestLogger(log),
   });
   let upkeep: { stop(): Promise<void> } | undefined;
-  let followedTls: { stop(): Promise<void> } | undefined;
   let completing: Promise<boolean> = Promise.resolve(true);
 
   return {
@@ -86,10 +87,7 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       await store.reapPartials(PARTIAL_AGE_MAX_MS);
       const isWhole = await markedInUse(catalog, log);
       const addresses = await doors.open();
-      if (config.tls !== undefined) {
-        const files = { tls: config.tls, clients: config.access.mtls };
-        followedTls = await followTlsFiles(files, log, (news) => doors.useTls(news));
-      }
+      await certificates.start((news) => doors.useTls(news));
       pull.start();
       upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log)], log);
       completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
@@ -103,7 +101,7 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       life.abort();
       const cutRequests = await doors.close();
       await upkeep?.stop();
-      await followedTls?.stop();
+      await certificates.stop();
       await opened.stop();
       const wasCompleted = await completing;
       const { allRecorded } = await pull.stop();

@@ -64,7 +64,7 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const server = createListenerServer({
     handle,
     connections,
-    tls: config.tls,
+    tls: setup.certificate,
     clients: config.access.mtls,
     log,
     ticketKeys: Buffer.from(ticketKeys, "base64"),

@@ -65,7 +65,7 @@ describe("docs/configuration.md", () => {
     const { cert, key } = selfSignedCertificate();
     await folder.write({ "corp-ca.pem": cert, "cache.pem": cert, "cache-key.pem": key, "users.htpasswd": "" });
     const examples = [...text.matchAll(/```yaml\n(.*?)```/gs)].map(([, example = ""]) => example);
-    assert.equal(examples.length, 3);
+    assert.equal(examples.length, 4);
     for (const example of examples) await folder.load({ files: { "registry-cache.yaml": example } });
   });
 

@@ -18,6 +18,7 @@ function configOf(differs: Partial<Config> = {}): Config {
     fillsMax: 32,
     workers: 1,
     tls: undefined,
+    acme: undefined,
     access: OPEN_ACCESS,
     trustedProxies: [],
     warnings: [],

@@ -33,8 +33,8 @@ export function startedOf(config: Config, addresses: readonly string[]): Started
   };
 }
 
-function schemeOf({ tls }: Config): "http" | "https" {
-  return tls === undefined ? "http" : "https";
+function schemeOf({ tls, acme }: Config): "http" | "https" {
+  return tls === undefined && acme === undefined ? "http" : "https";
 }
 
 /**
@@ -46,7 +46,7 @@ function tryIt(config: Config, addresses: readonly string[]): string {
   const registry = config.registries.find(({ serves }) => serves === "docker.io") ?? config.registries[0];
   const image = registry?.serves === "docker.io" ? "docker.io/library/alpine" : `${registry?.serves ?? ""}/REPOSITORY`;
   if (local !== undefined && registry !== undefined) return `docker pull ${local}/${image}:latest`;
-  const curl = config.tls === undefined ? "curl" : "curl --insecure";
+  const curl = schemeOf(config) === "http" ? "curl" : "curl --insecure";
   return `${curl} ${schemeOf(config)}://${local ?? addresses[0] ?? ""}/readyz`;
 }
 
@@ -66,14 +66,16 @@ function isLoopback(host: string): boolean {
 }
 
 /** What the operator should know although everything runs. */
-export function warningsOf({ tls, access, warnings }: Config, { isOpen }: Pick<Started, "isOpen">): string[] {
+export function warningsOf(config: Config, { isOpen }: Pick<Started, "isOpen">): string[] {
+  const { access, warnings } = config;
+  const isPlain = schemeOf(config) === "http";
   if (!isOpen) return [...warnings];
   if (!access.anonymous) {
     const heard = "no TLS: passwords and secret paths can be read on their way here";
-    return tls === undefined ? [...warnings, heard] : [...warnings];
+    return isPlain ? [...warnings, heard] : [...warnings];
   }
   if (access.networks.length > 0) return [...warnings];
-  const lacking = tls === undefined ? "no password and no TLS" : "no password";
+  const lacking = isPlain ? "no password and no TLS" : "no password";
   return [...warnings, `${lacking}: everybody who reaches this address can pull`];
 }
 

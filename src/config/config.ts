@@ -5,6 +5,8 @@ export interface Config {
   readonly listen: readonly ListenAddress[];
   /** What clients are spoken to with; undefined: plain HTTP. */
   readonly tls: TlsConfig | undefined;
+  /** Where the certificate is had from, instead of from files. */
+  readonly acme: AcmeConfig | undefined;
   readonly access: AccessConfig;
   /** Proxies in front of the cache, whose `X-Forwarded-...` headers are believed: addresses and networks. */
   readonly trustedProxies: readonly string[];
@@ -38,6 +40,19 @@ export interface Certificate {
 export interface TlsConfig extends Certificate {
   /** Absolute paths, to read both anew when they change. */
   readonly files: { readonly cert: string; readonly key: string };
+}
+
+/** An authority that gives out certificates by ACME (RFC 8555). */
+export interface AcmeConfig {
+  /** URL of its directory. */
+  readonly directory: string;
+  /** PEM text of authorities that its own certificate is trusted by, besides the usual ones. */
+  readonly directoryCa: string | undefined;
+  readonly email: string | undefined;
+  /** Host names that the certificate is for; at least one. */
+  readonly names: readonly string[];
+  /** Where http-01 challenges are answered; the authority asks at port 80 of each name. */
+  readonly httpListen: ListenAddress;
 }
 
 /** Who may pull what. */

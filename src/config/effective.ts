@@ -5,12 +5,12 @@ import { BUILT_IN_REGISTRIES } from "./built-in.ts";
 import { pemCertificates, readCertificate, subjectText } from "./certificates.ts";
 import type {
   AccessConfig,
+  AcmeConfig,
   ClientCertificates,
   Config,
   ListenAddress,
   RegistryConfig,
   Revalidate,
-  TlsConfig,
 } from "./config.ts";
 import { MASK, maskCredentials } from "./mask.ts";
 import { proxyText } from "./proxy.ts";
@@ -22,7 +22,7 @@ export function effectiveObject(config: Config): Record<string, unknown> {
   const disabled = BUILT_IN_REGISTRIES.filter(({ id }) => !enabled.has(id));
   return {
     listen: config.listen.map(listenText),
-    tls: tlsObject(config.tls),
+    tls: tlsObject(config),
     access: accessObject(config.access),
     trusted_proxies: config.trustedProxies,
     data_dir: config.dataDir,
@@ -83,8 +83,20 @@ function revalidateText(revalidate: Revalidate): string {
   return revalidate.kind === "after" ? formatDuration(revalidate.ms) : revalidate.kind;
 }
 
+function acmeObject({ directory, directoryCa, email, names, httpListen }: AcmeConfig): Record<string, unknown> {
+  return {
+    mode: "acme",
+    directory,
+    ...(directoryCa === undefined ? {} : { directory_ca: authoritiesText(directoryCa) }),
+    ...(email === undefined ? {} : { email }),
+    names,
+    http_listen: listenText(httpListen),
+  };
+}
+
 /** As with authorities, what is in the files says more than their names. */
-function tlsObject(tls: TlsConfig | undefined): Record<string, unknown> {
+function tlsObject({ tls, acme }: Config): Record<string, unknown> {
+  if (acme !== undefined) return acmeObject(acme);
   if (tls === undefined) return { mode: "off" };
   const [own] = pemCertificates(tls.cert).map(readCertificate);
   const cert = own === undefined ? "unreadable" : `certificate of ${subjectText(own)} until ${day(own.validToDate)}`;

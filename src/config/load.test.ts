@@ -151,6 +151,7 @@ registries:
         fillsMax: 8,
         workers: 3,
         tls: undefined,
+        acme: undefined,
         access: OPEN_ACCESS,
         trustedProxies: [],
         warnings: [],

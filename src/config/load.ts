@@ -1,6 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { ValueError } from "../lib/value-error.ts";
 import { checkOpenCredentials, readAccess } from "./access.ts";
+import { readAcme } from "./acme.ts";
 import { readAuthorities } from "./certificates.ts";
 import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
 import type { Config, RegistryConfig } from "./config.ts";
@@ -50,10 +51,13 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const registries = await resolveRegistries(context);
   const { tls, findings, warnings } = await readTls(text.top.tls ?? {}, context.folder);
   problems.push(...findings.map(text.problem));
+  const hostnames = registries.flatMap((registry) => registry.hostnames);
+  const { acme, findings: ofAcme } = await readAcme(text.top.tls ?? {}, context.folder, hostnames);
+  problems.push(...ofAcme.map(text.problem));
   const ids = text.drafts.map(({ id }) => id);
   const { access, ...ofAccess } = await readAccess(text.top.access ?? {}, context.folder, ids);
   problems.push(...ofAccess.findings.map(text.problem));
-  if (access.mtls !== undefined && text.top.tls?.mode !== "files") {
+  if (access.mtls !== undefined && (text.top.tls?.mode ?? "off") === "off") {
     const hint = "write `tls: { mode: files, cert: FILE, key: FILE }`";
     problems.push(text.problem({ path: ["access", "mtls"], message: "is of no use without TLS", hint }));
   }
@@ -63,6 +67,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     ...effective(top, registries, file?.name, options),
     proxy,
     tls,
+    acme,
     access,
     warnings: [...warnings, ...ofAccess.warnings],
   };
@@ -154,7 +159,7 @@ function effective(
   registries: readonly RegistryConfig[],
   source: string | undefined,
   { cwd, isTerminal }: LoadOptions,
-): Omit<Config, "proxy" | "tls" | "access" | "warnings"> {
+): Omit<Config, "proxy" | "tls" | "acme" | "access" | "warnings"> {
   const format = top.log?.format ?? "auto";
   const auto = (isTerminal ?? process.stdout.isTTY) ? "pretty" : "json";
   return {

@@ -10,7 +10,7 @@ export const LOG_FORMATS = ["json", "pretty", "auto"] as const;
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 const LIST_LENGTH_MAX = 1000;
-const TLS_MODES = ["off", "files"] as const;
+const TLS_MODES = ["off", "files", "acme"] as const;
 const PRIVATE_CONTENT = ["public_only", "shared"] as const;
 const WHEN_DELETED = ["serve", "deny"] as const;
 const CONCURRENCY_MAX = 1000;
@@ -90,6 +90,12 @@ const tlsObject = mapping({
   mode: value((input) => values.readOneOf(input, TLS_MODES)),
   cert: value((input) => values.readPath(input, "./tls-cert.pem")),
   key: value((input) => values.readPath(input, "./tls-key.pem")),
+  directory: value(values.readDirectory),
+  staging: value(values.readBoolean),
+  directory_ca: value((input) => values.readPath(input, "./step-ca-root.pem")),
+  email: value((input) => values.readText(input, "ops@example.com")),
+  names: list(required(values.readHostname), "[cache.example.com]"),
+  http_listen: value(values.readListen),
 });
 
 const secretPath = mapping({

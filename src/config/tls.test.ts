@@ -175,12 +175,12 @@ describe("what is wrong with certificate and key is said with its line", () => {
       ],
     ],
     [
-      "tls: { mode: acme, certificate: c.pem }",
+      "tls: { mode: acne, certificate: c.pem }",
       [
-        'error: registry-cache.yaml:1: tls.mode: "acme" is none of the possible values',
-        "hint: write one of off, files",
+        'error: registry-cache.yaml:1: tls.mode: "acne" is none of the possible values',
+        "hint: write one of off, files, acme",
         "error: registry-cache.yaml:1: tls.certificate: unknown key",
-        "hint: the keys here are mode, cert, key",
+        "hint: the keys here are mode, cert, key, directory, staging, directory_ca, email, names, http_listen",
       ],
     ],
     ["tls: { mode: files, cert: ., key: k.pem }", [`${at("cert")}"." is a folder, not a file`, FROM_HERE]],

@@ -254,3 +254,14 @@ export function readPathToken(input: unknown): string {
     "take what `openssl rand -hex 24` prints",
   );
 }
+
+/** The URL of an ACME directory. */
+export function readDirectory(input: unknown): string {
+  const text = readText(input, "https://acme-v02.api.letsencrypt.org/directory");
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "https:" && url.username === "" && url.password === "") return url.href;
+  throw new ValueError(
+    `${shown(text)} is not an https:// address`,
+    "such as https://ca.example.com/acme/acme/directory for Step-CA",
+  );
+}

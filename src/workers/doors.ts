@@ -39,6 +39,8 @@ export interface DoorsOptions {
   readonly frontEntry: string;
   readonly handlers: readonly Handler[];
   readonly owner: OwnerSide;
+  /** What clients are spoken to with at first; undefined: plain HTTP. */
+  readonly certificate: Certificate | undefined;
   /** What tokens are signed with, where there are any; a secret. */
   readonly tokenKey: Buffer | undefined;
   /** What a connection may cost. */
@@ -53,12 +55,12 @@ export function createDoors(options: DoorsOptions): Doors {
   return options.config.workers === 1 ? ownDoors(options) : frontDoors(options);
 }
 
-function ownDoors({ config, handlers, limits, log, requestLog }: DoorsOptions): Doors {
+function ownDoors({ config, certificate, handlers, limits, log, requestLog }: DoorsOptions): Doors {
   const connections = new Connections();
   const setup = {
     handle: requestListener(handlers, connections, requestLog, strangers(new Proxies(config.trustedProxies))),
     connections,
-    tls: config.tls,
+    tls: certificate,
     clients: config.access.mtls,
     log,
     limits,
@@ -88,7 +90,7 @@ function frontDoors(options: DoorsOptions): Doors {
   const handle = requestListener(handlers, connections, requestLog, strangers(new Proxies(config.trustedProxies)));
   // For clients that come while no front is there.
   const clients = config.access.mtls;
-  const own = createListenerServer({ handle, connections, tls: config.tls, clients, log, ticketKeys });
+  const own = createListenerServer({ handle, connections, tls: options.certificate, clients, log, ticketKeys });
   const entrances: Entrance[] = [];
   let listener: Listener | undefined;
   let fronts: Fronts | undefined;
@@ -100,6 +102,7 @@ function frontDoors(options: DoorsOptions): Doors {
         config: frontConfig(config),
         ownerSocket,
         ticketKeys: ticketKeys.toString("base64"),
+        certificate: options.certificate,
         ...(options.tokenKey === undefined ? {} : { tokenKey: options.tokenKey.toString("base64") }),
       };
       const running = new Fronts({
@@ -161,13 +164,13 @@ const TICKET_KEYS_BYTES = 48;
 
 /** What fronts need; upstream's secrets are none of it. */
 function frontConfig(config: Config): FrontConfig {
-  const { access, dataDir, defaultRegistry, log, stopTimeoutMs, tls, trustedProxies } = config;
+  const { access, dataDir, defaultRegistry, log, stopTimeoutMs, trustedProxies } = config;
   const registries = config.registries.map((registry): RegistryConfig => ({
     ...registry,
     credentials: undefined,
     ca: undefined,
   }));
-  return { access, dataDir: resolve(dataDir), defaultRegistry, log, registries, stopTimeoutMs, tls, trustedProxies };
+  return { access, dataDir: resolve(dataDir), defaultRegistry, log, registries, stopTimeoutMs, trustedProxies };
 }
 
 /** Operating systems cut the path of a local socket off at about a hundred bytes (unix(7)). */

@@ -11,13 +11,15 @@ export interface FrontSetup {
   readonly ownerSocket: string;
   /** Base64: with the same keys everywhere, a client resumes its TLS session wherever it comes in. */
   readonly ticketKeys: string;
+  /** What clients are spoken to with at first; undefined: plain HTTP. */
+  readonly certificate: Certificate | undefined;
   /** Base64: what tokens are signed with; a secret. */
   readonly tokenKey?: string;
 }
 
 export type FrontConfig = Pick<
   Config,
-  "access" | "dataDir" | "defaultRegistry" | "log" | "registries" | "stopTimeoutMs" | "tls" | "trustedProxies"
+  "access" | "dataDir" | "defaultRegistry" | "log" | "registries" | "stopTimeoutMs" | "trustedProxies"
 >;
 
 /** A tag and where it points. */

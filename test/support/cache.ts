@@ -71,6 +71,7 @@ export function testConfig(
     fillsMax: 32,
     workers: 1,
     tls: undefined,
+    acme: undefined,
     access: OPEN_ACCESS,
     trustedProxies: [],
     warnings: [],

@@ -12,6 +12,8 @@ const PACKAGES = {
   "docker-registry": "docker-registry",
   dockerd: "docker.io",
   nginx: "nginx-light",
+  pebble: "pebble",
+  "pebble-challtestsrv": "pebble",
   podman: "podman",
   runc: "runc",
   setpriv: "util-linux",

@@ -1,0 +1,54 @@
+import { createServer, type Server } from "node:http";
+import type { ListenAddress } from "../config/config.ts";
+
+const PREFIX = "/.well-known/acme-challenge/";
+/** Nobody has anything to send here but a line and a few headers. */
+const HEADER_BYTES_MAX = 8 * 1024;
+const REQUEST_MS = 10_000;
+const CONNECTIONS_MAX = 1_000;
+
+/** Answers http-01 challenges (RFC 8555, section 8.3) on plain HTTP, and sends everybody else to https. */
+export class HttpChallenges {
+  readonly #answers = new Map<string, string>();
+  readonly #server: Server;
+
+  constructor() {
+    const options = { maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS };
+    this.#server = createServer(options, ({ url = "/", headers }, res) => {
+      const answer = url.startsWith(PREFIX) ? this.#answers.get(url.slice(PREFIX.length)) : undefined;
+      res.setHeader("Connection", "close");
+      if (answer !== undefined) {
+        res.writeHead(200, { "Content-Type": "application/octet-stream" }).end(answer);
+        return;
+      }
+      const host = /^[A-Za-z0-9.-]+/.exec(headers.host ?? "")?.[0];
+      if (url.startsWith(PREFIX) || host === undefined) res.writeHead(404).end();
+      else res.writeHead(308, { Location: `https://${host}${url}` }).end();
+    });
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  /** Rejects with the system's error (EADDRINUSE, EACCES). */
+  async listen({ host, port }: ListenAddress): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+  }
+
+  set(token: string, answer: string): void {
+    this.#answers.set(token, answer);
+  }
+
+  remove(token: string): void {
+    this.#answers.delete(token);
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+}
