@@ -55,10 +55,16 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
   const table = new RegistryTable(config.registries, config.defaultRegistry);
   const ofAccess = { config: config.access, dataDir: config.dataDir, log };
   const certificates = await openCertificates(config, log);
-  const opened = await openAccess(ofAccess, () => doors.usersChanged());
+  const opened = await openAccess(ofAccess, ({ paths }) => doors.accessChanged(paths));
   const api = new Api({ access: opened.access, pull, catalog, registries: table });
   const life = new AbortController();
   const statistics = statisticsRoutes(catalog, config.registries);
+  // Statistics name what every registry has: who may not come in to one of them may not see it.
+  const everything = {
+    id: "",
+    serves: "",
+    anonymous: config.registries.every(({ anonymous }) => anonymous ?? config.access.anonymous),
+  };
   const doors = createDoors({
     config,
     frontEntry: FRONT_ENTRY,
@@ -69,7 +75,7 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       (exchange) => api.handle(exchange),
       tokenEndpoint(opened.access),
       localHandler(statistics, (exchange) =>
-        opened.access.assertIn(exchange.identity, undefined, () => challengedOf(exchange)),
+        opened.access.assertIn(exchange.identity, everything, () => challengedOf(exchange)),
       ),
     ],
     owner: pull,

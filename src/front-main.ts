@@ -27,8 +27,8 @@ link.onMessage((message, socket) => {
     case "tls":
       front?.useTls(message);
       return;
-    case "users":
-      front?.usersChanged();
+    case "access":
+      front?.accessChanged(message.paths);
       return;
     case "stop":
       void end();

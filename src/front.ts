@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { Access } from "./access/access.ts";
+import type { SecretPath } from "./config/config.ts";
 import { KnownPasswords } from "./access/known-passwords.ts";
 import { Tokens } from "./access/tokens.ts";
 import { compileTagGlob } from "./lib/glob.ts";
@@ -29,7 +30,7 @@ export interface Front {
   /** Takes over a client's connection. */
   accept(socket: Socket): void;
   hear(news: TagNews): void;
-  usersChanged(): void;
+  accessChanged(paths: readonly SecretPath[]): void;
   useTls(news: TlsNews): void;
   stop(): Promise<{ readonly cutRequests: number }>;
 }
@@ -73,7 +74,10 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   return {
     accept: (socket) => server.accept(socket),
     hear: (news) => tags.hear(news),
-    usersChanged: () => passwords.forget(),
+    accessChanged: (paths) => {
+      passwords.forget();
+      access.replacePaths(paths);
+    },
     useTls: ({ ticketKeys: keys, ...news }) => server.useTls({ ...news, ticketKeys: Buffer.from(keys, "base64") }),
     stop: async () => {
       const cutRequests = await server.stop(config.stopTimeoutMs);

@@ -146,6 +146,22 @@ test("a secret path is good for images of Docker Hub and for nothing else", asyn
   assert.ok(!lines.join("").includes(TOKEN.slice(1)));
 });
 
+test("a secret path is another as soon as its file is, and what is no token changes nothing", async (t) => {
+  const file = join(await tempDir(t), "lab.token");
+  await writeFile(file, TOKEN);
+  const { url, lines } = await setUp(t, { anonymous: false, paths: [{ name: "lab", token: TOKEN, file }] });
+  const statusOf = async (token: string) => (await ask(`${url}/t/${token}/v2/library/app/manifests/1`)).status;
+  assert.equal(await statusOf(TOKEN), 200);
+  await writeFile(file, "short\n");
+  await eventually(async () => lines.some((line) => line.includes("cannot be read anew")));
+  assert.equal(await statusOf(TOKEN), 200);
+  const other = TOKEN.toUpperCase();
+  await writeFile(file, `${other}\n`);
+  await eventually(async () => (await statusOf(other)) === 200);
+  assert.equal(await statusOf(TOKEN), 404);
+  assert.ok(!lines.join("").includes(other));
+});
+
 test("a registry may be open to all where the others are not, and the other way round", async (t) => {
   const htpasswd = await usersFile(t, { me: "correct horse" });
   const { url } = await setUp(t, { anonymous: false, htpasswd }, { anonymous: true });
@@ -157,6 +173,8 @@ test("a registry may be open to all where the others are not, and the other way 
   const closed = await setUp(t, { htpasswd }, { anonymous: false });
   assert.equal((await ask(`${closed.url}/v2/library/app/manifests/1`)).status, 401);
   assert.equal((await ask(`${closed.url}/v2/corp.example/library/app/manifests/1`)).status, 200);
+  // They name what the closed one has.
+  assert.equal((await ask(`${closed.url}/summary`)).status, 401);
 });
 
 test("rules are enforced on digests too, by the tags that lead to them", async (t) => {
@@ -286,7 +304,15 @@ test("several processes ask the one that has the users, which tells all when the
   const upstream = await startFakeUpstream();
   t.after(async () => await upstream.stop());
   const image = upstream.addImage("library/app", "1");
-  const access = { ...OPEN_ACCESS, anonymous: false, htpasswd, bearer: true, paths: [{ name: "lab", token: TOKEN }] };
+  const tokenFile = join(await tempDir(t), "lab.token");
+  await writeFile(tokenFile, TOKEN);
+  const access = {
+    ...OPEN_ACCESS,
+    anonymous: false,
+    htpasswd,
+    bearer: true,
+    paths: [{ name: "lab", token: TOKEN, file: tokenFile }],
+  };
   const config = testConfig(await tempDir(t), [testRegistry(upstream.url)], { workers: 3, access });
   const { url } = await startCacheProcess(t, config);
   const manifest = `/v2/library/app/manifests/${image.digest}`;
@@ -315,6 +341,9 @@ test("several processes ask the one that has the users, which tells all when the
   });
   assert.equal(posted.status, 200);
   await writeUsers(htpasswd, { you: "battery staple" });
+  await writeFile(tokenFile, TOKEN.toUpperCase());
+  await eventually(async () => (await statusesOf(`/t/${TOKEN.toUpperCase()}${manifest}`)).has(200));
+  assert.deepEqual(await statusesOf(`/t/${TOKEN}${manifest}`), new Set([404]));
   await eventually(async () => (await ask(url + manifest, as("you", "battery staple"))).status === 200);
   assert.deepEqual(await statusesOf(manifest, as("me", "correct horse")), new Set([401]));
 });

@@ -11,7 +11,7 @@ import { suite, test } from "node:test";
 const MAY_IMPORT: Record<string, readonly string[]> = {
   oci: [],
   lib: [],
-  config: ["oci", "lib", "access/htpasswd.ts"],
+  config: ["oci", "lib", "access/htpasswd.ts", "access/path-token.ts"],
   access: ["oci", "lib", "type config/config.ts"],
   certificates: [
     "lib",
@@ -62,7 +62,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "upkeep",
   ],
   "explain-access.ts": ["access", "server", "oci", "type config/config.ts"],
-  "front.ts": ["access", "oci", "lib", "store", "pull", "server", "workers"],
+  "front.ts": ["access", "oci", "lib", "store", "pull", "server", "workers", "type config/config.ts"],
   "main.ts": ["cli"],
   "front-main.ts": ["front.ts", "workers", "lib"],
 };

@@ -1,4 +1,4 @@
-import type { AccessConfig } from "../config/config.ts";
+import type { AccessConfig, SecretPath } from "../config/config.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { basicCredentials, bearerToken } from "./authorization.ts";
 import { compileNameGlob } from "../lib/glob.ts";
@@ -60,7 +60,7 @@ export class Access {
   readonly rules: Rules;
   readonly #config: AccessConfig;
   readonly #networks: Networks | undefined;
-  readonly #paths: SecretPaths;
+  #paths: SecretPaths;
   readonly #passwords: Pick<Passwords, "isRight"> | undefined;
   readonly #certificates: readonly ((name: string) => boolean)[];
   readonly #tokens: Tokens | undefined;
@@ -87,6 +87,11 @@ export class Access {
     if (offered === undefined || this.#passwords === undefined) return NOBODY;
     const isRight = await this.#passwords.isRight({ ...offered, address: caller.address ?? "" });
     return identityOf(isRight ? { name: offered.user, method: "basic" } : undefined);
+  }
+
+  /** Other secrets from now on. */
+  replacePaths(paths: readonly SecretPath[]): void {
+    this.#paths = new SecretPaths(paths);
   }
 
   /** Whether there is nothing by which somebody could be told from somebody else, nor kept out. */
@@ -125,7 +130,8 @@ export class Access {
   }
 
   #ofCertificate(names: readonly string[]): Principal | undefined {
-    const name = names.find((one) => this.#certificates.some((matches) => matches(one)));
+    // Nobody becomes `anonymous` in rules by being called so.
+    const name = names.find((one) => one !== ANONYMOUS.name && this.#certificates.some((matches) => matches(one)));
     return name === undefined ? undefined : { name, method: "certificate" };
   }
 
@@ -152,7 +158,9 @@ export class Access {
   }
 
   #challenge(isWrong: boolean, { tokenUrl, scope }: Challenged): RegistryError {
-    const message = isWrong ? "the user or the password is wrong" : "pulling here needs a user and a password";
+    const wrong =
+      this.#tokens === undefined ? "the user or the password is wrong" : "the password or the token is wrong";
+    const message = isWrong ? wrong : "pulling here needs a user and a password";
     if (this.#tokens === undefined) return basicChallenge(message);
     const parts = [
       `realm="${tokenUrl}"`,

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { chown, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { chown, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Read by the cache's own user alone, unless its file says otherwise already. */
 const NEW_FILE_MODE = 0o600;
@@ -13,6 +14,22 @@ export class HtpasswdFile {
   private constructor(path: string, lines: string[]) {
     this.#path = path;
     this.#lines = lines;
+  }
+
+  /**
+   * Reads the file, lets `change` change it, and writes it, while no other process does; a link is written through. Rejects with
+   * what `change` throws, which then changes nothing, or with the system's error.
+   */
+  static async change(path: string, change: (file: HtpasswdFile) => Promise<void>): Promise<void> {
+    const real = await realpath(path).catch(() => path);
+    const unlock = await lock(`${real}.lock`);
+    try {
+      const file = await HtpasswdFile.read(real);
+      await change(file);
+      await file.write();
+    } finally {
+      await unlock();
+    }
   }
 
   /** A file that is not there has no lines. Rejects with the system's error. */
@@ -51,7 +68,7 @@ export class HtpasswdFile {
     }
   }
 
-  /** All or nothing; owner and mode stay. Rejects with the system's error. */
+  /** All or nothing; owner and mode stay. */
   async write(): Promise<void> {
     const before = await stat(this.#path).catch(() => undefined);
     const folder = await stat(dirname(this.#path));
@@ -71,6 +88,30 @@ export class HtpasswdFile {
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
+    }
+  }
+}
+
+/** Between two looks at another's lock, and for how many of them it is waited for: five seconds, milliseconds. */
+const LOCK_LOOK_MS = 50;
+const LOCK_LOOKS_MAX = 100;
+/** Nobody needs so long; whoever left it is gone. */
+const LOCK_AGE_MAX_MS = 30_000;
+
+/** Rejects with the system's error, EEXIST where another has it. */
+async function lock(path: string): Promise<() => Promise<void>> {
+  for (let look = 1; ; look += 1) {
+    try {
+      await (await open(path, "wx", NEW_FILE_MODE)).close();
+      return async () => await rm(path, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST" || look > LOCK_LOOKS_MAX) throw error;
+      const since = await stat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => Date.now(),
+      );
+      if (Date.now() - since > LOCK_AGE_MAX_MS) await rm(path, { force: true });
+      else await sleep(LOCK_LOOK_MS);
     }
   }
 }

@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import type { Logger } from "pino";
-import type { AccessConfig } from "../config/config.ts";
+import type { AccessConfig, SecretPath } from "../config/config.ts";
 import { WatchedFiles } from "../lib/watched-file.ts";
 import { Access } from "./access.ts";
 import { parseHtpasswd, type Users } from "./htpasswd.ts";
 import { Passwords } from "./passwords.ts";
+import { isPathToken } from "./path-token.ts";
 import { readTokenKey } from "./token-key.ts";
 import { Tokens } from "./tokens.ts";
 
@@ -16,41 +17,81 @@ export interface OpenAccess {
   stop(): Promise<void>;
 }
 
+/** What other processes have to know when a file has changed. */
+export interface AccessNews {
+  readonly paths: readonly SecretPath[];
+}
+
 /** How many wrong passwords from one address are worth a line in the log: these, then each time twice as many. */
 const GUESSES_TOLD = 5;
 
-/** Reads the users, and reads them anew when their file changes. `onChange` hears of it. Rejects with the system's error. */
+/** Reads the users, and them and secret paths anew when their files change, which `onChange` hears of. Rejects with the system's error. */
 export async function openAccess(
   { config, dataDir, log }: { readonly config: AccessConfig; readonly dataDir: string; readonly log: Logger },
-  onChange: () => void,
+  onChange: (news: AccessNews) => void,
 ): Promise<OpenAccess> {
   const tokenKey = config.bearer ? await readTokenKey(dataDir) : undefined;
-  const tokens = tokenKey && new Tokens(tokenKey);
-  const file = config.htpasswd;
-  if (file === undefined) {
-    return { access: new Access({ config, passwords: undefined, tokens }), tokenKey, stop: async () => undefined };
-  }
-  const passwords = new Passwords(await readUsers(file, log), (client, count) => {
+  const passwords = config.htpasswd === undefined ? undefined : await openPasswords(config.htpasswd, log);
+  const access = new Access({ config, passwords, tokens: tokenKey && new Tokens(tokenKey) });
+  let { paths } = config;
+  const changed = () => onChange({ paths });
+  const watched = [
+    followed(config.htpasswd, log, async (file) => {
+      const users = await readUsers(file, log);
+      passwords?.replace(users);
+      changed();
+      log.info({ file, users: users.size }, "users were read anew");
+    }),
+    ...config.paths.map((path) =>
+      followed(path.file, log, async (file) => {
+        const token = await readToken(file);
+        paths = paths.map((one) => (one.name === path.name ? { ...one, token } : one));
+        access.replacePaths(paths);
+        changed();
+        log.info({ file, path: path.name }, "a secret path was read anew");
+      }),
+    ),
+  ].filter((one) => one !== undefined);
+  await Promise.all(watched.map(async (one) => await one.start()));
+  return {
+    access,
+    tokenKey,
+    stop: async () => {
+      await Promise.all(watched.map(async (one) => await one.stop()));
+      await passwords?.stop();
+    },
+  };
+}
+
+async function openPasswords(file: string, log: Logger): Promise<Passwords> {
+  return new Passwords(await readUsers(file, log), (client, count) => {
     if (count % GUESSES_TOLD === 0 && Number.isInteger(Math.log2(count / GUESSES_TOLD))) {
       log.warn({ client, wrongPasswords: count }, "somebody may be guessing passwords");
     }
   });
-  const watched = new WatchedFiles([file], async () => {
+}
+
+/** What cannot be read leaves what was before. */
+function followed(
+  file: string | undefined,
+  log: Pick<Logger, "error">,
+  read: (file: string) => Promise<void>,
+): WatchedFiles | undefined {
+  if (file === undefined) return undefined;
+  return new WatchedFiles([file], async () => {
     try {
-      const users = await readUsers(file, log);
-      passwords.replace(users);
-      onChange();
-      log.info({ file, users: users.size }, "users were read anew");
+      await read(file);
     } catch (error) {
-      log.error({ file, err: error }, "users could not be read anew; those from before stay");
+      const reason = error instanceof Error ? error.message : String(error);
+      log.error({ file, reason }, "a file of `access` cannot be read anew; what it said before stays in force");
     }
   });
-  await watched.start();
-  const stop = async () => {
-    await watched.stop();
-    await passwords.stop();
-  };
-  return { access: new Access({ config, passwords, tokens }), tokenKey, stop };
+}
+
+async function readToken(file: string): Promise<string> {
+  const text = (await readFile(file, "utf8")).trim();
+  if (!isPathToken(text)) throw new Error("it has no token of 22 to 200 letters, digits, - and _");
+  return text;
 }
 
 /** A line that cannot be used costs that user, and nobody else. A file that is not there yet has no users. */
@@ -60,6 +101,6 @@ async function readUsers(file: string, log: Pick<Logger, "warn">): Promise<Users
     throw error;
   });
   const { users, problems } = parseHtpasswd(text);
-  for (const { line, message } of problems) log.warn({ file, line }, `a user is left out: the line ${message}`);
+  for (const { line, message } of problems) log.warn({ file, line, reason: message }, "a user is left out");
   return users;
 }

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { readClientCertificates } from "../config/access.ts";
+import { readClientCertificates, revocationWarnings } from "../config/access.ts";
 import type { Certificate, ClientAuthorities, ClientCertificates, TlsConfig } from "../config/config.ts";
 import type { Finding } from "../config/issues.ts";
 import { readTls } from "../config/tls.ts";
@@ -44,10 +44,24 @@ export async function followTlsFiles(
       use(news);
       log.info({ cert: tls.files.cert }, "the certificates were read anew");
       for (const warning of read.warnings) log.warn(warning);
+      await warnOfRevocations(authorities, log);
     },
   );
   await watched.start();
-  return { stop: async () => await watched.stop() };
+  const daily = setInterval(() => void warnOfRevocations(used.clients, log), DAY_MS).unref();
+  return {
+    stop: async () => {
+      clearInterval(daily);
+      await watched.stop();
+    },
+  };
+}
+
+const DAY_MS = 24 * 60 * 60_000;
+
+async function warnOfRevocations(clients: ClientAuthorities | undefined, log: Pick<Logger, "warn">): Promise<void> {
+  if (clients?.crl === undefined) return;
+  for (const warning of await revocationWarnings(clients.crl, Date.now())) log.warn(warning);
 }
 
 function inputOf({ files: { ca, crl }, names }: ClientCertificates) {

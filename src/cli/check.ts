@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { printable } from "../lib/printable.ts";
 import { RegistryError } from "../oci/errors.ts";
+import { isLoopback, warningsOf } from "./banner.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { CliError } from "./failure.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
@@ -38,7 +39,8 @@ async function check(terminal: Terminal, options: CheckOptions, image: string | 
   const text = options.json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
   terminal.out.write(text.endsWith("\n") ? text : `${text}\n`);
   // Beside what a program may read.
-  for (const warning of config.warnings) terminal.err.write(`warning: ${printable(warning)}\n`);
+  const isOpen = config.listen.some(({ host }) => !isLoopback(host));
+  for (const warning of warningsOf(config, { isOpen })) terminal.err.write(`warning: ${printable(warning)}\n`);
   return 0;
 }
 

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
+import type { HtpasswdFile } from "../access/htpasswd-file.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { CliError } from "./failure.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
@@ -47,64 +48,73 @@ Example:
 
 async function addUser(terminal: Terminal, options: UserOptions, name: string): Promise<ExitCode> {
   assertName(name);
-  const { file, path } = await opened(terminal, options);
-  if (file.has(name)) {
+  const path = await pathOf(terminal, options);
+  const assertNew = ({ users }: HtpasswdFile) => {
+    if (!users.includes(name)) return;
     throw new CliError(`there is a user ${name} already`, { hint: `registry-cache user passwd ${name}` });
-  }
-  file.set(name, await hashOf(await passwordOf(terminal, options, name)));
-  await written(file, path);
+  };
+  // Before anybody types a password in vain, and again when nobody else can add it any more.
+  assertNew(await read(path));
+  const hash = await hashOf(await passwordOf(terminal, options, name));
+  await changed(path, async (file) => {
+    assertNew(file);
+    file.set(name, hash);
+  });
   terminal.out.write(`added ${name} to ${path}\n`);
   return 0;
 }
 
 async function changePassword(terminal: Terminal, options: UserOptions, name: string): Promise<ExitCode> {
-  const { file, path } = await opened(terminal, options);
-  assertThere(file, name, path);
-  file.set(name, await hashOf(await passwordOf(terminal, options, name)));
-  await written(file, path);
+  const path = await pathOf(terminal, options);
+  assertThere(await read(path), name, path);
+  const hash = await hashOf(await passwordOf(terminal, options, name));
+  await changed(path, async (file) => {
+    assertThere(file, name, path);
+    file.set(name, hash);
+  });
   terminal.out.write(`${name} has another password now\n`);
   return 0;
 }
 
 async function removeUser(terminal: Terminal, options: UserOptions, name: string): Promise<ExitCode> {
-  const { file, path } = await opened(terminal, options);
-  assertThere(file, name, path);
-  file.remove(name);
-  await written(file, path);
+  const path = await pathOf(terminal, options);
+  await changed(path, async (file) => {
+    assertThere(file, name, path);
+    file.remove(name);
+  });
   terminal.out.write(`removed ${name}\n`);
   return 0;
 }
 
 async function listUsers(terminal: Terminal, options: UserOptions): Promise<ExitCode> {
-  const { file } = await opened(terminal, options);
-  const users = file.users.toSorted();
+  const users = (await read(await pathOf(terminal, options))).users.toSorted();
   terminal.out.write(options.json === true ? `${JSON.stringify(users)}\n` : users.map((user) => `${user}\n`).join(""));
   return 0;
 }
 
-type File = Awaited<ReturnType<typeof opened>>["file"];
+async function pathOf(terminal: Terminal, options: UserOptions): Promise<string> {
+  if (options.file !== undefined) return resolve(terminal.cwd, options.file);
+  const { access } = await configurationOf(terminal, options);
+  if (access.htpasswd !== undefined) return access.htpasswd;
+  const hint = "write `access: { basic: { htpasswd: ./users.htpasswd } }` into the configuration, or use --file";
+  throw new CliError("the configuration names no password file", { hint, exitCode: 2 });
+}
 
-async function opened(terminal: Terminal, options: UserOptions) {
-  const { HtpasswdFile } = await import("../access/htpasswd-file.ts");
-  const path =
-    options.file === undefined
-      ? (await configurationOf(terminal, options)).access.htpasswd
-      : resolve(terminal.cwd, options.file);
-  if (path === undefined) {
-    const hint = "write `access: { basic: { htpasswd: ./users.htpasswd } }` into the configuration, or use --file";
-    throw new CliError("the configuration names no password file", { hint, exitCode: 2 });
-  }
+async function read(path: string): Promise<HtpasswdFile> {
+  const module = await import("../access/htpasswd-file.ts");
   try {
-    return { file: await HtpasswdFile.read(path), path };
+    return await module.HtpasswdFile.read(path);
   } catch (error) {
     throw new CliError(`${path} cannot be read (${codeOf(error)})`, { cause: error });
   }
 }
 
-async function written(file: File, path: string): Promise<void> {
+async function changed(path: string, change: (file: HtpasswdFile) => Promise<void>): Promise<void> {
+  const module = await import("../access/htpasswd-file.ts");
   try {
-    await file.write();
+    await module.HtpasswdFile.change(path, change);
   } catch (error) {
+    if (error instanceof CliError) throw error;
     throw new CliError(`${path} cannot be written (${codeOf(error)}); nothing was changed`, { cause: error });
   }
 }
@@ -116,14 +126,21 @@ function codeOf(error: unknown): string {
 const NAME_LENGTH_MAX = 64;
 
 function assertName(name: string): void {
-  if (!/[:\s\p{Cc}]/u.test(name) && name !== "" && name.length <= NAME_LENGTH_MAX && !name.startsWith("#")) return;
+  if (
+    !/[:\s\p{Cc}]/u.test(name) &&
+    name !== "anonymous" &&
+    name !== "" &&
+    name.length <= NAME_LENGTH_MAX &&
+    !name.startsWith("#")
+  )
+    return;
   throw new CliError(`${JSON.stringify(name)} is no name for a user`, {
     hint: `at most ${NAME_LENGTH_MAX} characters, without colons and spaces`,
     exitCode: 2,
   });
 }
 
-function assertThere(file: File, name: string, path: string): void {
+function assertThere(file: HtpasswdFile, name: string, path: string): void {
   if (!file.has(name)) throw new CliError(`there is no user ${name} in ${path}`, { hint: "registry-cache user list" });
 }
 
@@ -132,10 +149,10 @@ async function passwordOf({ input }: Terminal, { passwordStdin }: UserOptions, n
   if (!input.isTerminal) {
     throw new CliError("there is no terminal to ask for a password", { hint: "use --password-stdin", exitCode: 2 });
   }
-  const first = await input.askSecret(`Password for ${name}`);
+  const first = assertPassword(await input.askSecret(`Password for ${name}`));
   const second = await input.askSecret("The same again");
   if (first !== second) throw new CliError("the two passwords differ; nothing was changed");
-  return assertPassword(first);
+  return first;
 }
 
 /** bcrypt looks at no more. */

@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { parseHtpasswd } from "../access/htpasswd.ts";
+import { Networks } from "../lib/networks.ts";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
-import { readAuthorities, readRevocations } from "./certificates.ts";
+import { readAuthorities, readRevocations, revocationsEnd } from "./certificates.ts";
 import type {
   AccessConfig,
   AccessRule,
@@ -21,6 +22,12 @@ import { readPathToken } from "./values.ts";
 export const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024;
 const TOKEN_FILE_BYTES_MAX = 4 * 1024;
 
+/** A registry, by what a rule may call it. */
+export interface NamedRegistry {
+  readonly id: string;
+  readonly serves: string | undefined;
+}
+
 export interface ReadAccess {
   readonly access: AccessConfig;
   readonly findings: readonly Finding[];
@@ -28,18 +35,23 @@ export interface ReadAccess {
   readonly warnings: readonly string[];
 }
 
-/** Reads `access:`; the names of its files are relative to `folder`. `registryIds` are those that there are. */
+/** Reads `access:`; the names of its files are relative to `folder`. `registries` are those that there are. */
 export async function readAccess(
   input: AccessInput,
   folder: string,
-  registryIds: readonly string[],
+  registries: readonly NamedRegistry[],
 ): Promise<ReadAccess> {
   const findings: Finding[] = [];
   const warnings: string[] = [];
   const htpasswd = await readUsers(input.basic?.htpasswd, folder, { findings, warnings });
   const mtls = await readClientCertificates(input.mtls, folder, findings);
+  if (mtls?.crl !== undefined) warnings.push(...(await revocationWarnings(mtls.crl, Date.now())));
   const paths = await readPaths(input.paths ?? [], folder, findings);
-  const rules = readRules(input.rules ?? [], registryIds, findings);
+  const rules = readRules(input.rules ?? [], registries, findings);
+  if (input.networks?.length === 0) {
+    const hint = "remove it, or write who may ask, such as [10.0.0.0/8]";
+    findings.push({ path: ["access", "networks"], message: "has no network: that would keep nobody out", hint });
+  }
   const knowsPeople = input.basic !== undefined || input.mtls !== undefined || (input.paths ?? []).length > 0;
   const access = {
     anonymous: input.anonymous ?? !knowsPeople,
@@ -85,10 +97,23 @@ async function readUsers(
     else findings.push({ path: at, message: `${shown(name)} ${bytes.message}`, hint: bytes.hint });
     return path;
   }
+  // Not an error: the others can go on pulling, and `registry-cache user` can mend it.
   for (const { line, message } of parseHtpasswd(bytes.toString("utf8")).problems) {
-    findings.push({ path: at, message: `line ${line} of ${shown(name)} ${message}`, hint: `mend it with \`${make}\`` });
+    warnings.push(`a user of ${shown(name)} is left out, line ${line}: ${message}`);
   }
   return path;
+}
+
+const SOON_MS = 24 * 60 * 60_000;
+
+/** Once a list has run out nobody's certificate is accepted any more, by OpenSSL's own rule. */
+export async function revocationWarnings(crl: string, nowMs: number): Promise<string[]> {
+  const end = await revocationsEnd(crl);
+  if (end === undefined || end.getTime() - nowMs > SOON_MS) return [];
+  const [ends, lets] = end.getTime() <= nowMs ? ["ran out", "lets"] : ["runs out", "then lets"];
+  return [
+    `the revocation list of access.mtls ${ends} at ${end.toISOString()} and ${lets} nobody in: put a new one there`,
+  ];
 }
 
 /** Whose certificates clients may show; what is wrong goes into `findings`. */
@@ -137,7 +162,13 @@ async function readPaths(
       });
     }
     const read = token ?? (await readTokenFile(file ?? "", folder, at("token_file"), findings));
-    if (read !== undefined) paths.push({ name, token: read });
+    if (read === undefined) continue;
+    const twin = paths.find((other) => other.token === read);
+    if (twin !== undefined) {
+      const hint = "each needs a secret of its own: `openssl rand -hex 24`";
+      findings.push({ path: at("name"), message: `has the same token as ${shown(twin.name)}`, hint });
+    }
+    paths.push({ name, token: read, ...(file === undefined ? {} : { file: resolve(folder, file) }) });
   }
   return paths;
 }
@@ -164,17 +195,32 @@ async function readTokenFile(
 
 function readRules(
   inputs: NonNullable<AccessInput["rules"]>,
-  registryIds: readonly string[],
+  registries: readonly NamedRegistry[],
   findings: Finding[],
 ): AccessRule[] {
+  const registryIds = registries.map(({ id }) => id);
   return inputs.map(({ who = "*", registry, repository = "*", tag = "*", allow }, index) => {
     if (registry !== undefined && !registryIds.includes(registry)) {
       const hint = `the registries here are ${registryIds.join(", ")}`;
       const path = ["access", "rules", index, "registry"];
       findings.push({ path, message: `there is no registry ${shown(registry)}`, hint });
     }
+    const named = registries.find(({ id, serves }) => [id, serves].includes(repository.split("/", 1)[0] ?? ""));
+    if (named !== undefined && repository.includes("/")) {
+      const message = `${shown(repository)} begins with a registry, and names are compared without it`;
+      const hint = `write \`registry: ${named.id}, repository: "${repository.slice(repository.indexOf("/") + 1)}"\``;
+      findings.push({ path: ["access", "rules", index, "repository"], message, hint });
+    }
     return { who, registry, repository, tag, allow };
   });
+}
+
+/** Of the internet at large. */
+const STRANGERS = ["8.8.8.8", "198.51.100.1"] as const;
+
+function keepsStrangersOut(networks: readonly string[]): boolean {
+  const includes = new Networks(networks);
+  return networks.length > 0 && !STRANGERS.every((address) => includes.includes(address));
 }
 
 /** What others pay for, or keep private, is not given to whoever happens to reach us. */
@@ -184,7 +230,7 @@ export function checkOpenCredentials(
   access: AccessConfig,
 ): Finding[] {
   const open = listen.find(({ host }) => !isLoopback(host));
-  if (open === undefined || access.networks.length > 0) return [];
+  if (open === undefined || keepsStrangersOut(access.networks)) return [];
   const given = registries.filter(({ credentials, anonymous }) => {
     return credentials !== undefined && (anonymous ?? access.anonymous);
   });

@@ -59,6 +59,14 @@ export async function readRevocations(name: string, folder: string): Promise<str
   return joined(lists);
 }
 
+/** When the first of these revocation lists (PEM) runs out; undefined where none of them ever does. */
+export async function revocationsEnd(crl: string): Promise<Date | undefined> {
+  // Node.js reads certificates, but no such lists.
+  const { X509Crl } = await import("@peculiar/x509");
+  const ends = (crl.match(REVOCATIONS) ?? []).flatMap((list) => new X509Crl(list).nextUpdate ?? []);
+  return ends.toSorted((a, b) => a.getTime() - b.getTime())[0];
+}
+
 /**
  * A PEM file's text, whatever is in it.
  *

@@ -91,6 +91,8 @@ export interface SecretPath {
   readonly name: string;
   /** A secret. */
   readonly token: string;
+  /** Absolute path of the file that it comes from, to read it anew when that changes. */
+  readonly file?: string | undefined;
 }
 
 export interface AccessRule {

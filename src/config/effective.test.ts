@@ -19,7 +19,6 @@ tls:
   mode: off
 access:
   anonymous: true
-  networks: []
   bearer: false
   paths: []
   rules: []

@@ -114,7 +114,8 @@ function accessObject({
 }: AccessConfig): Record<string, unknown> {
   return {
     anonymous,
-    networks,
+    // An empty list is an error, since it would keep nobody out.
+    ...(networks.length === 0 ? {} : { networks }),
     ...(htpasswd === undefined ? {} : { basic: { htpasswd } }),
     bearer,
     ...(mtls === undefined ? {} : { mtls: mtlsObject(mtls) }),

@@ -54,12 +54,17 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const hostnames = registries.flatMap((registry) => registry.hostnames);
   const { acme, findings: ofAcme } = await readAcme(text.top.tls ?? {}, context.folder, hostnames);
   problems.push(...ofAcme.map(text.problem));
-  const ids = text.drafts.map(({ id }) => id);
-  const { access, ...ofAccess } = await readAccess(text.top.access ?? {}, context.folder, ids);
+  const { access, ...ofAccess } = await readAccess(text.top.access ?? {}, context.folder, text.drafts);
   problems.push(...ofAccess.findings.map(text.problem));
   if (access.mtls !== undefined && (text.top.tls?.mode ?? "off") === "off") {
     const hint = "write `tls: { mode: files, cert: FILE, key: FILE }`";
     problems.push(text.problem({ path: ["access", "mtls"], message: "is of no use without TLS", hint }));
+  }
+  const byDefault = registries.find(({ id }) => id === (top.default_registry ?? DEFAULT_REGISTRY));
+  if (access.paths.length > 0 && byDefault !== undefined && byDefault.serves !== "docker.io") {
+    const message = "is not Docker Hub, which is all that secret paths are for";
+    const hint = "Docker's mirror names no registry: remove `default_registry`, or `access.paths`";
+    problems.push(text.problem({ path: ["default_registry"], message, hint }));
   }
   problems.push(...checkOpenCredentials(registries, top.listen ?? DEFAULTS.listen, access).map(text.problem));
   if (problems.length > 0) throw new ConfigError(problems);

@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
+import { isPathToken } from "../access/path-token.ts";
 import { parseNetwork } from "../lib/networks.ts";
 import { parseDuration, parseSize, shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
@@ -78,6 +79,7 @@ const BOOLEAN_WORDS: ReadonlyMap<string, boolean> = new Map([
 export function readBoolean(input: unknown): boolean {
   if (typeof input === "boolean") return input;
   const meant = typeof input === "string" ? BOOLEAN_WORDS.get(input.toLowerCase()) : undefined;
+  if (input === undefined) throw new ValueError("is missing", "write `true` or `false`");
   const hint = meant === undefined ? "without quotes" : `write ${meant}, without quotes: YAML 1.2 knows no yes and no`;
   throw new ValueError(`must be true or false, not ${kindOf(input)}`, hint);
 }
@@ -238,17 +240,15 @@ export function readNetwork(input: unknown): string {
 /** Of a user or a secret path, as it stands in rules and in the log. */
 export function readPrincipalName(input: unknown): string {
   const text = readText(input, "lab");
+  if (text === "anonymous") throw new ValueError("is what those are called who say nothing", "take another name");
   if (/^[^\s:*?{}[\]/\p{Cc}]{1,64}$/u.test(text)) return text;
   throw new ValueError(`${shown(text)} is no name`, "at most 64 characters, without spaces, colons, slashes and stars");
 }
 
-/** 128 bits in the letters that URLs do without encoding: whoever reads it can pull, so that nobody may guess it. */
-const PATH_TOKEN = /^[A-Za-z0-9_-]{22,200}$/;
-
 /** The secret in `/t/<token>`. */
 export function readPathToken(input: unknown): string {
   const text = readSecretText(input, "what `openssl rand -hex 24` prints");
-  if (PATH_TOKEN.test(text)) return text;
+  if (isPathToken(text)) return text;
   throw new ValueError(
     "is no token for a path: 22 to 200 letters, digits, - and _",
     "take what `openssl rand -hex 24` prints",

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { RegistryError } from "../oci/errors.ts";
+import { certificateFault } from "./client-certificate.ts";
 import type { Exchange } from "./exchange.ts";
 
 const PATH_SHOWN_MAX = 200;
@@ -24,6 +25,7 @@ export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number,
     ...(res.headersSent ? { status: res.statusCode } : {}),
     durationMs: Date.now() - startedAtMs,
     client: exchange.client,
+    ...certificateNote(exchange),
     ...(isWhole ? {} : { aborted: true }),
     ...reason(error),
   };
@@ -34,6 +36,14 @@ function levelOf({ res, notes, path }: Exchange): "error" | "warn" | "info" | "d
   if (isInternal(notes.error)) return "error";
   if (res.statusCode >= 500) return "warn";
   return PROBES.has(path) ? "debug" : "info";
+}
+
+/** Of a client that was refused, what was wrong with the certificate that it showed. */
+function certificateNote({ req, res, certificateNames }: Exchange): { certificate?: string } {
+  if (res.statusCode !== 403) return {};
+  const fault = certificateFault(req.socket);
+  if (fault !== undefined) return { certificate: fault };
+  return certificateNames.length === 0 ? {} : { certificate: certificateNames.join(" ") };
 }
 
 function reason(error: unknown): { error?: string } {

@@ -18,6 +18,15 @@ export function certificateNames(socket: Socket): readonly string[] {
   return (looked[KNOWN] ??= namesOf(socket));
 }
 
+/** Why the client's certificate is not accepted (`CERT_REVOKED`, `CRL_HAS_EXPIRED`, ...); undefined where it is, or there is none. */
+export function certificateFault(socket: Socket): string | undefined {
+  if (!(socket instanceof TLSSocket) || socket.authorized) return undefined;
+  // A code, whatever the types say.
+  const reason = socket.authorizationError as unknown;
+  if (socket.getPeerX509Certificate() === undefined) return undefined;
+  return typeof reason === "string" ? reason : "unknown reason";
+}
+
 function namesOf(socket: TLSSocket): string[] {
   // A resumed session without a certificate counts as authorized too (Node's VerifyPeerCertificate).
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;

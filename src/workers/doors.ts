@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
-import type { Certificate, ClientAuthorities, Config, RegistryConfig } from "../config/config.ts";
+import type { Certificate, ClientAuthorities, Config, RegistryConfig, SecretPath } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
 import { CERTIFICATE_HEADER, CLIENT_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
 import { type Callers, type Handler, requestListener, strangers } from "../server/handler.ts";
@@ -27,8 +27,8 @@ export interface Doors {
   tell(news: TagNews): void;
   /** Another certificate, or other authorities of clients, for whoever comes from now on. */
   useTls(news: { readonly certificate: Certificate; readonly clients: ClientAuthorities | undefined }): void;
-  /** Who may pull with a password is another question than before. */
-  usersChanged(): void;
+  /** Users or secret paths are others than before. */
+  accessChanged(paths: readonly SecretPath[]): void;
   /** Lets responses finish within the configured time; says how many were cut. */
   close(): Promise<number>;
 }
@@ -72,7 +72,7 @@ function ownDoors({ config, certificate, handlers, limits, log, requestLog }: Do
       return listeners.map(({ address }) => address);
     },
     tell: () => undefined,
-    usersChanged: () => undefined,
+    accessChanged: () => undefined,
     useTls: (news) => listeners.forEach((listener) => listener.useTls(news)),
     close: async () => {
       const cut = await Promise.all(listeners.map(async (listener) => await listener.stop(config.stopTimeoutMs)));
@@ -121,7 +121,7 @@ function frontDoors(options: DoorsOptions): Doors {
       return entrances.map(({ address }) => address);
     },
     tell: (news) => fronts?.tell(news),
-    usersChanged: () => fronts?.usersChanged(),
+    accessChanged: (paths) => fronts?.accessChanged(paths),
     useTls: (news) => {
       // With the keys from before, a session could be resumed that a revoked certificate had begun.
       const keys = randomBytes(TICKET_KEYS_BYTES);

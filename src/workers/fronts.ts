@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Use } from "../catalog/catalog.ts";
+import type { SecretPath } from "../config/config.ts";
 import { orAborted, within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
@@ -41,6 +42,7 @@ export class Fronts {
   readonly #keepers: Promise<void>[] = [];
   readonly #running = new Set<FrontProcess>();
   #tls: TlsNews | undefined;
+  #paths: readonly SecretPath[] | undefined;
   #turn = 0;
   #cutRequests = 0;
 
@@ -74,9 +76,10 @@ export class Fronts {
     for (const front of this.#running) front.send({ kind: "tls", ...news });
   }
 
-  /** Tells all of them that the users have changed. */
-  usersChanged(): void {
-    for (const front of this.#running) front.send({ kind: "users" });
+  /** Tells all of them, and those that are started from now on, that users or secret paths have changed. */
+  accessChanged(paths: readonly SecretPath[]): void {
+    this.#paths = paths;
+    for (const front of this.#running) front.send({ kind: "access", paths });
   }
 
   /** Lets responses finish within the configured time; says how many were cut. */
@@ -121,6 +124,7 @@ export class Fronts {
     switch (message.kind) {
       case "awake":
         from.send({ kind: "setup", ...setup });
+        if (this.#paths !== undefined) from.send({ kind: "access", paths: this.#paths });
         if (this.#tls !== undefined) from.send({ kind: "tls", ...this.#tls });
         if (this.#life.signal.aborted) from.send({ kind: "stop" });
         return;

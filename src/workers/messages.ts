@@ -1,5 +1,5 @@
 import type { Use } from "../catalog/catalog.ts";
-import type { Certificate, ClientAuthorities, Config } from "../config/config.ts";
+import type { Certificate, ClientAuthorities, Config, SecretPath } from "../config/config.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
@@ -42,8 +42,8 @@ export type ToFront =
   | ({ readonly kind: "tag" } & TagNews)
   /** What TLS is spoken with from now on. */
   | ({ readonly kind: "tls" } & TlsNews)
-  /** The users have changed: passwords are to be asked for again. */
-  | { readonly kind: "users" }
+  /** Users or secret paths have changed: passwords are to be asked for again. */
+  | { readonly kind: "access"; readonly paths: readonly SecretPath[] }
   /** With it comes the socket of a client, which is the front's as soon as that says so. */
   | { readonly kind: "connection"; readonly id: number }
   | { readonly kind: "stop" };

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { selfSignedCertificate, testAuthority } from "../../test/support/certificate.ts";
+import { configFolder } from "../../test/support/config-folder.ts";
+import { revocationWarnings } from "./access.ts";
+import { ConfigError } from "./errors.ts";
+
+const TOKEN = "0123456789012345678901";
+
+describe("access", () => {
+  it("is open to all by default, and closed as soon as there is a way to say who one is", async (t) => {
+    const folder = await configFolder(t);
+    await folder.write({ users: "", token: `${TOKEN}\n` });
+    const load = async (text: string) => (await folder.load({ files: { "registry-cache.yaml": text } })).access;
+    assert.equal((await load("{}\n")).anonymous, true);
+    assert.equal((await load("access: { networks: [10.0.0.0/8] }\n")).anonymous, true);
+    const basic = await load("access: { basic: { htpasswd: users } }\n");
+    assert.deepEqual([basic.anonymous, basic.htpasswd?.endsWith("/users")], [false, true]);
+    const [path] = (await load("access: { paths: [{ name: lab, token_file: token }] }\n")).paths;
+    assert.deepEqual([path?.name, path?.token, path?.file?.endsWith("/token")], ["lab", TOKEN, true]);
+  });
+
+  it("warns of users that are left out, and of a file that is not there, and starts all the same", async (t) => {
+    const folder = await configFolder(t);
+    await folder.write({ users: "me:$apr1$abcdefgh$0123456789\n" });
+    const load = async (name: string) =>
+      (await folder.load({ files: { "registry-cache.yaml": `access: { basic: { htpasswd: ${name} } }\n` } })).warnings;
+    const md5 = 'a user of "users" is left out, line 1: the hash of "me" is MD5 or SHA-1, which anybody can guess';
+    assert.deepEqual(await load("users"), [md5]);
+    assert.match((await load("none")).join(), /^"none" is not there, so that there are no users/);
+  });
+
+  const cases: readonly (readonly [text: string, path: string, message: string])[] = [
+    ["access: { networks: [] }", "access.networks", "has no network: that would keep nobody out"],
+    [
+      "access: { networks: [10.0.0.1/8] }",
+      "access.networks[0]",
+      '"10.0.0.1/8" is an address in the middle of a network',
+    ],
+    ["access: { anonymous: false }", "access.anonymous", "nobody could pull: nobody has a way to say who they are"],
+    ["access: { bearer: true }", "access.bearer", "tokens are given for passwords, and there are no users"],
+    ["access: { mtls: { ca: ca.pem } }", "access.mtls", "is of no use without TLS"],
+    ["access: { mtls: { ca: none.pem } }", "access.mtls.ca", '"none.pem" does not exist'],
+    ["access: { mtls: { ca: ca.pem, crl: ca.pem } }", "access.mtls.crl", '"ca.pem" has no revocation list in PEM form'],
+    ["access: { paths: [{ name: lab }] }", "access.paths[0].name", "has no token"],
+    [
+      `access: { paths: [{ name: anonymous, token: "${TOKEN}" }] }`,
+      "access.paths[0].name",
+      "is what those are called who say nothing",
+    ],
+    [
+      'access: { paths: [{ name: lab, token: "short" }] }',
+      "access.paths[0].token",
+      "is no token for a path: 22 to 200 letters, digits, - and _",
+    ],
+    [
+      `access: { paths: [{ name: a, token: "${TOKEN}" }, { name: b, token: "${TOKEN}" }] }`,
+      "access.paths[1].name",
+      'has the same token as "a"',
+    ],
+    [
+      `default_registry: ghcr\naccess: { paths: [{ name: a, token: "${TOKEN}" }] }`,
+      "default_registry",
+      "is not Docker Hub, which is all that secret paths are for",
+    ],
+    ["access: { rules: [{ who: me }] }", "access.rules[0].allow", "is missing"],
+    [
+      "access: { rules: [{ registry: docker.io, allow: true }] }",
+      "access.rules[0].registry",
+      'there is no registry "docker.io"',
+    ],
+    [
+      "access: { rules: [{ repository: docker.io/org/*, allow: false }] }",
+      "access.rules[0].repository",
+      '"docker.io/org/*" begins with a registry, and names are compared without it',
+    ],
+    [
+      "listen: 0.0.0.0:5000\naccess: { networks: [0.0.0.0/1, 128.0.0.0/1] }\nregistries: { ghcr: { username: me, password: secret } }",
+      "access",
+      "anybody who reaches 0.0.0.0:5000 could pull with the credentials of ghcr",
+    ],
+    [
+      "listen: 0.0.0.0:5000\nregistries: { ghcr: { username: me, password: secret } }",
+      "access",
+      "anybody who reaches 0.0.0.0:5000 could pull with the credentials of ghcr",
+    ],
+  ];
+  for (const [text, path, message] of cases) {
+    it(`${text} is refused`, async (t) => {
+      const folder = await configFolder(t);
+      await folder.write({ "ca.pem": selfSignedCertificate().cert });
+      await assert.rejects(folder.load({ files: { "registry-cache.yaml": `${text}\n` } }), (error) => {
+        assert.ok(error instanceof ConfigError);
+        const problems = error.problems.map((problem) => `${problem.path}: ${problem.message}`);
+        assert.ok(problems.includes(`${path}: ${message}`), problems.join("\n"));
+        return true;
+      });
+    });
+  }
+
+  it("takes credentials beyond loopback where strangers are kept out", async (t) => {
+    const folder = await configFolder(t);
+    await folder.write({ users: "" });
+    const registries = "registries: { ghcr: { username: me, password: secret } }";
+    for (const access of ["networks: [10.0.0.0/8]", "basic: { htpasswd: users }"]) {
+      const text = `listen: 0.0.0.0:5000\naccess: { ${access} }\n${registries}\n`;
+      await folder.load({ files: { "registry-cache.yaml": text } });
+    }
+  });
+
+  it("says when a revocation list runs out, and what that means", async () => {
+    const list = testAuthority().revocations([7]);
+    const dayMs = 24 * 60 * 60_000;
+    assert.deepEqual(await revocationWarnings(list, Date.now() - dayMs), []);
+    assert.match(
+      (await revocationWarnings(list, Date.now() + dayMs / 2)).join(),
+      /runs out at .* and then lets nobody in/,
+    );
+    assert.match((await revocationWarnings(list, Date.now() + 2 * dayMs)).join(), /ran out at .* and lets nobody in/);
+  });
+});
