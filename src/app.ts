@@ -2,7 +2,9 @@ import { access, rm, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
+import { Bypassing } from "./access/bypassing.ts";
 import { openAccess } from "./access/open.ts";
+import { bypassingRoutes } from "./admin/bypassing.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { CatalogError } from "./catalog/errors.ts";
@@ -16,7 +18,7 @@ import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
 import { RegistryTable } from "./server/find-registry.ts";
-import { challengedOf, guard } from "./server/guard.ts";
+import { challengedOf, guard, noticing } from "./server/guard.ts";
 import { LISTENER_LIMITS, type ListenerLimits } from "./server/listener-server.ts";
 import { type LocalRoutes, localHandler } from "./server/local.ts";
 import { tokenEndpoint } from "./server/token-endpoint.ts";
@@ -26,6 +28,7 @@ import type { Store } from "./store/store.ts";
 import { reapPartialsStep } from "./upkeep/reap-partials.ts";
 import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
 import { startUpkeep } from "./upkeep/steps.ts";
+import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
 import { createUpstreams } from "./upstream/create.ts";
 import { createDoors } from "./workers/doors.ts";
 
@@ -58,7 +61,8 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
   const opened = await openAccess(ofAccess, ({ paths }) => doors.accessChanged(paths));
   const api = new Api({ access: opened.access, pull, catalog, registries: table });
   const life = new AbortController();
-  const statistics = statisticsRoutes(catalog, config.registries);
+  const bypassing = new Bypassing();
+  const statistics = { ...statisticsRoutes(catalog, config.registries), ...bypassingRoutes(bypassing) };
   // Statistics name what every registry has: who may not come in to one of them may not see it.
   const everything = {
     id: "",
@@ -71,14 +75,21 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
     handlers: [
       // Whoever watches over us has no password.
       localHandler(healthRoutes(life.signal)),
-      guard(opened.access, log),
-      (exchange) => api.handle(exchange),
+      guard(opened.access, bypassing, log),
+      opened.access.isOpen
+        ? (exchange) => api.handle(exchange)
+        : noticing(bypassing, (exchange) => api.handle(exchange)),
       tokenEndpoint(opened.access),
       localHandler(statistics, (exchange) =>
         opened.access.assertIn(exchange.identity, everything, () => challengedOf(exchange)),
       ),
     ],
-    owner: pull,
+    owner: {
+      tagState: async (repository, tag) => await pull.tagState(repository, tag),
+      note: (uses) => pull.note(uses),
+      doubt: async (digest) => await pull.doubt(digest),
+      welcomed: (client) => bypassing.welcomed(client, Date.now()),
+    },
     certificate: certificates.certificate,
     tokenKey: opened.tokenKey,
     limits,
@@ -95,7 +106,7 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       const addresses = await doors.open();
       await certificates.start((news) => doors.useTls(news));
       pull.start();
-      upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log)], log);
+      upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log), tellBypassingStep(bypassing, log)], log);
       completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
       return { addresses };
     },

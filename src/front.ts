@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import { Access } from "./access/access.ts";
 import type { SecretPath } from "./config/config.ts";
@@ -57,7 +58,13 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const passwords = new KnownPasswords();
   const tokens = tokenKey === undefined ? undefined : new Tokens(Buffer.from(tokenKey, "base64"));
   const access = new Access({ config: config.access, passwords, tokens });
-  const api = new HitApi({ hits, access, registries: new RegistryTable(config.registries, config.defaultRegistry) });
+  const welcomed = seldom((client) => link.send({ kind: "welcomed", client }));
+  const api = new HitApi({
+    hits,
+    access,
+    welcomed,
+    registries: new RegistryTable(config.registries, config.defaultRegistry),
+  });
   const forward = forwardTo(ownerSocket, (authorization) => passwords.remember(authorization));
   const handlers = [async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange), forward.handle];
   const callers = strangers(new Proxies(config.trustedProxies));
@@ -85,6 +92,19 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
       await notebook.stop();
       return { cutRequests };
     },
+  };
+}
+
+/** The owner needs to know it, and not at each hit. */
+const WELCOMED_MS = 1_000;
+const WELCOMED_MAX = 1_000;
+
+function seldom(tell: (client: string) => void): (client: string) => void {
+  const told = new LRUCache<string, true>({ max: WELCOMED_MAX, ttl: WELCOMED_MS });
+  return (client) => {
+    if (told.get(client) === true) return;
+    told.set(client, true);
+    tell(client);
   };
 }
 

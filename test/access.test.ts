@@ -299,6 +299,28 @@ test("behind a trusted proxy it is the client's own address and scheme that coun
   assert.equal((await ask(`${direct.url}/v2/`, from("192.0.2.7"))).status, 403);
 });
 
+test("hosts that were challenged and stay away are listed, with address and user agent; those that come back are not", async (t) => {
+  const htpasswd = await usersFile(t, { me: "correct horse" });
+  const access = { ...OPEN_ACCESS, anonymous: false, htpasswd };
+  const upstream = await startFakeUpstream();
+  t.after(async () => await upstream.stop());
+  const config = { access, trustedProxies: ["127.0.0.1"] };
+  const { url } = await startCache(t, [testRegistry(upstream.url)], { config });
+  t.mock.timers.enable({ apis: ["Date"], now: 1_800_000_000_000 });
+  const from = (address: string, more = {}) => ({
+    headers: { "X-Forwarded-For": address, "User-Agent": `agent of ${address}`, ...more },
+  });
+  for (const address of ["192.0.2.1", "192.0.2.2", "192.0.2.1"]) await ask(`${url}/v2/`, from(address));
+  const me = as("me", "correct horse").headers;
+  assert.equal((await ask(`${url}/v2/`, from("192.0.2.2", me))).status, 200);
+  t.mock.timers.tick(61_000);
+  assert.equal((await ask(`${url}/api/v1/bypassing`, from("192.0.2.3"))).status, 401);
+  const answer = await ask(`${url}/api/v1/bypassing`, from("192.0.2.3", me));
+  const at = new Date(1_800_000_000_000).toISOString();
+  const expected = { client: "192.0.2.1", userAgent: "agent of 192.0.2.1", challenges: 2, firstAt: at, lastAt: at };
+  assert.deepEqual(JSON.parse(answer.body.toString()), { bypassing: [expected] });
+});
+
 test("several processes ask the one that has the users, which tells all when they change", async (t) => {
   const htpasswd = await usersFile(t, { me: "correct horse" });
   const upstream = await startFakeUpstream();

@@ -28,6 +28,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   server: ["access", "pull", "oci", "lib", "type config/config.ts", "type catalog/catalog.ts"],
   admin: [
     "oci",
+    "type access/bypassing.ts",
     "lib",
     "server/local.ts",
     "server/pages.ts",
@@ -35,7 +36,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "type store/store.ts",
     "type config/config.ts",
   ],
-  upkeep: ["oci", "lib", "type catalog/catalog.ts", "type store/store.ts", "type config/config.ts"],
+  upkeep: [
+    "type access/bypassing.ts",
+    "oci",
+    "lib",
+    "type catalog/catalog.ts",
+    "type store/store.ts",
+    "type config/config.ts",
+  ],
   workers: ["server", "pull", "oci", "lib", "type config/config.ts", "type catalog/catalog.ts"],
   cli: [
     "app.ts",

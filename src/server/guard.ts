@@ -1,17 +1,21 @@
 import type { Logger } from "pino";
 import type { Access, Caller, Challenged } from "../access/access.ts";
+import type { Bypassing } from "../access/bypassing.ts";
+import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
 import { CLIENT_HEADER, RIGHT_HEADER } from "./front-headers.ts";
 import type { Handler } from "./handler.ts";
 
 /** Finds out who is asking, for the handlers after it; answers nobody but those who may not ask at all. */
-export function guard(access: Access, log: Pick<Logger, "warn">): Handler {
+export function guard(access: Access, bypassing: Pick<Bypassing, "welcomed">, log: Pick<Logger, "warn">): Handler {
   const warned = new Set<string>();
   const find = async (exchange: Exchange): Promise<boolean> => {
     const { headers } = exchange.req;
     exchange.identity = await access.identify(callerOf(exchange));
     const { principal, isWrong } = exchange.identity;
     Object.assign(exchange.notes, principalNote(exchange));
+    if (principal.method !== "anonymous" && exchange.client !== undefined)
+      bypassing.welcomed(exchange.client, Date.now());
     // A client that calls itself a front is told what it knows anyway.
     if (principal.method === "basic" && headers[CLIENT_HEADER] !== undefined) exchange.headers[RIGHT_HEADER] = "1";
     if (isWrong && isDocker(headers["user-agent"])) warnOf(exchange.client ?? "", warned, log);
@@ -19,6 +23,24 @@ export function guard(access: Access, log: Pick<Logger, "warn">): Handler {
   };
   // A secret path that nobody knows is refused all the same.
   return (exchange) => (access.isOpen && exchange.secret === undefined ? false : find(exchange));
+}
+
+/** The same handler; whoever is refused for want of credentials is remembered, until it comes back. */
+export function noticing(bypassing: Pick<Bypassing, "challenged">, handler: Handler): Handler {
+  const noticed = async (exchange: Exchange, answered: Promise<boolean>): Promise<boolean> => {
+    try {
+      return await answered;
+    } catch (error) {
+      if (error instanceof RegistryError && error.code === "UNAUTHORIZED") {
+        bypassing.challenged(exchange.client ?? "", exchange.req.headers["user-agent"] ?? "", Date.now());
+      }
+      throw error;
+    }
+  };
+  return (exchange) => {
+    const answered = handler(exchange);
+    return answered !== false && noticed(exchange, answered);
+  };
 }
 
 /** What the request says of who is asking. */

@@ -13,6 +13,8 @@ export interface HitApiOptions {
   readonly hits: Hits;
   readonly access: Access;
   readonly registries: RegistryTable;
+  /** Hears of the addresses of those who said who they are, now and then. */
+  readonly welcomed: (client: string) => void;
 }
 
 /** The part of the registry API that needs nobody else: manifests and blobs that are held, to those who may have them. */
@@ -42,6 +44,7 @@ export class HitApi {
         exchange.identity = await access.identify(callerOf(exchange));
       access.assertIn(exchange.identity, found.registry, () => challengedOf(exchange));
       access.assertMay(exchange.identity, { ...wanted, tags: byTag });
+      if (exchange.identity.principal.method !== "anonymous") this.#o.welcomed(exchange.client ?? "");
       return true;
     } catch (error) {
       if (error instanceof RegistryError) return false;

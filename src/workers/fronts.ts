@@ -22,6 +22,8 @@ export interface OwnerSide {
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   note(uses: readonly Use[]): void;
   doubt(digest: Digest): Promise<void>;
+  /** Somebody at this address has said who it is. */
+  welcomed(client: string): void;
 }
 
 export interface FrontsOptions {
@@ -141,6 +143,9 @@ export class Fronts {
         return;
       case "damaged":
         owner.doubt(message.digest).catch((error: unknown) => log.error({ err: error }, "a blob could not be hashed"));
+        return;
+      case "welcomed":
+        owner.welcomed(message.client);
         return;
       case "stopped":
         this.#cutRequests += message.cutRequests;

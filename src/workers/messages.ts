@@ -59,4 +59,6 @@ export type ToOwner =
   | { readonly kind: "follow"; readonly repository: Repository; readonly tag: Tag }
   | { readonly kind: "used"; readonly uses: readonly Use[] }
   | { readonly kind: "damaged"; readonly digest: Digest }
+  /** Somebody at this address has said who it is. */
+  | { readonly kind: "welcomed"; readonly client: string }
   | { readonly kind: "stopped"; readonly cutRequests: number };
