@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CatalogNewerError } from "../catalog/errors.ts";
-import { failureOf } from "./failure.ts";
+import { CliError, failureOf } from "./failure.ts";
 import { explainStart } from "./start-errors.ts";
 
 const config = { dataDir: "/srv/cache" };
@@ -118,3 +118,18 @@ function selfCaused(): Error {
   error.cause = error;
   return error;
 }
+
+test("a port 80 that is taken is told as what it is for", () => {
+  const error = Object.assign(new Error("x"), { code: "EADDRINUSE", syscall: "listen", address: "0.0.0.0", port: 80 });
+  const acme = {
+    directory: "https://ca.example/dir",
+    directoryCa: undefined,
+    email: undefined,
+    names: ["a.example"],
+    httpListen: { host: "0.0.0.0", port: 80 },
+  };
+  const told = explainStart(error, { dataDir: "/data", acme });
+  assert.ok(told instanceof CliError);
+  assert.equal(told.message, "cannot listen on 0.0.0.0:80: the port is in use");
+  assert.match(told.hint ?? "", /`tls\.http_listen` names$/);
+});

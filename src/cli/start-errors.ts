@@ -13,8 +13,10 @@ interface SystemError extends Error {
 const CAUSES_MAX = 8;
 
 /** Puts the system's reasons for which nothing starts into the operator's words; other errors stay what they are. */
-export function explainStart(error: unknown, config: Pick<Config, "dataDir">): unknown {
+export function explainStart(error: unknown, config: Pick<Config, "dataDir"> & Partial<Pick<Config, "acme">>): unknown {
   const system = systemErrorIn(error);
+  const isOfAcme = system?.port !== undefined && system.port === config.acme?.httpListen.port;
+  if (system?.syscall === "listen" && isOfAcme) return challengeFailure(system);
   if (system?.syscall === "listen" || system?.syscall === "getaddrinfo") return listenFailure(system);
   if (system !== undefined) return dataFailure(system, config.dataDir) ?? error;
   const { message, hint } = hinted(error);
@@ -56,6 +58,14 @@ function listenFailure(error: SystemError): CliError {
     default:
       return failure(error.code, "see `listen` in the configuration");
   }
+}
+
+/** There is no choosing another port: the authority asks at port 80, whatever listens here. */
+function challengeFailure(error: SystemError): CliError {
+  const reason = { EADDRINUSE: "the port is in use", EACCES: "not permitted" }[error.code] ?? error.code;
+  const hint =
+    "the authority asks there for a certificate (tls.mode: acme): free the port, or lead port 80 to the one that `tls.http_listen` names";
+  return new CliError(`cannot listen on ${addressOf(error)}: ${reason}`, { hint, cause: error });
 }
 
 function addressOf({ address, port, hostname }: SystemError): string {
