@@ -56,19 +56,13 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
   });
   const table = new RegistryTable(config.registries, config.defaultRegistry);
-  const ofAccess = { config: config.access, dataDir: config.dataDir, log };
+  const ofAccess = { config: config.access, dataDir: config.dataDir, registries: config.registries, log };
   const certificates = await openCertificates(config, log);
-  const opened = await openAccess(ofAccess, ({ paths }) => doors.accessChanged(paths));
+  const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
   const api = new Api({ access: opened.access, pull, catalog, registries: table });
   const life = new AbortController();
   const bypassing = new Bypassing();
   const statistics = { ...statisticsRoutes(catalog, config.registries), ...bypassingRoutes(bypassing) };
-  // Statistics name what every registry has: who may not come in to one of them may not see it.
-  const everything = {
-    id: "",
-    serves: "",
-    anonymous: config.registries.every(({ anonymous }) => anonymous ?? config.access.anonymous),
-  };
   const doors = createDoors({
     config,
     frontEntry: FRONT_ENTRY,
@@ -81,7 +75,7 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
         : noticing(bypassing, (exchange) => api.handle(exchange)),
       tokenEndpoint(opened.access),
       localHandler(statistics, (exchange) =>
-        opened.access.assertIn(exchange.identity, everything, () => challengedOf(exchange)),
+        opened.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange)),
       ),
     ],
     owner: {
@@ -91,6 +85,7 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       welcomed: (client) => bypassing.welcomed(client, Date.now()),
     },
     certificate: certificates.certificate,
+    access: () => opened.news(),
     tokenKey: opened.tokenKey,
     limits,
     log,

@@ -28,7 +28,7 @@ link.onMessage((message, socket) => {
       front?.useTls(message);
       return;
     case "access":
-      front?.accessChanged(message.paths);
+      front?.accessChanged(message);
       return;
     case "stop":
       void end();

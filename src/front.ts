@@ -2,8 +2,8 @@ import type { Socket } from "node:net";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import { Access } from "./access/access.ts";
-import type { SecretPath } from "./config/config.ts";
 import { KnownPasswords } from "./access/known-passwords.ts";
+import type { AccessNews } from "./access/open.ts";
 import { Tokens } from "./access/tokens.ts";
 import { compileTagGlob } from "./lib/glob.ts";
 import { requestLogger } from "./lib/logger.ts";
@@ -31,7 +31,7 @@ export interface Front {
   /** Takes over a client's connection. */
   accept(socket: Socket): void;
   hear(news: TagNews): void;
-  accessChanged(paths: readonly SecretPath[]): void;
+  accessChanged(news: AccessNews): void;
   useTls(news: TlsNews): void;
   stop(): Promise<{ readonly cutRequests: number }>;
 }
@@ -57,7 +57,11 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const connections = new Connections();
   const passwords = new KnownPasswords();
   const tokens = tokenKey === undefined ? undefined : new Tokens(Buffer.from(tokenKey, "base64"));
-  const access = new Access({ config: config.access, passwords, tokens });
+  let users: ReadonlySet<string> = new Set(setup.access.users);
+  const isUser = (name: string) => users.has(name);
+  const { registries } = config;
+  const access = new Access({ config: config.access, registries, isUser, passwords, tokens });
+  access.replacePaths(setup.access.paths);
   const welcomed = seldom((client) => link.send({ kind: "welcomed", client }));
   const api = new HitApi({
     hits,
@@ -81,9 +85,10 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   return {
     accept: (socket) => server.accept(socket),
     hear: (news) => tags.hear(news),
-    accessChanged: (paths) => {
+    accessChanged: (news) => {
+      users = new Set(news.users);
       passwords.forget();
-      access.replacePaths(paths);
+      access.replacePaths(news.paths);
     },
     useTls: ({ ticketKeys: keys, ...news }) => server.useTls({ ...news, ticketKeys: Buffer.from(keys, "base64") }),
     stop: async () => {

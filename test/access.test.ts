@@ -38,7 +38,13 @@ async function setUp(t: TestContext, access: Partial<AccessConfig>, differs: Par
   const image = upstream.addImage("library/app", "1");
   const registries = [
     testRegistry(upstream.url, differs),
-    testRegistry(upstream.url, { id: "corp", serves: "corp.example", aliases: [], libraryPrefix: false }),
+    // By another name, or it would be the same upstream.
+    testRegistry(upstream.url.replace("127.0.0.1", "localhost"), {
+      id: "corp",
+      serves: "corp.example",
+      aliases: [],
+      libraryPrefix: false,
+    }),
   ];
   const lines: string[] = [];
   const log = pino({ level: "debug" }, { write: (line: string) => void lines.push(line) });
@@ -85,7 +91,7 @@ test("who guesses passwords has to wait, who is known has not", async (t) => {
   for (let time = 0; time < 5; time++) {
     assert.equal((await ask(`${url}/v2/`, as("nobody", `guess ${time}`))).status, 401);
   }
-  const refused = await ask(`${url}/v2/`, as("me", "guess"));
+  const refused = await ask(`${url}/v2/`, as("nobody", "guess"));
   assert.deepEqual([refused.status, errorCode(refused), refused.headers["retry-after"]], [429, "TOOMANYREQUESTS", "1"]);
   assert.equal((await ask(`${url}/v2/`, as("me", "correct horse"))).status, 200);
   assert.ok(lines.some((line) => line.includes("guessing passwords") && line.includes('"wrongPasswords":5')));
@@ -278,6 +284,99 @@ test("a token is had by a form as well, and by nothing else", async (t) => {
   assert.equal((await ask(`${url}/token`, { method: "DELETE" })).status, 405);
   const without = await setUp(t, { anonymous: false, htpasswd });
   assert.equal((await ask(`${without.url}/token`, as("me", "correct horse"))).status, 404);
+});
+
+test("a token gives no token, and is nobody's once its user is gone", async (t) => {
+  const htpasswd = await usersFile(t, { me: "correct horse", you: "battery staple" });
+  const { url } = await setUp(t, { anonymous: false, htpasswd, bearer: true, paths: [{ name: "lab", token: TOKEN }] });
+  const tokenFor = async (user: string, password: string) => {
+    const { body } = await ask(`${url}/token`, as(user, password));
+    return { headers: { Authorization: `Bearer ${(JSON.parse(body.toString()) as { token: string }).token}` } };
+  };
+  const [mine, yours] = [await tokenFor("me", "correct horse"), await tokenFor("you", "battery staple")];
+  assert.equal((await ask(`${url}/token`, mine)).status, 401);
+  // A secret path is good for Docker Hub alone, and would be good for everything.
+  assert.equal((await ask(`${url}/t/${TOKEN}/token`)).status, 401);
+  assert.equal((await ask(`${url}/v2/`, mine)).status, 200);
+  await writeUsers(htpasswd, { you: "battery staple" });
+  await eventually(async () => (await ask(`${url}/v2/`, mine)).status === 401);
+  assert.equal((await ask(`${url}/v2/`, yours)).status, 200);
+});
+
+test("what names the content of all registries is for who may come in to all of them", async (t) => {
+  const htpasswd = await usersFile(t, { me: "correct horse" });
+  const { url } = await setUp(t, { anonymous: false, htpasswd }, { anonymous: true });
+  await ask(`${url}/v2/corp.example/library/app/manifests/1`, as("me", "correct horse"));
+  for (const path of ["/v2/_catalog", "/", "/summary"]) {
+    assert.equal((await ask(url + path)).status, 401, path);
+    assert.equal((await ask(url + path, as("me", "correct horse"))).status, 200, path);
+  }
+  assert.equal((await ask(`${url}/v2/docker.io/_catalog`)).status, 200);
+  assert.equal((await ask(`${url}/v2/corp.example/_catalog`)).status, 401);
+});
+
+test("what is forbidden or closed is so under every name of the same upstream", async (t) => {
+  const htpasswd = await usersFile(t, { me: "correct horse" });
+  const upstream = await startFakeUpstream();
+  t.after(async () => await upstream.stop());
+  upstream.addImage("corp/app", "1");
+  upstream.addImage("open/app", "1");
+  const named = (id: string, serves: string, differs: Partial<RegistryConfig> = {}) =>
+    testRegistry(upstream.url, { id, serves, aliases: [], libraryPrefix: false, ...differs });
+  const rules = [{ ...RULE, registry: "ghcr", repository: "corp/**", allow: false }];
+  const forbidden = await startCache(t, [named("ghcr", "ghcr.io"), named("lscr", "lscr.io")], {
+    config: { access: { ...OPEN_ACCESS, rules } },
+  });
+  const statusOf = async (url: string, path: string) => (await ask(`${url}/v2/${path}/manifests/1`)).status;
+  for (const name of ["ghcr.io", "lscr.io"]) {
+    assert.equal(await statusOf(forbidden.url, `${name}/corp/app`), 403, name);
+    assert.equal(await statusOf(forbidden.url, `${name}/open/app`), 200, name);
+  }
+  const closed = await startCache(t, [named("ghcr", "ghcr.io", { anonymous: false }), named("lscr", "lscr.io")], {
+    config: { access: { ...OPEN_ACCESS, htpasswd } },
+  });
+  assert.equal(await statusOf(closed.url, "ghcr.io/open/app"), 401);
+  assert.equal(await statusOf(closed.url, "lscr.io/open/app"), 401);
+});
+
+test("a burst of guesses is looked at a few at a time, and keeps nobody else waiting", async (t) => {
+  const htpasswd = await usersFile(t, { me: "correct horse" });
+  const access = { ...OPEN_ACCESS, anonymous: false, htpasswd };
+  const upstream = await startFakeUpstream();
+  t.after(async () => await upstream.stop());
+  const { url } = await startCache(t, [testRegistry(upstream.url)], {
+    config: { access, trustedProxies: ["127.0.0.1"] },
+  });
+  const from = (address: string, user: string, password: string) => ({
+    headers: { ...as(user, password).headers, "X-Forwarded-For": address },
+  });
+  const guesses = Array.from({ length: 100 }, async (_, index) => {
+    return (await ask(`${url}/v2/`, from("192.0.2.1", `user ${index}`, "wrong password"))).status;
+  });
+  assert.equal((await ask(`${url}/v2/`, from("192.0.2.2", "me", "correct horse"))).status, 200);
+  const statuses = await Promise.all(guesses);
+  assert.ok(statuses.filter((status) => status === 401).length <= 30, statuses.join(" "));
+  assert.ok(statuses.every((status) => [401, 429, 503].includes(status)));
+});
+
+test("a secret path that is a little wrong has no secret in the log", async (t) => {
+  const { url, lines, upstream } = await setUp(t, { anonymous: false, paths: [{ name: "lab", token: TOKEN }] });
+  for (const path of [
+    `//t/${TOKEN}/v2/`,
+    `/t//${TOKEN}/v2/`,
+    `/t/${TOKEN}/t/${TOKEN}/v2/`,
+    `/%74/${TOKEN}/v2/`,
+    `/v2/t/${TOKEN}/library/app/manifests/1`,
+    `/t/x/../${TOKEN}/v2/`,
+    `/t/${TOKEN}/v2/t/${TOKEN}/app/manifests/1`,
+  ]) {
+    assert.ok((await ask(url + path)).status >= 400, path);
+  }
+  assert.deepEqual(
+    lines.filter((line) => line.includes(TOKEN)),
+    [],
+  );
+  assert.equal(upstream.requests.length, 0);
 });
 
 test("behind a trusted proxy it is the client's own address and scheme that count", async (t) => {

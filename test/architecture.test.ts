@@ -44,7 +44,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "type store/store.ts",
     "type config/config.ts",
   ],
-  workers: ["server", "pull", "oci", "lib", "type config/config.ts", "type catalog/catalog.ts"],
+  workers: ["type access/open.ts", "server", "pull", "oci", "lib", "type config/config.ts", "type catalog/catalog.ts"],
   cli: [
     "app.ts",
     "config",

@@ -70,6 +70,17 @@ for (const workers of [1, 2]) {
   });
 }
 
+test("each of several authorities has a revocation list of its own", async (t) => {
+  const other = testAuthority("another authority");
+  const [revoked, good] = [other.issue("ci-2"), other.issue("ci-3")];
+  const ca = authority.cert + other.cert;
+  const crl = authority.revocations([]) + other.revocations([revoked.serial]);
+  const { manifest } = await setUp(t, { ca, crl });
+  assert.equal(await statusFor(manifest, authority.issue("ci-1")), 200);
+  assert.equal(await statusFor(manifest, good), 200);
+  assert.equal(await statusFor(manifest, revoked), 403);
+});
+
 test("a header cannot pass for a certificate", async (t) => {
   const { url } = await setUp(t, {}, 2);
   const agent = new Agent({ keepAlive: false, ca: server.cert });

@@ -29,7 +29,8 @@ export interface Identity {
 
 /** Where a client that is refused may get a token, and for what. */
 export interface Challenged {
-  readonly tokenUrl: string;
+  /** Undefined where the client has not said by what name it has found us. */
+  readonly tokenUrl: string | undefined;
   /** `repository:library/nginx:pull`; undefined where no repository was asked for. */
   readonly scope: string | undefined;
 }
@@ -49,6 +50,9 @@ const SECRET_PATHS_SERVE = "docker.io";
 
 export interface AccessOptions {
   readonly config: AccessConfig;
+  readonly registries: readonly (AccessedRegistry & { readonly upstream: string })[];
+  /** Whether there is such a user: a token outlives its user otherwise. */
+  readonly isUser: (name: string) => boolean;
   /** Undefined where there are no users. */
   readonly passwords: Pick<Passwords, "isRight"> | undefined;
   /** Undefined where none are given out. */
@@ -64,9 +68,13 @@ export class Access {
   readonly #passwords: Pick<Passwords, "isRight"> | undefined;
   readonly #certificates: readonly ((name: string) => boolean)[];
   readonly #tokens: Tokens | undefined;
+  readonly #registries: AccessOptions["registries"];
+  readonly #isUser: AccessOptions["isUser"];
 
-  constructor({ config, passwords, tokens }: AccessOptions) {
+  constructor({ config, registries, isUser, passwords, tokens }: AccessOptions) {
     this.#config = config;
+    this.#registries = registries;
+    this.#isUser = isUser;
     this.#tokens = tokens;
     this.#networks = config.networks.length === 0 ? undefined : new Networks(config.networks);
     this.#paths = new SecretPaths(config.paths);
@@ -82,7 +90,7 @@ export class Access {
     const named = this.#ofCertificate(caller.certificateNames);
     if (named !== undefined) return { principal: named, isWrong: false };
     const token = this.#tokens === undefined ? undefined : bearerToken(caller.authorization);
-    if (token !== undefined) return identityOf(this.#tokens?.principal(token, Date.now()));
+    if (token !== undefined) return identityOf(this.#ofToken(token));
     const offered = this.#passwords === undefined ? undefined : basicCredentials(caller.authorization);
     if (offered === undefined || this.#passwords === undefined) return NOBODY;
     const isRight = await this.#passwords.isRight({ ...offered, address: caller.address ?? "" });
@@ -110,6 +118,10 @@ export class Access {
     if (this.#tokens === undefined) throw new Error("no tokens are given out");
     // Not by a token again, or clients would ask for ever.
     if (isWrong) throw basicChallenge("the user or the password is wrong");
+    // A token says who it is and nothing else: it would do what the way by which it was had must not, and for ever.
+    if (principal.method !== "basic" && principal.method !== "anonymous") {
+      throw basicChallenge("a token is had with a user and a password alone");
+    }
     return this.#tokens.issue(principal, Date.now());
   }
 
@@ -129,6 +141,12 @@ export class Access {
     );
   }
 
+  #ofToken(token: string): Principal | undefined {
+    const principal = this.#tokens?.principal(token, Date.now());
+    if (principal === undefined || principal.method === "anonymous") return principal;
+    return this.#isUser(principal.name) ? principal : undefined;
+  }
+
   #ofCertificate(names: readonly string[]): Principal | undefined {
     // Nobody becomes `anonymous` in rules by being called so.
     const name = names.find((one) => one !== ANONYMOUS.name && this.#certificates.some((matches) => matches(one)));
@@ -144,8 +162,27 @@ export class Access {
     if (principal.method === "path" && registry?.serves !== SECRET_PATHS_SERVE) {
       throw new RegistryError(403, "DENIED", "a secret path is for images of Docker Hub alone");
     }
-    if (principal.method !== "anonymous" || (registry?.anonymous ?? this.#config.anonymous)) return;
+    if (principal.method !== "anonymous" || this.#isOpenToAll(registry)) return;
     throw this.#passwords === undefined ? this.#unknown() : this.#challenge(isWrong, challenged());
+  }
+
+  /** The same for all registries at once, for what names the content of each of them. */
+  assertInEverywhere(identity: Identity, challenged: () => Challenged): void {
+    this.assertIn(identity, undefined, challenged);
+    if (identity.principal.method !== "anonymous") return;
+    for (const registry of this.#registries) this.assertIn(identity, registry, challenged);
+  }
+
+  /** What is closed is not open under another name of the same upstream (lscr.io is ghcr.io). */
+  #isOpenToAll(registry: AccessedRegistry | undefined): boolean {
+    if (!(registry?.anonymous ?? this.#config.anonymous)) return false;
+    return registry === undefined || this.#twinsOf(registry.id).every(({ anonymous }) => anonymous !== false);
+  }
+
+  /** Other registries in front of the very same upstream. */
+  #twinsOf(id: string): AccessOptions["registries"] {
+    const upstream = this.#registries.find((one) => one.id === id)?.upstream;
+    return upstream === undefined ? [] : this.#registries.filter((one) => one.id !== id && one.upstream === upstream);
   }
 
   /** Nothing that could be sent after a challenge would help. */
@@ -161,7 +198,7 @@ export class Access {
     const wrong =
       this.#tokens === undefined ? "the user or the password is wrong" : "the password or the token is wrong";
     const message = isWrong ? wrong : "pulling here needs a user and a password";
-    if (this.#tokens === undefined) return basicChallenge(message);
+    if (this.#tokens === undefined || tokenUrl === undefined) return basicChallenge(message);
     const parts = [
       `realm="${tokenUrl}"`,
       `service="${SERVICE}"`,
@@ -175,7 +212,8 @@ export class Access {
 
   /** By the rules; who may come in at all was asked before. */
   assertMay({ principal }: Identity, wanted: Wanted): void {
-    const { isAllowed, rule } = this.rules.verdict(principal.name, wanted);
+    const twins = this.#twinsOf(wanted.registryId).map(({ id }) => id);
+    const { isAllowed, rule } = this.rules.verdictWithTwins(principal.name, wanted, twins);
     if (isAllowed) return;
     throw new RegistryError(403, "DENIED", `rule ${rule} of this cache does not let ${principal.name} pull this`);
   }

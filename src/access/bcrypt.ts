@@ -11,50 +11,55 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** A thread, and those who wait for it. */
+interface Running {
+  readonly worker: Worker;
+  readonly waiting: Map<number, Waiting>;
+}
+
 /** Compares passwords with bcrypt hashes in a thread that is there while it is needed. */
 export class BcryptVerifier {
-  readonly #waiting = new Map<number, Waiting>();
-  #worker: Worker | undefined;
+  #running: Running | undefined;
   #idle: NodeJS.Timeout | undefined;
   #nextId = 0;
 
   async matches(hash: string, password: string): Promise<boolean> {
     clearTimeout(this.#idle);
-    this.#worker ??= this.#start();
+    this.#running ??= this.#start();
+    const { worker, waiting } = this.#running;
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-    this.#waiting.set(id, { resolve, reject });
+    waiting.set(id, { resolve, reject });
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    this.#worker.postMessage({ id, hash, password });
+    worker.postMessage({ id, hash, password });
     try {
       return await promise;
     } finally {
-      this.#waiting.delete(id);
-      if (this.#waiting.size === 0) this.#idle = setTimeout(() => void this.stop(), IDLE_MS).unref();
+      waiting.delete(id);
+      if (waiting.size === 0) this.#idle = setTimeout(() => void this.stop(), IDLE_MS).unref();
     }
   }
 
-  /** Ends the thread; whoever still waits is told. */
+  /** Ends the thread; whoever still waits for it is told. */
   async stop(): Promise<void> {
     clearTimeout(this.#idle);
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.terminate();
+    const running = this.#running;
+    this.#running = undefined;
+    await running?.worker.terminate();
   }
 
-  #start(): Worker {
-    const worker = new Worker(ENTRY);
+  #start(): Running {
+    const running: Running = { worker: new Worker(ENTRY), waiting: new Map() };
+    const { worker, waiting } = running;
     // The process ends when everything else has.
     worker.unref();
-    worker.on("message", ({ id, isRight }: { id: number; isRight: boolean }) =>
-      this.#waiting.get(id)?.resolve(isRight),
-    );
+    worker.on("message", ({ id, isRight }: { id: number; isRight: boolean }) => waiting.get(id)?.resolve(isRight));
     const gone = (error: Error) => {
-      if (this.#worker === worker) this.#worker = undefined;
-      for (const { reject } of this.#waiting.values()) reject(error);
+      if (this.#running === running) this.#running = undefined;
+      for (const { reject } of waiting.values()) reject(error);
     };
     worker.on("error", gone);
     worker.on("exit", () => gone(new Error("the thread that compares passwords has ended")));
-    return worker;
+    return running;
   }
 }

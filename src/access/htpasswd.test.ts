@@ -26,6 +26,18 @@ for (const [line, message] of [
   ["me:{SHA}5baa6", 'the hash of "me" is MD5 or SHA-1, which anybody can guess'],
   ["me:secret", 'the hash of "me" is neither a bcrypt hash nor one of argon2'],
   [`me:${BCRYPT.replace("$04$", "$17$")}`, 'the hash of "me" has a bcrypt cost of 17, more than 15'],
+  [`me:${BCRYPT.replace("$04$", "$03$")}`, 'the hash of "me" has a bcrypt cost of 03, less than 4'],
+  ...["m=8,t=0,p=1", "m=8,t=1,p=0", "m=8,t=1,p=2"].map(
+    (parameters) =>
+      [
+        `me:$argon2id$v=19$${parameters}$c2FsdHNhbHQ$c2FsdHNhbHQ`,
+        'the hash of "me" has parameters that argon2 does not know (RFC 9106)',
+      ] as const,
+  ),
+  [
+    "me:$argon2id$v=19$m=8,t=1,p=1$c2FsdA$c2FsdHNhbHQ",
+    'the hash of "me" has parameters that argon2 does not know (RFC 9106)',
+  ],
   [
     "me:$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHQ",
     'the hash of "me" wants more than 262144 KiB or 20 passes of argon2',

@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import type { Logger } from "pino";
 import type { AccessConfig, SecretPath } from "../config/config.ts";
 import { WatchedFiles } from "../lib/watched-file.ts";
-import { Access } from "./access.ts";
+import { Access, type AccessOptions } from "./access.ts";
 import { parseHtpasswd, type Users } from "./htpasswd.ts";
 import { Passwords } from "./passwords.ts";
 import { isPathToken } from "./path-token.ts";
@@ -14,27 +14,43 @@ export interface OpenAccess {
   readonly access: Access;
   /** What tokens are signed with, for other processes that answer; a secret. */
   readonly tokenKey: Buffer | undefined;
+  /** As the files have it now. */
+  news(): AccessNews;
   stop(): Promise<void>;
 }
 
 /** What other processes have to know when a file has changed. */
 export interface AccessNews {
   readonly paths: readonly SecretPath[];
+  /** Names. */
+  readonly users: readonly string[];
 }
+
+export interface OpenAccessOptions extends Pick<AccessOptions, "registries"> {
+  readonly config: AccessConfig;
+  readonly dataDir: string;
+  readonly log: Logger;
+}
+
+/** Tens of thousands of users. */
+const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024;
+const PROBLEMS_TOLD_MAX = 20;
 
 /** How many wrong passwords from one address are worth a line in the log: these, then each time twice as many. */
 const GUESSES_TOLD = 5;
 
 /** Reads the users, and them and secret paths anew when their files change, which `onChange` hears of. Rejects with the system's error. */
 export async function openAccess(
-  { config, dataDir, log }: { readonly config: AccessConfig; readonly dataDir: string; readonly log: Logger },
+  { config, dataDir, registries, log }: OpenAccessOptions,
   onChange: (news: AccessNews) => void,
 ): Promise<OpenAccess> {
   const tokenKey = config.bearer ? await readTokenKey(dataDir) : undefined;
   const passwords = config.htpasswd === undefined ? undefined : await openPasswords(config.htpasswd, log);
-  const access = new Access({ config, passwords, tokens: tokenKey && new Tokens(tokenKey) });
+  const isUser = (name: string) => passwords?.has(name) === true;
+  const access = new Access({ config, registries, isUser, passwords, tokens: tokenKey && new Tokens(tokenKey) });
   let { paths } = config;
-  const changed = () => onChange({ paths });
+  const news = () => ({ paths, users: passwords?.names ?? [] });
+  const changed = () => onChange(news());
   const watched = [
     followed(config.htpasswd, log, async (file) => {
       const users = await readUsers(file, log);
@@ -56,6 +72,7 @@ export async function openAccess(
   return {
     access,
     tokenKey,
+    news,
     stop: async () => {
       await Promise.all(watched.map(async (one) => await one.stop()));
       await passwords?.stop();
@@ -96,11 +113,14 @@ async function readToken(file: string): Promise<string> {
 
 /** A line that cannot be used costs that user, and nobody else. A file that is not there yet has no users. */
 async function readUsers(file: string, log: Pick<Logger, "warn">): Promise<Users> {
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
+  const { size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return { size: 0 };
     throw error;
   });
+  if (size > HTPASSWD_BYTES_MAX) throw new Error(`it has more than ${HTPASSWD_BYTES_MAX} bytes`);
+  const text = size === 0 ? "" : await readFile(file, "utf8");
   const { users, problems } = parseHtpasswd(text);
-  for (const { line, message } of problems) log.warn({ file, line, reason: message }, "a user is left out");
+  for (const { line, message } of problems.slice(0, PROBLEMS_TOLD_MAX))
+    log.warn({ file, line, reason: message }, "a user is left out");
   return users;
 }

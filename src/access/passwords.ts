@@ -4,17 +4,21 @@ import pLimit from "p-limit";
 import { SingleFlight } from "../lib/single-flight.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { BcryptVerifier } from "./bcrypt.ts";
-import { Guesses } from "./guesses.ts";
+import { addressKey, Guesses } from "./guesses.ts";
 import type { Users } from "./htpasswd.ts";
 import { matchesHash, parsePasswordHash, type PasswordHash } from "./password-hash.ts";
 
-/** For how long a password that was right, or wrong, is not looked at again. */
+/** For how long a password that was right, or wrong, is not looked at again since it was used last. */
 const RIGHT_MS = 5 * 60_000;
 const WRONG_MS = 10_000;
 const REMEMBERED_MAX = 10_000;
 /** Passwords that are looked at, and that wait for it. */
 const AT_ONCE = 2;
 const WAITING_MAX = 100;
+/** Of one address: others shall not wait for what somebody tries. */
+const OF_ADDRESS_MAX = 5;
+/** bcrypt looks at no more, and takes what is behind a NUL for nothing: several texts would be one password. */
+const PASSWORD_BYTES_MAX = 72;
 
 /** What was said of who is asking. */
 export interface Offered {
@@ -24,14 +28,20 @@ export interface Offered {
   readonly address: string;
 }
 
+interface Known {
+  readonly user: string;
+  readonly isRight: boolean;
+}
+
 /**
  * Knows whether a password is right. A hash is slow by design, so that each password is looked at once and remembered, as a
  * keyed hash of its own; who guesses is slowed down.
  */
 export class Passwords {
   readonly #key = randomBytes(32);
-  readonly #known = new LRUCache<string, boolean>({ maxSize: REMEMBERED_MAX, sizeCalculation: () => 1 });
+  readonly #known = new LRUCache<string, Known>({ maxSize: REMEMBERED_MAX, sizeCalculation: () => 1 });
   readonly #flights = new SingleFlight<boolean>();
+  readonly #underWay = new Map<string, number>();
   readonly #guesses = new Guesses();
   readonly #bcrypt = new BcryptVerifier();
   readonly #limit = pLimit(AT_ONCE);
@@ -44,26 +54,37 @@ export class Passwords {
     this.#onGuessing = onGuessing;
   }
 
-  /** Other users from now on. What was right before may not be any more. */
+  get names(): string[] {
+    return [...this.#users.keys()];
+  }
+
+  has(user: string): boolean {
+    return this.#users.has(user);
+  }
+
+  /** Other users from now on. Whose hash is as it was has the password as it was. */
   replace(users: Users): void {
+    for (const [key, { user, isRight }] of this.#known.entries()) {
+      if (!isRight || users.get(user)?.text !== this.#users.get(user)?.text) this.#known.delete(key);
+    }
     this.#users = users;
-    this.#known.clear();
   }
 
   /** Rejects with a `RegistryError`: 429 for who guesses, 503 with too many at once. */
   async isRight(offered: Offered): Promise<boolean> {
+    const { user, address } = offered;
     const users = this.#users;
     const key = this.#keyOf(offered);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    this.#refuseGuesser(offered.address);
+    const known = this.#known.get(key, { updateAgeOnGet: true });
+    if (known !== undefined) return known.isRight;
+    this.#refuseGuesser(offered);
     const { result, joined } = this.#flights.run(key, performance.now(), () => this.#look(offered, users));
     const isRight = await result;
     if (joined) return isRight;
     // Others may count by now.
-    if (users === this.#users) this.#known.set(key, isRight, { ttl: isRight ? RIGHT_MS : WRONG_MS });
-    if (isRight) this.#guesses.right(offered.address);
-    else this.#onGuessing(offered.address, this.#guesses.wrong(offered.address, performance.now()));
+    if (users === this.#users) this.#known.set(key, { user, isRight }, { ttl: isRight ? RIGHT_MS : WRONG_MS });
+    if (isRight) this.#guesses.right(address, user);
+    else this.#onGuessing(address, this.#guesses.wrong(address, user, performance.now()));
     return isRight;
   }
 
@@ -71,27 +92,31 @@ export class Passwords {
     await this.#bcrypt.stop();
   }
 
-  #refuseGuesser(address: string): void {
-    const waitMs = this.#guesses.waitMs(address, performance.now());
+  #refuseGuesser({ address, user }: Offered): void {
+    const waitMs = this.#guesses.waitMs(address, user, performance.now());
     if (waitMs === 0) return;
-    throw new RegistryError(
-      429,
-      "TOOMANYREQUESTS",
-      "too many wrong passwords came from your address; wait and try again",
-      {
-        retryAfterS: Math.ceil(waitMs / 1000),
-      },
-    );
+    const message = "too many wrong passwords came from your address; wait and try again";
+    throw new RegistryError(429, "TOOMANYREQUESTS", message, { retryAfterS: Math.ceil(waitMs / 1000) });
   }
 
   /** Whoever does not exist takes as long as who does. */
-  async #look({ user, password }: Offered, users: Users): Promise<boolean> {
-    if (this.#limit.pendingCount >= WAITING_MAX) {
-      throw new RegistryError(503, "UNAVAILABLE", "too many passwords wait to be looked at", { retryAfterS: 5 });
+  async #look({ user, password, address }: Offered, users: Users): Promise<boolean> {
+    if (password.includes("\0") || Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return false;
+    const from = addressKey(address);
+    const underWay = this.#underWay.get(from) ?? 0;
+    if (underWay >= OF_ADDRESS_MAX || this.#limit.pendingCount >= WAITING_MAX) {
+      throw new RegistryError(503, "UNAVAILABLE", "too many passwords wait to be looked at", { retryAfterS: 2 });
     }
-    const hash = users.get(user);
-    const isRight = await this.#limit(() => matchesHash(hash ?? likeOf(users), password, this.#bcrypt));
-    return isRight && hash !== undefined;
+    this.#underWay.set(from, underWay + 1);
+    try {
+      const hash = users.get(user);
+      const isRight = await this.#limit(() => matchesHash(hash ?? likeOf(users), password, this.#bcrypt));
+      return isRight && hash !== undefined;
+    } finally {
+      const left = (this.#underWay.get(from) ?? 1) - 1;
+      if (left > 0) this.#underWay.set(from, left);
+      else this.#underWay.delete(from);
+    }
   }
 
   #keyOf({ user, password }: Offered): string {

@@ -59,6 +59,21 @@ export class Rules {
     return verdict;
   }
 
+  /**
+   * The same for a registry whose upstream other registries lead to as well (`twins`, by id): a rule that names one of those and
+   * forbids what is asked for is not got around by the other name.
+   */
+  verdictWithTwins(who: string, wanted: Wanted, twins: readonly string[]): Verdict {
+    const own = this.verdict(who, wanted);
+    if (!own.isAllowed) return own;
+    for (const registryId of twins) {
+      const verdict = this.verdict(who, { ...wanted, registryId });
+      const decided = verdict.rule === undefined ? undefined : this.#rules[verdict.rule - 1];
+      if (!verdict.isAllowed && decided?.registryId === registryId) return verdict;
+    }
+    return own;
+  }
+
   #of(who: string, { registryId, repository }: Wanted, tag: string | undefined): Verdict {
     const index = this.#rules.findIndex(
       (rule) => rule.who(who) && isAbout(rule, registryId, repository) && matchesTag(rule, tag),

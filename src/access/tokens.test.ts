@@ -4,7 +4,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { prove } from "../../test/support/property.ts";
 import { ANONYMOUS } from "./principal.ts";
-import { TOKEN_LIFE_S, Tokens } from "./tokens.ts";
+import { TOKEN_TOLD_S, Tokens } from "./tokens.ts";
 
 const NOW_MS = 1_800_000_000_000;
 const ME = { name: "me", method: "basic" } as const;
@@ -13,8 +13,8 @@ test("a token is whoever it was issued to, until it expires", () => {
   const tokens = new Tokens(randomBytes(32));
   const token = tokens.issue(ME, NOW_MS);
   assert.deepEqual(tokens.principal(token, NOW_MS), { name: "me", method: "token" });
-  assert.deepEqual(tokens.principal(token, NOW_MS + TOKEN_LIFE_S * 1000), { name: "me", method: "token" });
-  assert.equal(tokens.principal(token, NOW_MS + (TOKEN_LIFE_S + 31) * 1000), undefined);
+  assert.deepEqual(tokens.principal(token, NOW_MS + TOKEN_TOLD_S * 1000), { name: "me", method: "token" });
+  assert.equal(tokens.principal(token, NOW_MS + (TOKEN_TOLD_S + 31) * 1000), undefined);
   assert.deepEqual(tokens.principal(tokens.issue(ANONYMOUS, NOW_MS), NOW_MS), ANONYMOUS);
 });
 

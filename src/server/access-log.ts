@@ -18,7 +18,7 @@ export function logRequest(log: Logger, exchange: Exchange, startedAtMs: number,
     method: req.method,
     // What was understood says more than the path; only what was not is shown as it came.
     ...(notes.registry === undefined || (error !== undefined && notes.repository === undefined)
-      ? { path: path.slice(0, PATH_SHOWN_MAX) }
+      ? { path: masked(path).slice(0, PATH_SHOWN_MAX) }
       : {}),
     ...known,
     // A client that left before it was answered has got no status.
@@ -36,6 +36,13 @@ function levelOf({ res, notes, path }: Exchange): "error" | "warn" | "info" | "d
   if (isInternal(notes.error)) return "error";
   if (res.statusCode >= 500) return "warn";
   return PROBES.has(path) ? "debug" : "info";
+}
+
+/** A secret path that is a little wrong has its secret all the same. */
+function masked(path: string): string {
+  return path
+    .replace(/\/(?:t|%74)\/+(?:[^/]{1,21}\/+)*[^/]{22,}/gi, "/t/********")
+    .replace(/\/[A-Za-z0-9_-]{22,}(?=\/+v2)/g, "/********");
 }
 
 /** Of a client that was refused, what was wrong with the certificate that it showed. */

@@ -44,6 +44,7 @@ export class Api {
     // By the name that the client has for it; one that is malformed is none.
     const challenged = () => challengedOf(exchange, parseRepositoryName(found.name.join("/")));
     this.#o.access.assertIn(exchange.identity, found.registry, challenged);
+    assertSecretIsNoName(exchange);
     assertForPath(exchange, endpoint);
     await this.#answer(exchange, endpoint, found);
     return true;
@@ -153,6 +154,7 @@ export class Api {
   /** What is held: by one registry with its own names, or everything under names that can be pulled here. */
   async #catalog(exchange: Exchange, found: FoundRegistry): Promise<void> {
     assertWhole(found);
+    if (!found.isExplicit) this.#o.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
     const page = pageOf(exchange.query);
     const prefix = `${found.registry.serves}/`;
     const limit = (page.n ?? CATALOG_PAGE) + 1;
@@ -184,6 +186,12 @@ const CATALOG_PAGE = 1_000;
 
 function assertReading({ req }: Exchange): void {
   if (req.method !== "GET" && req.method !== "HEAD") throw readOnly();
+}
+
+/** A secret that stands in the path twice would be a name, which upstream is asked for and which the log has. */
+function assertSecretIsNoName({ secret, path }: Exchange): void {
+  if (secret === undefined || secret === "" || !path.includes(secret)) return;
+  throw new RegistryError(404, "NAME_UNKNOWN", "the secret of a secret path is in the name as well");
 }
 
 /** A secret path is for pulls: what there is to be pulled is not told by it. */

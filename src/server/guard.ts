@@ -53,7 +53,9 @@ export const TOKEN_PATH = "/token";
 
 /** Where a client that is refused may get a token: here, by the name that it has for us. */
 export function challengedOf({ isSecure, req }: Exchange, repository?: string): Challenged {
-  const tokenUrl = `${isSecure ? "https" : "http"}://${req.headers.host ?? ""}${TOKEN_PATH}`;
+  const { host } = req.headers;
+  const tokenUrl =
+    host === undefined || host === "" ? undefined : `${isSecure ? "https" : "http"}://${host}${TOKEN_PATH}`;
   return { tokenUrl, scope: repository === undefined ? undefined : `repository:${repository}:pull` };
 }
 

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { type SecureContextOptions, TLSSocket } from "node:tls";
 import type { Logger } from "pino";
 import type { Certificate, ClientAuthorities } from "../config/config.ts";
+import { pemBlocks } from "../lib/pem.ts";
 import { badRequestAnswerer, plainHttpAnswer } from "./bad-request.ts";
 import type { Connections } from "./connections.ts";
 import { Handshakes } from "./handshakes.ts";
@@ -107,7 +108,11 @@ export function createListenerServer(setup: ListenerSetup): ListenerServer {
       if (!("setSecureContext" in server)) return;
       server.setSecureContext(contextOptions(use));
       // A certificate that was revoked meanwhile let somebody in.
-      if (use.clients?.ca !== clients?.ca || use.clients?.crl !== clients?.crl) connections.endAll();
+      if (use.clients?.ca !== clients?.ca || use.clients?.crl !== clients?.crl) {
+        connections.endAll();
+        // What is being agreed on is judged by what was before.
+        handshakes.cut();
+      }
       clients = use.clients;
     },
     stop: async (withinMs) => await stopped(server, connections, handshakes, withinMs),
@@ -141,7 +146,8 @@ function contextOptions({ certificate: { cert, key }, clients, ticketKeys }: Tls
     key,
     minVersion: TLS_VERSION_MIN,
     ...(clients === undefined ? {} : { ca: clients.ca }),
-    ...(clients?.crl === undefined ? {} : { crl: clients.crl }),
+    // Of several lists in one text Node.js takes the first alone.
+    ...(clients?.crl === undefined ? {} : { crl: pemBlocks(clients.crl, "X509 CRL") }),
     ...(ticketKeys === undefined ? {} : { ticketKeys }),
   };
 }

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import type { Access } from "../access/access.ts";
-import { TOKEN_LIFE_S } from "../access/tokens.ts";
+import { TOKEN_TOLD_S } from "../access/tokens.ts";
 import { RegistryError } from "../oci/errors.ts";
+import { ClientGone } from "./access-log.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Handler } from "./handler.ts";
 import { callerOf, TOKEN_PATH } from "./guard.ts";
@@ -26,7 +27,7 @@ export function tokenEndpoint(access: Access): Handler {
     }
     const token = access.tokenFor(exchange.identity);
     const issued_at = new Date().toISOString();
-    const body = { token, access_token: token, expires_in: TOKEN_LIFE_S, issued_at, token_type: "Bearer" };
+    const body = { token, access_token: token, expires_in: TOKEN_TOLD_S, issued_at, token_type: "Bearer" };
     sendJson(exchange, 200, body, { "Cache-Control": "no-store" });
     return true;
   };
@@ -45,12 +46,16 @@ function headerOf(form: URLSearchParams): string | undefined {
 async function formOf(req: IncomingMessage): Promise<URLSearchParams> {
   const pieces: Buffer[] = [];
   let bytes = 0;
-  for await (const piece of req as AsyncIterable<Buffer>) {
-    bytes += piece.length;
-    if (bytes > FORM_BYTES_MAX) {
-      throw new RegistryError(413, "SIZE_INVALID", "the form is too long", { headers: { Connection: "close" } });
+  try {
+    for await (const piece of req as AsyncIterable<Buffer>) {
+      bytes += piece.length;
+      if (bytes > FORM_BYTES_MAX) {
+        throw new RegistryError(413, "SIZE_INVALID", "the form is too long", { headers: { Connection: "close" } });
+      }
+      pieces.push(piece);
     }
-    pieces.push(piece);
+  } catch (error) {
+    throw error instanceof RegistryError ? error : new ClientGone("the form broke off", { cause: error });
   }
   return new URLSearchParams(Buffer.concat(pieces).toString("utf8"));
 }

@@ -3,7 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
-import type { Certificate, ClientAuthorities, Config, RegistryConfig, SecretPath } from "../config/config.ts";
+import type { AccessNews } from "../access/open.ts";
+import type { Certificate, ClientAuthorities, Config, RegistryConfig } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
 import { CERTIFICATE_HEADER, CLIENT_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
 import { type Callers, type Handler, requestListener, strangers } from "../server/handler.ts";
@@ -28,7 +29,7 @@ export interface Doors {
   /** Another certificate, or other authorities of clients, for whoever comes from now on. */
   useTls(news: { readonly certificate: Certificate; readonly clients: ClientAuthorities | undefined }): void;
   /** Users or secret paths are others than before. */
-  accessChanged(paths: readonly SecretPath[]): void;
+  accessChanged(news: AccessNews): void;
   /** Lets responses finish within the configured time; says how many were cut. */
   close(): Promise<number>;
 }
@@ -41,6 +42,8 @@ export interface DoorsOptions {
   readonly owner: OwnerSide;
   /** What clients are spoken to with at first; undefined: plain HTTP. */
   readonly certificate: Certificate | undefined;
+  /** Users and secret paths as they are now. */
+  readonly access: () => AccessNews;
   /** What tokens are signed with, where there are any; a secret. */
   readonly tokenKey: Buffer | undefined;
   /** What a connection may cost. */
@@ -103,6 +106,7 @@ function frontDoors(options: DoorsOptions): Doors {
         ownerSocket,
         ticketKeys: ticketKeys.toString("base64"),
         certificate: options.certificate,
+        access: options.access(),
         ...(options.tokenKey === undefined ? {} : { tokenKey: options.tokenKey.toString("base64") }),
       };
       const running = new Fronts({
@@ -121,7 +125,7 @@ function frontDoors(options: DoorsOptions): Doors {
       return entrances.map(({ address }) => address);
     },
     tell: (news) => fronts?.tell(news),
-    accessChanged: (paths) => fronts?.accessChanged(paths),
+    accessChanged: (news) => fronts?.accessChanged(news),
     useTls: (news) => {
       // With the keys from before, a session could be resumed that a revoked certificate had begun.
       const keys = randomBytes(TICKET_KEYS_BYTES);

@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
+import type { AccessNews } from "../access/open.ts";
 import type { Use } from "../catalog/catalog.ts";
-import type { SecretPath } from "../config/config.ts";
 import { orAborted, within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
@@ -44,7 +44,7 @@ export class Fronts {
   readonly #keepers: Promise<void>[] = [];
   readonly #running = new Set<FrontProcess>();
   #tls: TlsNews | undefined;
-  #paths: readonly SecretPath[] | undefined;
+  #access: AccessNews | undefined;
   #turn = 0;
   #cutRequests = 0;
 
@@ -79,9 +79,9 @@ export class Fronts {
   }
 
   /** Tells all of them, and those that are started from now on, that users or secret paths have changed. */
-  accessChanged(paths: readonly SecretPath[]): void {
-    this.#paths = paths;
-    for (const front of this.#running) front.send({ kind: "access", paths });
+  accessChanged(news: AccessNews): void {
+    this.#access = news;
+    for (const front of this.#running) front.send({ kind: "access", ...news });
   }
 
   /** Lets responses finish within the configured time; says how many were cut. */
@@ -126,7 +126,7 @@ export class Fronts {
     switch (message.kind) {
       case "awake":
         from.send({ kind: "setup", ...setup });
-        if (this.#paths !== undefined) from.send({ kind: "access", paths: this.#paths });
+        if (this.#access !== undefined) from.send({ kind: "access", ...this.#access });
         if (this.#tls !== undefined) from.send({ kind: "tls", ...this.#tls });
         if (this.#life.signal.aborted) from.send({ kind: "stop" });
         return;

@@ -1,5 +1,6 @@
 import type { Use } from "../catalog/catalog.ts";
-import type { Certificate, ClientAuthorities, Config, SecretPath } from "../config/config.ts";
+import type { AccessNews } from "../access/open.ts";
+import type { Certificate, ClientAuthorities, Config } from "../config/config.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
@@ -13,6 +14,7 @@ export interface FrontSetup {
   readonly ticketKeys: string;
   /** What clients are spoken to with at first; undefined: plain HTTP. */
   readonly certificate: Certificate | undefined;
+  readonly access: AccessNews;
   /** Base64: what tokens are signed with; a secret. */
   readonly tokenKey?: string;
 }
@@ -43,7 +45,7 @@ export type ToFront =
   /** What TLS is spoken with from now on. */
   | ({ readonly kind: "tls" } & TlsNews)
   /** Users or secret paths have changed: passwords are to be asked for again. */
-  | { readonly kind: "access"; readonly paths: readonly SecretPath[] }
+  | ({ readonly kind: "access" } & AccessNews)
   /** With it comes the socket of a client, which is the front's as soon as that says so. */
   | { readonly kind: "connection"; readonly id: number }
   | { readonly kind: "stop" };
