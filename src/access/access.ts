@@ -69,11 +69,14 @@ export class Access {
   readonly #certificates: readonly ((name: string) => boolean)[];
   readonly #tokens: Tokens | undefined;
   readonly #registries: AccessOptions["registries"];
+  /** By a registry's id, others in front of the very same upstream. */
+  readonly #twins: ReadonlyMap<string, readonly AccessedRegistry[]>;
   readonly #isUser: AccessOptions["isUser"];
 
   constructor({ config, registries, isUser, passwords, tokens }: AccessOptions) {
     this.#config = config;
     this.#registries = registries;
+    this.#twins = new Map(registries.map((one) => [one.id, registries.filter((other) => isTwin(one, other))]));
     this.#isUser = isUser;
     this.#tokens = tokens;
     this.#networks = config.networks.length === 0 ? undefined : new Networks(config.networks);
@@ -179,10 +182,8 @@ export class Access {
     return registry === undefined || this.#twinsOf(registry.id).every(({ anonymous }) => anonymous !== false);
   }
 
-  /** Other registries in front of the very same upstream. */
-  #twinsOf(id: string): AccessOptions["registries"] {
-    const upstream = this.#registries.find((one) => one.id === id)?.upstream;
-    return upstream === undefined ? [] : this.#registries.filter((one) => one.id !== id && one.upstream === upstream);
+  #twinsOf(id: string): readonly AccessedRegistry[] {
+    return this.#twins.get(id) ?? [];
   }
 
   /** Nothing that could be sent after a challenge would help. */
@@ -217,6 +218,12 @@ export class Access {
     if (isAllowed) return;
     throw new RegistryError(403, "DENIED", `rule ${rule} of this cache does not let ${principal.name} pull this`);
   }
+}
+
+type Twin = AccessOptions["registries"][number];
+
+function isTwin(one: Twin, other: Twin): boolean {
+  return one.id !== other.id && one.upstream === other.upstream;
 }
 
 /** What tokens are for, in the challenge and in clients' questions. */
