@@ -28,6 +28,21 @@ test("a path that begins with two slashes names no host", () => {
   assert.equal(parseTarget("//evil.example/v2/").path, "//evil.example/v2/");
 });
 
+test("the secret of a secret path is no part of the path", () => {
+  assert.deepEqual(
+    ["/t/abc/v2/?n=1", "/t///", "/t/abc", "/t/?n=1"].map((target) => {
+      const { path, secret } = parseTarget(target);
+      return [secret, path];
+    }),
+    [
+      ["abc", "/v2/"],
+      ["", "//"],
+      ["abc", "/"],
+      ["", "/"],
+    ],
+  );
+});
+
 test("what is too long or should have been encoded is refused", () => {
   assert.throws(() => parseTarget(`/${"a".repeat(4096)}`), { status: 414 });
   assert.equal(parseTarget(`/${"a".repeat(4095)}`).path.length, 4096);
@@ -41,13 +56,14 @@ test("no target throws anything but a refusal, and what is taken is printable AS
     fc.string({ unit: "binary" }),
     fc.webPath(),
     fc.string().map((text) => `/${text}`),
+    fc.string().map((text) => `/t/${text}`),
   );
   prove(
     fc.property(anyTarget, (target) => {
       try {
-        const { path } = parseTarget(target);
+        const { path, secret } = parseTarget(target);
         assert.match(path, /^\/[\x21-\x3e\x40-\x7e]*$/);
-        assert.ok(target.startsWith(path));
+        assert.ok(target.startsWith(secret === undefined ? path : `/t/${secret}`));
       } catch (error) {
         assert.ok(error instanceof RegistryError);
       }
