@@ -1,14 +1,13 @@
 import { X509Certificate } from "node:crypto";
 import { resolve } from "node:path";
 import { createSecureContext } from "node:tls";
+import { pemBlocks } from "../lib/pem.ts";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import { readBounded } from "./files.ts";
 
 /** The bundle of all public authorities has a quarter of that. */
 const PEM_BYTES_MAX = 1024 * 1024;
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /**
  * The PEM text of a file with certificates; each of them is read, for TLS would silently trust none of a broken file.
@@ -38,7 +37,8 @@ export async function readCertificates(name: string, folder: string): Promise<st
   return certificates;
 }
 
-const REVOCATIONS = /-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g;
+/** The label that RFC 7468 gives a revocation list. */
+const REVOCATIONS = "X509 CRL";
 
 /**
  * The PEM text of a file with revocation lists, which TLS can use.
@@ -46,7 +46,7 @@ const REVOCATIONS = /-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g;
  * @throws ValueError
  */
 export async function readRevocations(name: string, folder: string): Promise<string> {
-  const lists = (await readPem(name, folder)).match(REVOCATIONS) ?? [];
+  const lists = pemBlocks(await readPem(name, folder), REVOCATIONS);
   if (lists.length === 0) {
     const hint = "such a file has lines -----BEGIN X509 CRL-----; `openssl crl -inform der -in FILE` writes them";
     throw new ValueError(`${shown(name)} has no revocation list in PEM form`, hint);
@@ -63,7 +63,7 @@ export async function readRevocations(name: string, folder: string): Promise<str
 export async function revocationsEnd(crl: string): Promise<Date | undefined> {
   // Node.js reads certificates, but no such lists.
   const { X509Crl } = await import("@peculiar/x509");
-  const ends = (crl.match(REVOCATIONS) ?? []).flatMap((list) => new X509Crl(list).nextUpdate ?? []);
+  const ends = pemBlocks(crl, REVOCATIONS).flatMap((list) => new X509Crl(list).nextUpdate ?? []);
   return ends.toSorted((a, b) => a.getTime() - b.getTime())[0];
 }
 
@@ -91,7 +91,7 @@ export function joined(certificates: readonly string[]): string {
 }
 
 export function pemCertificates(text: string): string[] {
-  return text.match(CERTIFICATE) ?? [];
+  return pemBlocks(text, "CERTIFICATE");
 }
 
 export function readCertificate(pem: string): X509Certificate | undefined {
