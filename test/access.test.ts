@@ -120,6 +120,13 @@ test("addresses outside of the networks get nothing but the health", async (t) =
   assert.equal((await ask(`${inside.url}/v2/library/app/manifests/1`)).status, 200);
 });
 
+test("a registry that is closed to those without a name says so where nobody can have one", async (t) => {
+  const { url } = await setUp(t, { networks: ["127.0.0.0/8"] }, { anonymous: false });
+  const answer = await ask(`${url}/v2/library/app/manifests/1`);
+  assert.equal(answer.status, 403);
+  assert.match(answer.body.toString(), /pulling here needs a name, and no method under access gives one/);
+});
+
 test("a secret path is good for images of Docker Hub and for nothing else", async (t) => {
   const { url, image, lines } = await setUp(t, { anonymous: false, paths: [{ name: "lab", token: TOKEN }] });
   const secret = `${url}/t/${TOKEN}`;

@@ -192,7 +192,9 @@ export class Access {
       this.#certificates.length > 0 ? "a client certificate that this cache trusts" : "",
       this.#config.paths.length > 0 ? "a secret path" : "",
     ].filter((one) => one !== "");
-    return new RegistryError(403, "DENIED", `pulling here needs ${wanted.join(" or ")}`);
+    // With networks alone nobody has a name, and `anonymous: false` on a registry shuts out everybody.
+    const needed = wanted.length === 0 ? "a name, and no method under access gives one" : wanted.join(" or ");
+    return new RegistryError(403, "DENIED", `pulling here needs ${needed}`);
   }
 
   #challenge(isWrong: boolean, { tokenUrl, scope }: Challenged): RegistryError {
