@@ -1,5 +1,6 @@
-import { Rules } from "./access/rules.ts";
+import { Rules, twinsOf } from "./access/rules.ts";
 import type { Config } from "./config/config.ts";
+import { formatDuration } from "./lib/units.ts";
 import { RegistryError } from "./oci/errors.ts";
 import { parseReference } from "./oci/reference.ts";
 import { RegistryTable, repositoryOf } from "./server/find-registry.ts";
@@ -24,15 +25,20 @@ export function explainAccess(config: Config, who: string, image: string): Expla
   const wanted = { registryId: repository.registryId, repository: repository.name };
   const rules = new Rules(config.access.rules);
   const tags = parsed.kind === "tag" ? [parsed.tag] : [];
-  const { isAllowed, rule } = rules.verdict(who, { ...wanted, tags });
+  const { isAllowed, rule, minAgeMs } = rules.verdictWithTwins(
+    who,
+    { ...wanted, tags },
+    twinsOf(config.registries, wanted.registryId),
+  );
   const what = `${repository.serves}/${repository.name}${parsed.kind === "tag" ? `:${reference}` : `@${reference}`}`;
   const because =
     rule === undefined
       ? "no rule is about that"
       : `rule ${rule} of access.rules ${isAllowed ? "allows" : "forbids"} it`;
+  const age = minAgeMs === 0 ? "" : `, once it has been known here for ${formatDuration(minAgeMs)}`;
   const hidden =
     parsed.kind === "digest" && rules.askForTags(wanted) ? "; a running cache also asks which tags lead to it" : "";
-  return { isAllowed, text: `${who} ${isAllowed ? "may" : "may not"} pull ${what}: ${because}${hidden}` };
+  return { isAllowed, text: `${who} ${isAllowed ? "may" : "may not"} pull ${what}: ${because}${age}${hidden}` };
 }
 
 /** `latest` where neither tag nor digest is said, as every client has it. */

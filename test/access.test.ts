@@ -52,7 +52,7 @@ async function setUp(t: TestContext, access: Partial<AccessConfig>, differs: Par
   return { upstream, image, cache, lines, url: cache.url };
 }
 
-const RULE: AccessRule = { who: "*", registry: undefined, repository: "*", tag: "*", allow: true };
+const RULE: AccessRule = { who: "*", registry: undefined, repository: "*", tag: "*", allow: true, minAgeMs: 0 };
 
 test("with users nobody pulls without a password, and everybody is told how", async (t) => {
   const htpasswd = await usersFile(t, { me: "correct horse" });

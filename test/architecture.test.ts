@@ -69,7 +69,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "admin",
     "upkeep",
   ],
-  "explain-access.ts": ["access", "server", "oci", "type config/config.ts"],
+  "explain-access.ts": ["access", "server", "oci", "lib", "type config/config.ts"],
   "front.ts": ["access", "oci", "lib", "store", "pull", "server", "workers", "type config/config.ts"],
   "main.ts": ["cli"],
   "front-main.ts": ["front.ts", "workers", "lib"],

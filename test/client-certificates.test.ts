@@ -35,7 +35,7 @@ async function setUp(t: TestContext, mtls: Partial<ClientCertificates> = {}, wor
     ...OPEN_ACCESS,
     anonymous: false,
     mtls: { ca: authority.cert, crl: undefined, names: ["*"], files, ...mtls },
-    rules: [{ who: "ci-bad", registry: undefined, repository: "*", tag: "*", allow: false }],
+    rules: [{ who: "ci-bad", registry: undefined, repository: "*", tag: "*", allow: false, minAgeMs: 0 }],
   };
   const tls = { ...server, files: NO_FILES };
   const registries = [testRegistry(upstream.url)];

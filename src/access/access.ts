@@ -5,6 +5,7 @@ import { compileNameGlob } from "../lib/glob.ts";
 import { Networks } from "../lib/networks.ts";
 import type { Passwords } from "./passwords.ts";
 import { ANONYMOUS, type Principal } from "./principal.ts";
+import type { MinAge } from "./quarantine.ts";
 import { Rules, type Wanted } from "./rules.ts";
 import { SecretPaths } from "./secret-paths.ts";
 import type { Tokens } from "./tokens.ts";
@@ -213,11 +214,11 @@ export class Access {
     });
   }
 
-  /** By the rules; who may come in at all was asked before. */
-  assertMay({ principal }: Identity, wanted: Wanted): void {
+  /** By the rules; who may come in at all was asked before. Returns how old it must be, undefined where that does not matter. */
+  assertMay({ principal }: Identity, wanted: Wanted): MinAge | undefined {
     const twins = this.#twinsOf(wanted.registryId).map(({ id }) => id);
-    const { isAllowed, rule } = this.rules.verdictWithTwins(principal.name, wanted, twins);
-    if (isAllowed) return;
+    const { isAllowed, rule = 0, minAgeMs } = this.rules.verdictWithTwins(principal.name, wanted, twins);
+    if (isAllowed) return minAgeMs === 0 ? undefined : { ms: minAgeMs, rule };
     throw new RegistryError(403, "DENIED", `rule ${rule} of this cache does not let ${principal.name} pull this`);
   }
 }

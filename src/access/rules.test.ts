@@ -6,7 +6,7 @@ import type { AccessRule } from "../config/config.ts";
 import { Rules, type Wanted } from "./rules.ts";
 
 function rule(differs: Partial<AccessRule>): AccessRule {
-  return { who: "*", registry: undefined, repository: "*", tag: "*", allow: true, ...differs };
+  return { who: "*", registry: undefined, repository: "*", tag: "*", allow: true, minAgeMs: 0, ...differs };
 }
 
 function wanted(differs: Partial<Wanted> = {}): Wanted {
@@ -18,7 +18,7 @@ function mayPull(rules: readonly AccessRule[], who: string, what: Wanted): boole
 }
 
 test("without a rule that matches, whoever is in may pull", () => {
-  assert.deepEqual(new Rules([]).verdict("me", wanted()), { isAllowed: true, rule: undefined });
+  assert.deepEqual(new Rules([]).verdict("me", wanted()), { isAllowed: true, rule: undefined, minAgeMs: 0 });
   assert.ok(mayPull([rule({ who: "ci-*", allow: false })], "me", wanted()));
 });
 
@@ -27,10 +27,18 @@ test("the first rule that matches decides, and is named", () => {
     rule({ who: "ci-*", registry: "dockerhub", repository: "library/**" }),
     rule({ who: "ci-*", allow: false }),
   ]);
-  assert.deepEqual(rules.verdict("ci-1", wanted()), { isAllowed: true, rule: 1 });
-  assert.deepEqual(rules.verdict("ci-1", wanted({ registryId: "ghcr" })), { isAllowed: false, rule: 2 });
-  assert.deepEqual(rules.verdict("ci-1", wanted({ repository: "evil/nginx" })), { isAllowed: false, rule: 2 });
-  assert.deepEqual(rules.verdict("me", wanted({ repository: "evil/nginx" })), { isAllowed: true, rule: undefined });
+  assert.deepEqual(rules.verdict("ci-1", wanted()), { isAllowed: true, rule: 1, minAgeMs: 0 });
+  assert.deepEqual(rules.verdict("ci-1", wanted({ registryId: "ghcr" })), { isAllowed: false, rule: 2, minAgeMs: 0 });
+  assert.deepEqual(rules.verdict("ci-1", wanted({ repository: "evil/nginx" })), {
+    isAllowed: false,
+    rule: 2,
+    minAgeMs: 0,
+  });
+  assert.deepEqual(rules.verdict("me", wanted({ repository: "evil/nginx" })), {
+    isAllowed: true,
+    rule: undefined,
+    minAgeMs: 0,
+  });
 });
 
 test("one star stays within a component of a repository's name, two do not, one alone is everything", () => {
@@ -68,11 +76,30 @@ const RULE = fc.record({
   repository: fc.constantFrom("*", "library/*", "org/**"),
   tag: fc.constantFrom("*", "v*", "1"),
   allow: fc.boolean(),
+  minAgeMs: fc.constantFrom(0, 0, 10, 20),
 });
 const WANTED = fc.record({
   registryId: fc.constantFrom("dockerhub", "ghcr"),
   repository: fc.constantFrom("library/nginx", "org/team/app"),
   tags: fc.array(fc.constantFrom("v1", "1", "latest"), { maxLength: 3 }),
+});
+
+test("what is allowed may have to be older, by the tag that wants the least", () => {
+  const rules = new Rules([rule({ tag: "v*", minAgeMs: 10 }), rule({ tag: "1", minAgeMs: 20 }), rule({ who: "me" })]);
+  const age = (tags: readonly string[]) => rules.verdict("ci-1", wanted({ tags })).minAgeMs;
+  assert.deepEqual(
+    [age(["v1"]), age(["1"]), age(["1", "v1"]), age(["v1", "1"]), age(["v1", "edge"])],
+    [10, 20, 10, 10, 0],
+  );
+  // Nobody knows that it is none of those tags.
+  assert.equal(age([]), 10);
+});
+
+test("a rule about age that names another way to the same upstream counts as well", () => {
+  const rules = new Rules([rule({ registry: "ghcr", minAgeMs: 20 }), rule({ minAgeMs: 10 })]);
+  const lscr = wanted({ registryId: "lscr" });
+  assert.deepEqual(rules.verdictWithTwins("me", lscr, ["ghcr"]), { isAllowed: true, rule: 1, minAgeMs: 20 });
+  assert.deepEqual(rules.verdictWithTwins("me", lscr, []), { isAllowed: true, rule: 2, minAgeMs: 10 });
 });
 
 test("a digest is never allowed where none of its tags is", () => {
@@ -81,6 +108,11 @@ test("a digest is never allowed where none of its tags is", () => {
       const rules = new Rules(list);
       const byTag = what.tags.map((tag) => rules.verdict(who, { ...what, tags: [tag] }).isAllowed);
       if (what.tags.length > 0) assert.equal(rules.verdict(who, what).isAllowed, byTag.includes(true));
+      // Nor earlier than by one of its tags.
+      const ages = what.tags
+        .map((tag) => rules.verdict(who, { ...what, tags: [tag] }))
+        .flatMap(({ isAllowed, minAgeMs }) => (isAllowed ? minAgeMs : []));
+      if (ages.length > 0) assert.equal(rules.verdict(who, what).minAgeMs, Math.min(...ages));
       // Where all tags there can be are forbidden, an unknown one is.
       const all = ["v1", "1", "latest"].map((tag) => rules.verdict(who, { ...what, tags: [tag] }).isAllowed);
       if (what.tags.length === 0 && !all.includes(true)) assert.ok(!rules.verdict(who, what).isAllowed);

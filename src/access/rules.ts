@@ -1,6 +1,15 @@
 import type { AccessRule } from "../config/config.ts";
 import { compileNameGlob, compileRepositoryGlob, compileTagGlob } from "../lib/glob.ts";
 
+/** The ids of other registries in front of the very same upstream: lscr.io is ghcr.io under another name. */
+export function twinsOf(
+  registries: readonly { readonly id: string; readonly upstream: string }[],
+  id: string,
+): string[] {
+  const upstream = registries.find((one) => one.id === id)?.upstream;
+  return registries.filter((one) => one.id !== id && one.upstream === upstream).map((one) => one.id);
+}
+
 /** What is asked for. */
 export interface Wanted {
   readonly registryId: string;
@@ -8,7 +17,7 @@ export interface Wanted {
   readonly repository: string;
   /**
    * The tag, or those that are known to lead to the digest. None: nobody knows of any, so that a rule about tags which allows
-   * something does not apply, and one that forbids something does.
+   * something at once does not apply, and one that forbids something, or wants it to be older, does.
    */
   readonly tags: readonly string[];
 }
@@ -17,7 +26,11 @@ export interface Verdict {
   readonly isAllowed: boolean;
   /** The rule that decided, counted from 1; undefined: none matched, and whoever is in may pull. */
   readonly rule: number | undefined;
+  /** What is allowed must have been seen here so long ago, milliseconds. */
+  readonly minAgeMs: number;
 }
+
+const ALLOWED: Verdict = { isAllowed: true, rule: undefined, minAgeMs: 0 };
 
 interface Compiled {
   readonly who: (name: string) => boolean;
@@ -26,6 +39,7 @@ interface Compiled {
   /** Undefined: whatever the tag. */
   readonly tag: ((tag: string) => boolean) | undefined;
   readonly isAllowed: boolean;
+  readonly minAgeMs: number;
 }
 
 /** The rules of `access.rules`: the first one that matches decides. */
@@ -33,12 +47,13 @@ export class Rules {
   readonly #rules: readonly Compiled[];
 
   constructor(rules: readonly AccessRule[]) {
-    this.#rules = rules.map(({ who, registry, repository, tag, allow }) => ({
+    this.#rules = rules.map(({ who, registry, repository, tag, allow, minAgeMs }) => ({
       who: compileNameGlob(who),
       registryId: registry,
       repository: compileRepositoryGlob(repository),
       tag: tag === "*" ? undefined : compileTagGlob(tag),
       isAllowed: allow,
+      minAgeMs,
     }));
   }
 
@@ -47,31 +62,33 @@ export class Rules {
     return this.#rules.some((rule) => rule.tag !== undefined && isAbout(rule, registryId, repository));
   }
 
-  /** A digest may be pulled where one of the tags that lead to it may be. */
+  /** A digest may be pulled where one of the tags that lead to it may be, and as early as the first of them. */
   verdict(who: string, wanted: Wanted): Verdict {
-    if (this.#rules.length === 0) return { isAllowed: true, rule: undefined };
+    if (this.#rules.length === 0) return ALLOWED;
     const [tag, ...others] = wanted.tags;
     let verdict = this.#of(who, wanted, tag);
     for (const other of others) {
-      if (verdict.isAllowed) return verdict;
-      verdict = this.#of(who, wanted, other);
+      if (verdict.isAllowed && verdict.minAgeMs === 0) return verdict;
+      const next = this.#of(who, wanted, other);
+      if (!verdict.isAllowed || (next.isAllowed && next.minAgeMs < verdict.minAgeMs)) verdict = next;
     }
     return verdict;
   }
 
   /**
    * The same for a registry whose upstream other registries lead to as well (`twins`, by id): a rule that names one of those and
-   * forbids what is asked for is not got around by the other name.
+   * forbids what is asked for, or wants it to be older, is not got around by the other name.
    */
   verdictWithTwins(who: string, wanted: Wanted, twins: readonly string[]): Verdict {
-    const own = this.verdict(who, wanted);
-    if (!own.isAllowed) return own;
-    for (const registryId of twins) {
+    let strictest = this.verdict(who, wanted);
+    for (const registryId of strictest.isAllowed ? twins : []) {
       const verdict = this.verdict(who, { ...wanted, registryId });
       const decided = verdict.rule === undefined ? undefined : this.#rules[verdict.rule - 1];
-      if (!verdict.isAllowed && decided?.registryId === registryId) return verdict;
+      if (decided?.registryId !== registryId) continue;
+      if (!verdict.isAllowed) return verdict;
+      if (verdict.minAgeMs > strictest.minAgeMs) strictest = verdict;
     }
-    return own;
+    return strictest;
   }
 
   #of(who: string, { registryId, repository }: Wanted, tag: string | undefined): Verdict {
@@ -79,7 +96,7 @@ export class Rules {
       (rule) => rule.who(who) && isAbout(rule, registryId, repository) && matchesTag(rule, tag),
     );
     const rule = this.#rules[index];
-    return rule === undefined ? { isAllowed: true, rule: undefined } : { isAllowed: rule.isAllowed, rule: index + 1 };
+    return rule === undefined ? ALLOWED : { isAllowed: rule.isAllowed, rule: index + 1, minAgeMs: rule.minAgeMs };
   }
 }
 
@@ -89,5 +106,10 @@ function isAbout(rule: Compiled, registryId: string, repository: string): boolea
 
 function matchesTag(rule: Compiled, tag: string | undefined): boolean {
   if (rule.tag === undefined) return true;
-  return tag === undefined ? !rule.isAllowed : rule.tag(tag);
+  return tag === undefined ? isRestriction(rule) : rule.tag(tag);
+}
+
+/** What is not known to be outside of such a rule is inside. */
+function isRestriction({ isAllowed, minAgeMs }: Compiled): boolean {
+  return !isAllowed || minAgeMs > 0;
 }

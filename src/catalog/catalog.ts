@@ -26,6 +26,10 @@ export interface Catalog {
   tag(repository: Repository, tag: Tag): Promise<HeldTag | undefined>;
   /** Tags that lead to the digest, or did before they moved: by themselves, or by what they point to naming it. */
   tagsOf(repository: Repository, digest: Digest): Promise<Tag[]>;
+  /** Where the tag points and has pointed, the latest first. */
+  tagHistory(repository: Repository, tag: Tag): Promise<TagSighting[]>;
+  /** When the repository was first seen to have the digest, or a manifest that leads to it; undefined: never. */
+  firstSeen(repository: Repository, digest: Digest): Promise<number | undefined>;
 
   /** Last use, in few transactions; keys that are not there are ignored. */
   touch(uses: readonly Use[]): Promise<void>;
@@ -80,6 +84,13 @@ export interface HeldTag {
   readonly digest: Digest;
   /** When upstream last confirmed it. */
   readonly confirmedAtMs: number;
+}
+
+/** Where a tag points, or has pointed. */
+export interface TagSighting {
+  readonly digest: Digest;
+  /** Since when. */
+  readonly firstSeenAtMs: number;
 }
 
 export interface TagConfirmation {

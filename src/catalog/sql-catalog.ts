@@ -9,7 +9,7 @@ import * as replace from "./replace.ts";
 import { repositoryIdOf } from "./repositories.ts";
 import type { CatalogDb } from "./schema.ts";
 import * as tags from "./tags.ts";
-import * as tagsOf from "./tags-of.ts";
+import * as leading from "./leading.ts";
 import * as use from "./use.ts";
 
 /** Uses or confirmations written in one transaction: about a millisecond, in which no socket is served. */
@@ -70,7 +70,15 @@ export class SqlCatalog implements catalog.Catalog {
   }
 
   async tagsOf(repository: Repository, digest: Digest): Promise<Tag[]> {
-    return await tagsOf.tagsOf(this.#reads, repository, digest);
+    return await leading.tagsOf(this.#reads, repository, digest);
+  }
+
+  async tagHistory(repository: Repository, tag: Tag): Promise<catalog.TagSighting[]> {
+    return await tags.tagHistory(this.#reads, repository, tag);
+  }
+
+  async firstSeen(repository: Repository, digest: Digest): Promise<number | undefined> {
+    return await leading.firstSeen(this.#reads, repository, digest);
   }
 
   async touch(uses: readonly catalog.Use[]): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
-import type { HeldTag } from "./catalog.ts";
+import type { HeldTag, TagSighting } from "./catalog.ts";
 import type { CatalogDb, TagTable } from "./schema.ts";
 
 /** Earlier digests kept a tag; a tag that moves daily is remembered for over a year. */
@@ -105,4 +105,25 @@ export async function findTag(db: CatalogDb, repository: Repository, tag: Tag): 
     .where("t.tag", "=", tag)
     .executeTakeFirst();
   return row === undefined ? undefined : { digest: row.digest as Digest, confirmedAtMs: row.confirmed_at_ms };
+}
+
+/** Where the tag points and has pointed, the latest first. */
+export async function tagHistory(db: CatalogDb, repository: Repository, tag: Tag): Promise<TagSighting[]> {
+  const present = await db
+    .selectFrom("tags as t")
+    .innerJoin("repositories as r", "r.id", "t.repository_id")
+    .select(["t.repository_id", "t.digest", "t.first_seen_at_ms"])
+    .where("r.path", "=", repositoryPath(repository))
+    .where("t.tag", "=", tag)
+    .executeTakeFirst();
+  if (present === undefined) return [];
+  const past = await db
+    .selectFrom("tag_history as h")
+    .select(["h.digest", "h.first_seen_at_ms"])
+    .where("h.repository_id", "=", present.repository_id)
+    .where("h.tag", "=", tag)
+    .orderBy("h.id", "desc")
+    .limit(TAG_HISTORY_ROWS_MAX)
+    .execute();
+  return [present, ...past].map((row) => ({ digest: row.digest as Digest, firstSeenAtMs: row.first_seen_at_ms }));
 }

@@ -65,6 +65,11 @@ describe("access", () => {
     ],
     ["access: { rules: [{ who: me }] }", "access.rules[0].allow", "is missing"],
     [
+      "access: { rules: [{ allow: false, min_age: 72h }] }",
+      "access.rules[0].min_age",
+      "is of no use where nothing is allowed",
+    ],
+    [
       "access: { rules: [{ registry: docker.io, allow: true }] }",
       "access.rules[0].registry",
       'there is no registry "docker.io"',

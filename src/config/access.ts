@@ -199,7 +199,12 @@ function readRules(
   findings: Finding[],
 ): AccessRule[] {
   const registryIds = registries.map(({ id }) => id);
-  return inputs.map(({ who = "*", registry, repository = "*", tag = "*", allow }, index) => {
+  return inputs.map(({ who = "*", registry, repository = "*", tag = "*", allow, min_age: minAgeMs = 0 }, index) => {
+    if (!allow && minAgeMs > 0) {
+      const hint = "remove it, or write `allow: true`";
+      const path = ["access", "rules", index, "min_age"];
+      findings.push({ path, message: "is of no use where nothing is allowed", hint });
+    }
     if (registry !== undefined && !registryIds.includes(registry)) {
       const hint = `the registries here are ${registryIds.join(", ")}`;
       const path = ["access", "rules", index, "registry"];
@@ -211,7 +216,7 @@ function readRules(
       const hint = `write \`registry: ${named.id}, repository: "${repository.slice(repository.indexOf("/") + 1)}"\``;
       findings.push({ path: ["access", "rules", index, "repository"], message, hint });
     }
-    return { who, registry, repository, tag, allow };
+    return { who, registry, repository, tag, allow, minAgeMs };
   });
 }
 

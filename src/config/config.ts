@@ -105,6 +105,8 @@ export interface AccessRule {
   /** A glob over tags. */
   readonly tag: string;
   readonly allow: boolean;
+  /** What is allowed must have been seen here so long ago, milliseconds; 0: at once. */
+  readonly minAgeMs: number;
 }
 
 /** How upstreams are reached; URLs, or empty for "directly". */

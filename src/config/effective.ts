@@ -120,7 +120,11 @@ function accessObject({
     bearer,
     ...(mtls === undefined ? {} : { mtls: mtlsObject(mtls) }),
     paths: paths.map(({ name }) => ({ name, token: MASK })),
-    rules: rules.map(({ registry, ...rule }) => ({ ...rule, ...(registry === undefined ? {} : { registry }) })),
+    rules: rules.map(({ registry, minAgeMs, ...rule }) => ({
+      ...rule,
+      ...(registry === undefined ? {} : { registry }),
+      ...(minAgeMs === 0 ? {} : { min_age: formatDuration(minAgeMs) }),
+    })),
   };
 }
 

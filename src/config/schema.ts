@@ -110,6 +110,7 @@ const accessRule = mapping({
   repository: value((input) => readGlob(input, '"library/*"', compileRepositoryGlob)),
   tag: value((input) => readGlob(input, '"v[0-9]*"', compileTagGlob)),
   allow: required(values.readBoolean),
+  min_age: value(values.readDuration),
 });
 
 function readGlob(input: unknown, example: string, compile: (pattern: string) => unknown): string {

@@ -1,3 +1,4 @@
+import type { Digest } from "../oci/digest.ts";
 import type { UpstreamErrorKind } from "../upstream/upstream.ts";
 
 /**
@@ -7,6 +8,7 @@ import type { UpstreamErrorKind } from "../upstream/upstream.ts";
  * - `revalidated` upstream confirmed what is held
  * - `stale` held and served although upstream could not confirm it, and why
  * - `miss` fetched for this request; `joined` followed a fetch that another request had started
+ * - `quarantined` the tag has moved to something that is too new for a rule: what it pointed to before
  * - `unkept` streamed through, since there was no room to keep it
  */
 export type Outcome =
@@ -15,6 +17,7 @@ export type Outcome =
   | { readonly kind: "stale"; readonly reason: StaleReason; readonly ageS: number }
   | { readonly kind: "miss" }
   | { readonly kind: "joined" }
+  | { readonly kind: "quarantined"; readonly newer: Digest; readonly rule: number }
   | { readonly kind: "unkept" };
 
 /** Why upstream's word is missing; `slow` means that it did not come within the budget. */

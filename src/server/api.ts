@@ -1,9 +1,11 @@
 import type { Access } from "../access/access.ts";
+import { type MinAge, Quarantine } from "../access/quarantine.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
-import { parseRepositoryName, referenceText, type Repository } from "../oci/reference.ts";
+import { parseRepositoryName, type Reference, referenceText, type Repository } from "../oci/reference.ts";
 import type { Endpoint } from "../oci/route.ts";
+import type { ManifestAnswer } from "../pull/manifests.ts";
 import type { Pull } from "../pull/pull.ts";
 import { listReferrers } from "../pull/referrers.ts";
 import { listTags } from "../pull/tags.ts";
@@ -25,9 +27,11 @@ export interface ApiOptions {
 /** The registry API below `/v2/`: request -> route -> pull -> response. */
 export class Api {
   readonly #o: ApiOptions;
+  readonly #quarantine: Quarantine;
 
   constructor(options: ApiOptions) {
     this.#o = options;
+    this.#quarantine = new Quarantine(options.catalog);
   }
 
   /** False where the path is not of this API. Rejects with `RegistryError`. */
@@ -74,13 +78,14 @@ export class Api {
   ): Promise<void> {
     const repository = repositoryOf(found);
     exchange.notes.repository = repository.name;
-    await this.#assertMay(exchange, repository, endpoint);
+    const minAge = await this.#assertMay(exchange, repository, endpoint);
     switch (endpoint.kind) {
       case "manifest":
         exchange.notes.reference = referenceText(endpoint.reference);
-        return await this.#manifest(exchange, repository, endpoint);
+        return await sendManifest(exchange, await this.#manifest(repository, endpoint.reference, minAge));
       case "blob":
         exchange.notes.reference = endpoint.digest;
+        if (minAge !== undefined) await this.#quarantine.assertOver(repository, endpoint.digest, minAge, Date.now());
         return await this.#blob(exchange, repository, endpoint);
       case "tags":
         return await this.#tags(exchange, repository);
@@ -95,25 +100,31 @@ export class Api {
     { identity }: Exchange,
     repository: Repository,
     endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>,
-  ): Promise<void> {
+  ): Promise<MinAge | undefined> {
     const { access, catalog } = this.#o;
     const asked = { registryId: repository.registryId, repository: repository.name };
     if (endpoint.kind === "manifest" && endpoint.reference.kind === "tag") {
-      access.assertMay(identity, { ...asked, tags: [endpoint.reference.tag] });
-      return;
+      return access.assertMay(identity, { ...asked, tags: [endpoint.reference.tag] });
     }
     const digest = digestOf(endpoint);
     const tags =
       digest === undefined || !access.rules.askForTags(asked) ? [] : await catalog.tagsOf(repository, digest);
-    access.assertMay(identity, { ...asked, tags });
+    return access.assertMay(identity, { ...asked, tags });
   }
 
-  async #manifest(
-    exchange: Exchange,
-    repository: Repository,
-    { reference }: Extract<Endpoint, { kind: "manifest" }>,
-  ): Promise<void> {
-    await sendManifest(exchange, await this.#o.pull.manifests.get(repository, reference));
+  /** What is too new is fetched and kept all the same: its age begins to count. */
+  async #manifest(repository: Repository, reference: Reference, minAge: MinAge | undefined): Promise<ManifestAnswer> {
+    const { manifests } = this.#o.pull;
+    const answer = await manifests.get(repository, reference);
+    if (minAge === undefined) return answer;
+    if (reference.kind === "digest") {
+      await this.#quarantine.assertOver(repository, answer.digest, minAge, Date.now());
+      return answer;
+    }
+    const digest = await this.#quarantine.over(repository, reference.tag, answer.digest, minAge, Date.now());
+    if (digest === answer.digest) return answer;
+    const before = await manifests.get(repository, { kind: "digest", digest });
+    return { ...before, outcome: { kind: "quarantined", newer: answer.digest, rule: minAge.rule } };
   }
 
   async #blob(

@@ -15,6 +15,8 @@ export function cacheStatus(outcome: Outcome): string {
       return `${CACHE}; fwd=miss; stored`;
     case "joined":
       return `${CACHE}; fwd=miss; collapsed; stored`;
+    case "quarantined":
+      return `${CACHE}; hit; detail=quarantined`;
     case "unkept":
       return `${CACHE}; fwd=miss; detail=no-room`;
   }
@@ -26,7 +28,8 @@ export function outcomeHeaders(outcome: Outcome): Record<string, string> {
   if ((outcome.kind === "hit" || outcome.kind === "stale") && outcome.ageS !== undefined) {
     headers["Age"] = String(outcome.ageS);
   }
-  if (outcome.kind === "stale") headers["Warning"] = `299 - "${staleText(outcome.reason, outcome.ageS)}"`;
+  const warning = warningOf(outcome);
+  if (warning !== undefined) headers["Warning"] = `299 - "${warning}"`;
   return headers;
 }
 
@@ -45,6 +48,13 @@ const REASONS: Record<StaleReason, string> = {
   overloaded: "too many questions to upstream are waiting",
   aborted: "the question to upstream was given up",
 };
+
+/** What a person should know of the answer. */
+function warningOf(outcome: Outcome): string | undefined {
+  if (outcome.kind === "stale") return staleText(outcome.reason, outcome.ageS);
+  if (outcome.kind !== "quarantined") return undefined;
+  return `this is what the tag pointed to before: ${outcome.newer} is too new for rule ${outcome.rule}`;
+}
 
 function staleText(reason: StaleReason, ageS: number): string {
   return `served from cache, confirmed ${ageS} s ago: ${REASONS[reason]}`;

@@ -43,7 +43,8 @@ export class HitApi {
       if (!access.isOpen || exchange.secret !== undefined)
         exchange.identity = await access.identify(callerOf(exchange));
       access.assertIn(exchange.identity, found.registry, () => challengedOf(exchange));
-      access.assertMay(exchange.identity, { ...wanted, tags: byTag });
+      // How old something is the catalog knows.
+      if (access.assertMay(exchange.identity, { ...wanted, tags: byTag }) !== undefined) return false;
       if (exchange.identity.principal.method !== "anonymous") this.#o.welcomed(exchange.client ?? "");
       return true;
     } catch (error) {

@@ -6,7 +6,7 @@ import { manifestsAndBlobs } from "./catalog/manifests.ts";
 import { replacing } from "./catalog/replacing.ts";
 import { statistics } from "./catalog/statistics.ts";
 import { tags, use } from "./catalog/tags-and-use.ts";
-import { tagsOf } from "./catalog/tags-of.ts";
+import { leading } from "./catalog/leading.ts";
 
 /** A new, empty catalog for one test, and its database to look behind it; `now` is the catalog's clock. */
 export type OpenCatalog = (t: TestContext, now: () => number) => Promise<{ catalog: Catalog; db: CatalogDb }>;
@@ -21,7 +21,7 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     manifestsAndBlobs(setUp);
     tags(setUp);
     use(setUp);
-    tagsOf(setUp);
+    leading(setUp);
     lists(setUp);
     statistics(setUp);
     replacing(setUp);

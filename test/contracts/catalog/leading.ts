@@ -8,7 +8,7 @@ function index(...children: string[]) {
   return { mediaType: types.OCI_INDEX, manifests, blobs: [] };
 }
 
-export function tagsOf(setUp: SetUp): void {
+export function leading(setUp: SetUp): void {
   it("knows the tags that lead to a manifest, a child of an index, and a blob", async (t) => {
     const { catalog } = await setUp(t);
     await catalog.recordManifest(record(nginx, "amd64", { manifest: image("layer", "other") }));
@@ -43,5 +43,42 @@ export function tagsOf(setUp: SetUp): void {
     await catalog.recordManifest(record(nginx, "b", { manifest: index("a") }));
     await catalog.recordTag(nginx, latest, digest("a"), 10);
     assert.deepEqual(await catalog.tagsOf(nginx, digest("b")), ["latest"]);
+  });
+
+  it("knows when a digest was first seen, by whatever leads to it", async (t) => {
+    const { catalog } = await setUp(t);
+    const seen = async (what: string) => await catalog.firstSeen(nginx, digest(what));
+    assert.equal(await seen("amd64"), undefined);
+    await catalog.recordManifest(record(nginx, "amd64", { manifest: image("layer"), atMs: 50 }));
+    assert.deepEqual([await seen("amd64"), await seen("layer")], [50, 50]);
+    await catalog.recordManifest(record(nginx, "index", { manifest: index("amd64", "arm64"), atMs: 40 }));
+    assert.deepEqual([await seen("amd64"), await seen("layer"), await seen("arm64")], [40, 40, 40]);
+    // Where a tag points is known before what it points to is held.
+    await catalog.recordTag(nginx, latest, digest("index"), 30);
+    assert.deepEqual([await seen("index"), await seen("layer")], [30, 30]);
+    await catalog.recordTag(nginx, latest, digest("other"), 60);
+    assert.deepEqual([await seen("index"), await seen("other")], [30, 60]);
+    assert.equal(await catalog.firstSeen(redis, digest("layer")), undefined);
+    // Held once more is not seen for the first time.
+    await catalog.recordManifest(record(nginx, "amd64", { manifest: image("layer"), atMs: 70 }));
+    assert.equal(await seen("amd64"), 30);
+  });
+
+  it("tells where a tag points and has pointed, the latest first", async (t) => {
+    const { catalog } = await setUp(t);
+    assert.deepEqual(await catalog.tagHistory(nginx, latest), []);
+    for (const [name, atMs] of [
+      ["a", 10],
+      ["b", 20],
+      ["c", 30],
+    ] as const) {
+      await catalog.recordTag(nginx, latest, digest(name), atMs);
+    }
+    assert.deepEqual(await catalog.tagHistory(nginx, latest), [
+      { digest: digest("c"), firstSeenAtMs: 30 },
+      { digest: digest("b"), firstSeenAtMs: 20 },
+      { digest: digest("a"), firstSeenAtMs: 10 },
+    ]);
+    assert.deepEqual(await catalog.tagHistory(nginx, asTag("1")), []);
   });
 }
