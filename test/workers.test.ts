@@ -42,6 +42,11 @@ async function askMany(url: string, count = CLIENTS) {
   return await Promise.all(Array.from({ length: count }, async () => await ask(url)));
 }
 
+/** Until it is a hit: the last bytes are given out before the disk has them for good. */
+async function pulled(url: string): Promise<void> {
+  await eventually(async () => String((await ask(url)).headers["cache-status"]).includes("; hit"));
+}
+
 async function stored(dataDir: string, digest: Digest): Promise<string> {
   const path = layoutOf(dataDir).blob(digest);
   const isThere = async () =>
@@ -76,8 +81,7 @@ test("clients of one cold blob, on all fronts: one transfer, right bytes for all
   }
   assert.equal(upstream.count({ method: "GET", path: "/blobs/" }), 1);
   await upstream.stop();
-  // The last bytes are given out before the disk has them for good.
-  await eventually(async () => String((await ask(url)).headers["cache-status"]).includes("; hit"));
+  await pulled(url);
   for (const { headers, body } of await askMany(url)) {
     assert.match(String(headers["cache-status"]), /; hit/);
     assert.ok(body.equals(bytes));
@@ -228,7 +232,7 @@ test("a large blob that a front finds damaged never completes, and is fetched an
   const bytes = seededBytes(9 * MIB, "damaged");
   const digest = upstream.addBlob("library/app", bytes);
   const url = `${cache.url}/v2/library/app/blobs/${digest}`;
-  await ask(url);
+  await pulled(url);
   const wrong = Buffer.from(bytes);
   wrong[5 * MIB] = (wrong[5 * MIB] ?? 0) ^ 1;
   await writeFile(await stored(config.dataDir, digest), wrong);
@@ -249,7 +253,7 @@ test("the end of a large blob whose file lost it is had from the owner, who fetc
   const { digest, bytes } = layer;
   await ask(`${cache.url}/v2/library/app/manifests/${image.digest}`);
   const url = `${cache.url}/v2/library/app/blobs/${digest}`;
-  await ask(url);
+  await pulled(url);
   await truncate(await stored(config.dataDir, digest), 8.5 * MIB);
   const end = await ask(url, { headers: { Range: `bytes=${bytes.length - 10}-` } });
   assert.deepEqual([end.status, end.body.equals(bytes.subarray(-10))], [206, true]);
