@@ -8,6 +8,7 @@ import { bypassingRoutes } from "./admin/bypassing.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { CatalogError } from "./catalog/errors.ts";
+import { withoutFetchedWith } from "./catalog/listed.ts";
 import { openCertificates } from "./certificates/certificates.ts";
 import { IN_MEMORY, openOrRebuild, openSqliteCatalog } from "./catalog/sqlite.ts";
 import type { Config } from "./config/config.ts";
@@ -30,6 +31,7 @@ import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
 import { startUpkeep } from "./upkeep/steps.ts";
 import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
 import { createUpstreams } from "./upstream/create.ts";
+import { FETCHED_BY_CLIENTS } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
 
 /** The cache as one thing that starts and stops. */
@@ -55,25 +57,27 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
     log,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
   });
+  // Who may see what clients' own credentials have opened, the upstream says, and not for lists.
+  const listed = withoutFetchedWith(catalog, FETCHED_BY_CLIENTS);
   const table = new RegistryTable(config.registries, config.defaultRegistry);
   const ofAccess = { config: config.access, dataDir: config.dataDir, registries: config.registries, log };
   const certificates = await openCertificates(config, log);
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
-  const api = new Api({ access: opened.access, pull, catalog, registries: table });
+  const api = new Api({ access: opened.access, pull, catalog, listed, registries: table });
   const life = new AbortController();
   const bypassing = new Bypassing();
-  const statistics = { ...statisticsRoutes(catalog, config.registries), ...bypassingRoutes(bypassing) };
+  const statistics = { ...statisticsRoutes(listed, config.registries), ...bypassingRoutes(bypassing) };
   const doors = createDoors({
     config,
     frontEntry: FRONT_ENTRY,
     handlers: [
       // Whoever watches over us has no password.
       localHandler(healthRoutes(life.signal)),
-      guard(opened.access, bypassing, log),
+      guard({ access: opened.access, registries: table, bypassing, log }),
       opened.access.isOpen
         ? (exchange) => api.handle(exchange)
         : noticing(bypassing, (exchange) => api.handle(exchange)),
-      tokenEndpoint(opened.access),
+      tokenEndpoint(opened.access, table),
       localHandler(statistics, (exchange) =>
         opened.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange)),
       ),

@@ -7,6 +7,7 @@ import type { Passwords } from "./passwords.ts";
 import { ANONYMOUS, type Principal } from "./principal.ts";
 import type { MinAge } from "./quarantine.ts";
 import { Rules, type Wanted } from "./rules.ts";
+import type { Offer, SealedCredentials } from "./sealed-credentials.ts";
 import { SecretPaths } from "./secret-paths.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -19,6 +20,8 @@ export interface Caller {
   readonly secret: string | undefined;
   /** Of a valid certificate, the common name first; none without one. */
   readonly certificateNames: readonly string[];
+  /** The registry whose host name was asked, where credentials are for its upstream (`pass_through`); its id. */
+  readonly passesTo?: string | undefined;
 }
 
 /** Who is asking, as far as that was found out. */
@@ -26,6 +29,8 @@ export interface Identity {
   readonly principal: Principal;
   /** Credentials were sent, and are wrong: there is nobody behind them. */
   readonly isWrong: boolean;
+  /** What is said to an upstream, where the host name is for that; a secret. */
+  readonly offer?: Offer | undefined;
 }
 
 /** Where a client that is refused may get a token, and for what. */
@@ -42,6 +47,8 @@ export interface AccessedRegistry {
   readonly serves: string;
   /** Undefined: as everywhere. */
   readonly anonymous?: boolean | undefined;
+  /** Whether clients' own credentials are passed to its upstream. */
+  readonly passThrough?: boolean;
 }
 
 export const NOBODY: Identity = { principal: ANONYMOUS, isWrong: false };
@@ -58,6 +65,8 @@ export interface AccessOptions {
   readonly passwords: Pick<Passwords, "isRight"> | undefined;
   /** Undefined where none are given out. */
   readonly tokens: Tokens | undefined;
+  /** Undefined where no credentials are passed through. */
+  readonly sealed?: SealedCredentials | undefined;
 }
 
 /** Who is it, and may they pull this. Everything rejects with a `RegistryError`. */
@@ -69,17 +78,19 @@ export class Access {
   readonly #passwords: Pick<Passwords, "isRight"> | undefined;
   readonly #certificates: readonly ((name: string) => boolean)[];
   readonly #tokens: Tokens | undefined;
+  readonly #sealed: SealedCredentials | undefined;
   readonly #registries: AccessOptions["registries"];
   /** By a registry's id, others in front of the very same upstream. */
   readonly #twins: ReadonlyMap<string, readonly AccessedRegistry[]>;
   readonly #isUser: AccessOptions["isUser"];
 
-  constructor({ config, registries, isUser, passwords, tokens }: AccessOptions) {
+  constructor({ config, registries, isUser, passwords, tokens, sealed }: AccessOptions) {
     this.#config = config;
     this.#registries = registries;
     this.#twins = new Map(registries.map((one) => [one.id, registries.filter((other) => isTwin(one, other))]));
     this.#isUser = isUser;
     this.#tokens = tokens;
+    this.#sealed = sealed;
     this.#networks = config.networks.length === 0 ? undefined : new Networks(config.networks);
     this.#paths = new SecretPaths(config.paths);
     this.#passwords = passwords;
@@ -90,6 +101,7 @@ export class Access {
   /** Who is asking. Rejects addresses that may not ask at all, secret paths that are none, and who guesses passwords. */
   async identify(caller: Caller): Promise<Identity> {
     this.#assertNetwork(caller.address);
+    if (caller.passesTo !== undefined) return this.#passing(caller, caller.passesTo);
     if (caller.secret !== undefined) return { principal: this.#ofPath(caller.secret), isWrong: false };
     const named = this.#ofCertificate(caller.certificateNames);
     if (named !== undefined) return { principal: named, isWrong: false };
@@ -99,6 +111,13 @@ export class Access {
     if (offered === undefined || this.#passwords === undefined) return NOBODY;
     const isRight = await this.#passwords.isRight({ ...offered, address: caller.address ?? "" });
     return identityOf(isRight ? { name: offered.user, method: "basic" } : undefined);
+  }
+
+  /** What is said there is said to an upstream, and says nothing to us. */
+  #passing({ secret, certificateNames, authorization }: Caller, registryId: string): Identity {
+    const principal = secret === undefined ? this.#ofCertificate(certificateNames) : this.#ofPath(secret);
+    const offer = this.#sealed?.offerOf(authorization, registryId, Date.now());
+    return { principal: principal ?? ANONYMOUS, isWrong: authorization !== undefined && offer === undefined, offer };
   }
 
   /** Other secrets from now on. */
@@ -112,9 +131,15 @@ export class Access {
     return networks.length === 0 && htpasswd === undefined && mtls === undefined && paths.length === 0;
   }
 
-  /** Whether there is a token service. */
-  get issuesTokens(): boolean {
-    return this.#tokens !== undefined;
+  /** Whether there is a token service; at the host name of a registry to which credentials are passed there is one of its own. */
+  issuesTokens(passesTo: string | undefined): boolean {
+    return passesTo === undefined ? this.#tokens !== undefined : this.#sealed !== undefined;
+  }
+
+  /** A token that says to an upstream what the client would say; whether that is right the upstream is asked at each pull. */
+  sealedFor({ offer = { credentials: undefined } }: Identity, registryId: string): string {
+    if (this.#sealed === undefined) throw new Error("no credentials are passed through");
+    return this.#sealed.seal(registryId, offer, Date.now());
   }
 
   /** A token for whoever was identified; for nobody one that says so. Rejects wrong credentials. */
@@ -170,6 +195,19 @@ export class Access {
     throw this.#passwords === undefined ? this.#unknown() : this.#challenge(isWrong, challenged());
   }
 
+  /** Lets in to a registry's own host name who has said what it has to say to the upstream, be it that it has nothing. */
+  assertOffered({ offer, isWrong }: Identity, challenged: () => Challenged): void {
+    if (offer === undefined) throw this.upstreamChallenge(isWrong, challenged());
+  }
+
+  /** Asks for credentials of the upstream. */
+  upstreamChallenge(isWrong: boolean, challenged: Challenged): RegistryError {
+    const message = isWrong
+      ? "upstream does not take these credentials for this repository"
+      : "this is private: pulling it here needs a user and a password of the upstream's";
+    return tokenChallenge(message, isWrong, challenged);
+  }
+
   /** The same for all registries at once, for what names the content of each of them. */
   assertInEverywhere(identity: Identity, challenged: () => Challenged): void {
     this.assertIn(identity, undefined, challenged);
@@ -198,20 +236,11 @@ export class Access {
     return new RegistryError(403, "DENIED", `pulling here needs ${needed}`);
   }
 
-  #challenge(isWrong: boolean, { tokenUrl, scope }: Challenged): RegistryError {
+  #challenge(isWrong: boolean, challenged: Challenged): RegistryError {
     const wrong =
       this.#tokens === undefined ? "the user or the password is wrong" : "the password or the token is wrong";
     const message = isWrong ? wrong : "pulling here needs a user and a password";
-    if (this.#tokens === undefined || tokenUrl === undefined) return basicChallenge(message);
-    const parts = [
-      `realm="${tokenUrl}"`,
-      `service="${SERVICE}"`,
-      ...(scope === undefined ? [] : [`scope="${scope}"`]),
-      ...(isWrong ? ['error="invalid_token"'] : []),
-    ];
-    return new RegistryError(401, "UNAUTHORIZED", message, {
-      headers: { "WWW-Authenticate": `Bearer ${parts.join(",")}` },
-    });
+    return this.#tokens === undefined ? basicChallenge(message) : tokenChallenge(message, isWrong, challenged);
   }
 
   /** By the rules; who may come in at all was asked before. Returns how old it must be, undefined where that does not matter. */
@@ -234,6 +263,19 @@ const SERVICE = "registry-cache";
 
 function identityOf(principal: Principal | undefined): Identity {
   return principal === undefined ? { principal: ANONYMOUS, isWrong: true } : { principal, isWrong: false };
+}
+
+function tokenChallenge(message: string, isWrong: boolean, { tokenUrl, scope }: Challenged): RegistryError {
+  if (tokenUrl === undefined) return basicChallenge(message);
+  const parts = [
+    `realm="${tokenUrl}"`,
+    `service="${SERVICE}"`,
+    ...(scope === undefined ? [] : [`scope="${scope}"`]),
+    ...(isWrong ? ['error="invalid_token"'] : []),
+  ];
+  return new RegistryError(401, "UNAUTHORIZED", message, {
+    headers: { "WWW-Authenticate": `Bearer ${parts.join(",")}` },
+  });
 }
 
 function basicChallenge(message: string): RegistryError {

@@ -1,7 +1,10 @@
-/** User and password of HTTP's Basic scheme (RFC 7617); undefined for anything else. */
-export function basicCredentials(header: string | undefined): { user: string; password: string } | undefined {
+/** User and password of HTTP's Basic scheme (RFC 7617); undefined for anything else, and for what is too long once encoded. */
+export function basicCredentials(
+  header: string | undefined,
+  lengthMax = ENCODED_LENGTH_MAX,
+): { user: string; password: string } | undefined {
   const encoded = /^basic +([A-Za-z0-9+/]+={0,2}) *$/i.exec(header ?? "")?.[1];
-  if (encoded === undefined || encoded.length > ENCODED_LENGTH_MAX) return undefined;
+  if (encoded === undefined || encoded.length > lengthMax) return undefined;
   const text = Buffer.from(encoded, "base64").toString("utf8");
   const colon = text.indexOf(":");
   return colon === -1 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) };

@@ -1,4 +1,5 @@
 import { growingCache } from "../lib/growing-cache.ts";
+import { RegistryError } from "../oci/errors.ts";
 
 /** So many wrong passwords for one user are a person's, and are answered at once; so many for several are a few persons'. */
 const FREE_OF_USER = 5;
@@ -27,6 +28,14 @@ export class Guesses {
   waitMs(address: string, user: string, nowMs: number): number {
     const [all, one] = keysOf(address, user);
     return Math.max(this.#wait(all, FREE_OF_ADDRESS, nowMs), this.#wait(one, FREE_OF_USER, nowMs));
+  }
+
+  /** Rejects with 429 whoever has to wait. */
+  assertMay(address: string, user: string, nowMs: number): void {
+    const waitMs = this.waitMs(address, user, nowMs);
+    if (waitMs === 0) return;
+    const message = "too many wrong passwords came from your address; wait and try again";
+    throw new RegistryError(429, "TOOMANYREQUESTS", message, { retryAfterS: Math.ceil(waitMs / 1000) });
   }
 
   /** A wrong one. Says how many came from the address by now. */

@@ -6,6 +6,7 @@ import { Access, type AccessOptions } from "./access.ts";
 import { parseHtpasswd, type Users } from "./htpasswd.ts";
 import { Passwords } from "./passwords.ts";
 import { isPathToken } from "./path-token.ts";
+import { SealedCredentials } from "./sealed-credentials.ts";
 import { readTokenKey } from "./token-key.ts";
 import { Tokens } from "./tokens.ts";
 
@@ -44,10 +45,13 @@ export async function openAccess(
   { config, dataDir, registries, log }: OpenAccessOptions,
   onChange: (news: AccessNews) => void,
 ): Promise<OpenAccess> {
-  const tokenKey = config.bearer ? await readTokenKey(dataDir) : undefined;
+  const passes = registries.some(({ passThrough }) => passThrough === true);
+  const key = config.bearer || passes ? await readTokenKey(dataDir) : undefined;
+  const tokenKey = config.bearer ? key : undefined;
   const passwords = config.htpasswd === undefined ? undefined : await openPasswords(config.htpasswd, log);
   const isUser = (name: string) => passwords?.has(name) === true;
-  const access = new Access({ config, registries, isUser, passwords, tokens: tokenKey && new Tokens(tokenKey) });
+  const [tokens, sealed] = [tokenKey && new Tokens(tokenKey), passes && key ? new SealedCredentials(key) : undefined];
+  const access = new Access({ config, registries, isUser, passwords, tokens, sealed });
   let { paths } = config;
   const news = () => ({ paths, users: passwords?.names ?? [] });
   const changed = () => onChange(news());

@@ -77,7 +77,7 @@ export class Passwords {
     const key = this.#keyOf(offered);
     const known = this.#known.get(key, { updateAgeOnGet: true });
     if (known !== undefined) return known.isRight;
-    this.#refuseGuesser(offered);
+    this.#guesses.assertMay(address, user, performance.now());
     const { result, joined } = this.#flights.run(key, performance.now(), () => this.#look(offered, users));
     const isRight = await result;
     if (joined) return isRight;
@@ -90,13 +90,6 @@ export class Passwords {
 
   async stop(): Promise<void> {
     await this.#bcrypt.stop();
-  }
-
-  #refuseGuesser({ address, user }: Offered): void {
-    const waitMs = this.#guesses.waitMs(address, user, performance.now());
-    if (waitMs === 0) return;
-    const message = "too many wrong passwords came from your address; wait and try again";
-    throw new RegistryError(429, "TOOMANYREQUESTS", message, { retryAfterS: Math.ceil(waitMs / 1000) });
   }
 
   /** Whoever does not exist takes as long as who does. */

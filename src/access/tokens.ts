@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { ANONYMOUS, type Principal } from "./principal.ts";
 
 /** How long a token is good. Seconds. */
-const TOKEN_LIFE_S = 300;
+export const TOKEN_LIFE_S = 300;
 /** What clients are told, 60 s at least by the specification: a clock that differs a little, or a slow answer, must not refuse it. */
 export const TOKEN_TOLD_S = 270;
 /** Longer ones are not ours. */

@@ -19,6 +19,9 @@ export interface Catalog {
   /** Whether a repository of one of these registries has the content, as blob or manifest, fetched without credentials. */
   isOpenAt(registryIds: readonly string[], digest: Digest): Promise<boolean>;
 
+  /** Whether anything that the repository has was fetched with credentials; undefined where it has nothing. */
+  isPrivate(repository: Repository): Promise<boolean | undefined>;
+
   /** The tag points to this digest now. Adds to the tag's history when the digest is another than before. */
   recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void>;
   /** Upstream said again that the tag points where we think: freshness survives a restart. */
@@ -39,11 +42,11 @@ export interface Catalog {
   list(repository: Repository, kind: ListKind, key: string): Promise<SavedList | undefined>;
 
   /** Held repositories after `last` in lexical order of their store path (`docker.io/library/nginx`). */
-  repositories(query: { registryId?: string; last?: string; limit: number }): Promise<HeldRepository[]>;
+  repositories(query: RepositoriesQuery): Promise<HeldRepository[]>;
   /** Held repository:tag pairs by registry id. */
   countImages(): Promise<ReadonlyMap<string, number>>;
   /** A registry's repositories with held tags, and these: after `last`, in lexical order of their names. */
-  inventory(query: { registryId: string; last?: string; limit: number }): Promise<HeldTags[]>;
+  inventory(query: RepositoriesQuery & { readonly registryId: string }): Promise<HeldTags[]>;
 
   /** Forgets what the store no longer has and takes over what it has: see `upkeep/reindex.ts`. */
   replaceHeld(snapshot: AsyncIterable<HeldSnapshot>): Promise<void>;
@@ -112,6 +115,14 @@ export interface SavedList {
   /** JSON text. */
   readonly body: string;
   readonly atMs: number;
+}
+
+export interface RepositoriesQuery {
+  readonly registryId?: string;
+  readonly last?: string;
+  readonly limit: number;
+  /** Leaves out repositories of which a manifest was fetched with these credentials (`Upstream.credentialIdFor`). */
+  readonly exceptFetchedWith?: string;
 }
 
 export interface HeldRepository {

@@ -1,13 +1,10 @@
 import { sql } from "kysely";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
-import type { HeldRepository, HeldTags } from "./catalog.ts";
+import type { HeldRepository, HeldTags, RepositoriesQuery } from "./catalog.ts";
 import type { CatalogDb } from "./schema.ts";
 
 /** Held repositories: those with at least one held manifest. */
-export function repositoriesQuery(
-  db: CatalogDb,
-  query: { readonly registryId?: string; readonly last?: string; readonly limit: number },
-) {
+export function repositoriesQuery(db: CatalogDb, query: RepositoriesQuery) {
   let found = db
     .selectFrom("repositories as r")
     .select(["r.registry_id", "r.serves", "r.name"])
@@ -18,13 +15,11 @@ export function repositoriesQuery(
     .limit(query.limit);
   if (query.registryId !== undefined) found = found.where("r.registry_id", "=", query.registryId);
   if (query.last !== undefined) found = found.where("r.path", ">", query.last);
-  return found;
+  const { exceptFetchedWith: id } = query;
+  return id === undefined ? found : found.where("r.id", "not in", () => fetchedWith(db, id));
 }
 
-export async function heldRepositories(
-  db: CatalogDb,
-  query: { readonly registryId?: string; readonly last?: string; readonly limit: number },
-): Promise<HeldRepository[]> {
+export async function heldRepositories(db: CatalogDb, query: RepositoriesQuery): Promise<HeldRepository[]> {
   const rows = await repositoriesQuery(db, query).execute();
   return rows.map((row) => ({ registryId: row.registry_id, serves: row.serves, name: row.name as RepositoryName }));
 }
@@ -48,18 +43,19 @@ export async function countImages(db: CatalogDb): Promise<ReadonlyMap<string, nu
   return new Map(rows.map((row) => [row.registry_id, row.images]));
 }
 
-interface InventoryQuery {
-  readonly registryId: string;
-  readonly last?: string;
-  readonly limit: number;
+/** Repositories of which a manifest was fetched with some credentials: the index `manifests_by_fetcher` has few of them. */
+function fetchedWith(db: CatalogDb, credentialId: string) {
+  return db.selectFrom("manifests as f").select("f.repository_id").where("f.fetched_with", "=", credentialId);
 }
+
+type InventoryQuery = RepositoriesQuery & { readonly registryId: string };
 
 /**
  * Held tags, all of a repository in one text: a row for each tag would cost many times what reading the index does.
  * No tag contains a space.
  */
-export function heldTagsQuery(db: CatalogDb, { registryId, last, limit }: InventoryQuery) {
-  const query = db
+export function heldTagsQuery(db: CatalogDb, { registryId, last, limit, exceptFetchedWith: id }: InventoryQuery) {
+  let query = db
     .selectFrom("repositories as r")
     .select((eb) => [
       "r.name",
@@ -82,7 +78,8 @@ export function heldTagsQuery(db: CatalogDb, { registryId, last, limit }: Invent
     )
     .orderBy("r.name")
     .limit(limit);
-  return last === undefined ? query : query.where("r.name", ">", last);
+  if (last !== undefined) query = query.where("r.name", ">", last);
+  return id === undefined ? query : query.where("r.id", "not in", () => fetchedWith(db, id));
 }
 
 export async function inventory(db: CatalogDb, query: InventoryQuery): Promise<HeldTags[]> {

@@ -191,6 +191,21 @@ export async function isOpenAt(db: CatalogDb, registryIds: readonly string[], di
   return manifest !== undefined;
 }
 
+export async function isPrivate(db: CatalogDb, repository: Repository): Promise<boolean | undefined> {
+  const held = (table: "blobs" | "manifests") =>
+    db
+      .selectFrom(table)
+      .innerJoin("repositories as r", "r.id", `${table}.repository_id`)
+      .select("r.id")
+      .where("r.path", "=", repositoryPath(repository))
+      .limit(1);
+  for (const table of ["manifests", "blobs"] as const) {
+    const row = await held(table).where(`${table}.fetched_with`, "is not", null).executeTakeFirst();
+    if (row !== undefined) return true;
+  }
+  return (await held("manifests").executeTakeFirst()) === undefined ? undefined : false;
+}
+
 /** Makes blobs held; ones that were held before keep age and use. No digest may come twice. */
 export async function holdBlobs(
   db: CatalogDb,

@@ -15,7 +15,7 @@ export interface SchemaWords {
 type Migration = (db: CatalogDb, words: SchemaWords) => Promise<void>;
 
 /** By version, from 1. Released ones are never edited: a change is a further one at the end. */
-const MIGRATIONS: readonly Migration[] = [createTables, indexByDigest, indexByRegistry];
+const MIGRATIONS: readonly Migration[] = [createTables, indexByDigest, indexByRegistry, indexByFetcher];
 
 /** The version that this release works with. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -69,6 +69,16 @@ async function indexByDigest(db: CatalogDb): Promise<void> {
 /** Version 3: pages of the inventory, and `_catalog` of one registry. */
 async function indexByRegistry(db: CatalogDb): Promise<void> {
   await db.schema.createIndex("repositories_by_registry").on("repositories").columns(["registry_id", "name"]).execute();
+}
+
+/** Version 4: what credentials have opened, for lists that leave that out. */
+async function indexByFetcher(db: CatalogDb): Promise<void> {
+  await db.schema
+    .createIndex("manifests_by_fetcher")
+    .on("manifests")
+    .columns(["fetched_with", "repository_id"])
+    .where(sql.ref("fetched_with"), "is not", null)
+    .execute();
 }
 
 async function createRepositories(db: CatalogDb, words: SchemaWords): Promise<void> {

@@ -55,6 +55,10 @@ export class SqlCatalog implements catalog.Catalog {
     return await manifests.isOpenAt(this.#reads, registryIds, digest);
   }
 
+  async isPrivate(repository: Repository): Promise<boolean | undefined> {
+    return await manifests.isPrivate(this.#reads, repository);
+  }
+
   async recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void> {
     await this.#in(repository, async (db, id, nowMs) => await tags.pointTag(db, id, { tag, digest, atMs }, nowMs));
   }
@@ -96,7 +100,7 @@ export class SqlCatalog implements catalog.Catalog {
     return await lists.findList(this.#reads, repository, kind, key);
   }
 
-  async repositories(query: { registryId?: string; last?: string; limit: number }): Promise<catalog.HeldRepository[]> {
+  async repositories(query: catalog.RepositoriesQuery): Promise<catalog.HeldRepository[]> {
     return await inventory.heldRepositories(this.#reads, query);
   }
 
@@ -104,7 +108,7 @@ export class SqlCatalog implements catalog.Catalog {
     return await inventory.countImages(this.#reads);
   }
 
-  async inventory(query: { registryId: string; last?: string; limit: number }): Promise<catalog.HeldTags[]> {
+  async inventory(query: catalog.RepositoriesQuery & { readonly registryId: string }): Promise<catalog.HeldTags[]> {
     return await inventory.inventory(this.#reads, query);
   }
 

@@ -80,6 +80,16 @@ describe("access", () => {
       '"docker.io/org/*" begins with a registry, and names are compared without it',
     ],
     [
+      "access: { basic: { htpasswd: users } }\nregistries: { ghcr: { private_content: pass_through, hostnames: [g.example] } }",
+      "registries.ghcr.private_content",
+      "cannot pass clients' passwords through where `access.basic` asks for other ones",
+    ],
+    [
+      "registries: { ghcr: { private_content: pass_through } }",
+      "registries.ghcr.private_content",
+      "needs a host name of its own, by which clients know whose credentials they send",
+    ],
+    [
       "listen: 0.0.0.0:5000\naccess: { networks: [0.0.0.0/1, 128.0.0.0/1] }\nregistries: { ghcr: { username: me, password: secret } }",
       "access",
       "anybody who reaches 0.0.0.0:5000 could pull with the credentials of ghcr",

@@ -220,6 +220,18 @@ function readRules(
   });
 }
 
+/** One header cannot say two things: who pulls here, and who that is to a registry. */
+export function checkPassThrough(registries: readonly RegistryConfig[], access: AccessConfig): Finding[] {
+  if (access.htpasswd === undefined) return [];
+  return registries
+    .filter(({ passThrough }) => passThrough)
+    .map(({ id }) => ({
+      path: ["registries", id, "private_content"],
+      message: "cannot pass clients' passwords through where `access.basic` asks for other ones",
+      hint: "let people in by `access.networks` or `access.mtls` instead, or write `private_content: shared`",
+    }));
+}
+
 /** Of the internet at large. */
 const STRANGERS = ["8.8.8.8", "198.51.100.1"] as const;
 

@@ -37,11 +37,15 @@ function checkOwn(draft: RegistryDraft): Finding[] {
 }
 
 /** A list without its mode would share nothing, and the mode without a list would share everything or nothing: who knows. */
-function checkShared({ id, input: { private_content: mode, shared } }: RegistryDraft): Finding[] {
+function checkShared({ id, input: { private_content: mode, shared, hostnames } }: RegistryDraft): Finding[] {
   const at = (key: string) => ["registries", id, key];
   if (mode === "shared" && (shared ?? []).length === 0) {
     const hint = 'write which repositories, such as `shared: ["org/**"]`';
     return [{ path: at("private_content"), message: "shares no repository", hint }];
+  }
+  if (mode === "pass_through" && (hostnames ?? []).length === 0) {
+    const message = "needs a host name of its own, by which clients know whose credentials they send";
+    return [{ path: at("private_content"), message, hint: `write \`hostnames: [${id}.cache.example.com]\` beside it` }];
   }
   if (mode !== "shared" && shared !== undefined) {
     return [{ path: at("shared"), message: "has no effect", hint: "write `private_content: shared` beside it" }];

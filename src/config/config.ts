@@ -144,6 +144,8 @@ export interface RegistryConfig {
    * where the upstream gives them to everybody.
    */
   readonly sharedRepositories: readonly string[];
+  /** Whether private repositories are given out to clients whose own credentials open them upstream. */
+  readonly passThrough: boolean;
   /** First match wins; the last one matches everything. */
   readonly tags: readonly TagRule[];
   /** What happens to a held tag that the upstream says it does not have. */

@@ -55,7 +55,7 @@ function registryObject(registry: RegistryConfig): Record<string, unknown> {
     hostnames: registry.hostnames,
     ...(registry.anonymous === undefined ? {} : { anonymous: registry.anonymous }),
     ...maskCredentials(registry.credentials),
-    ...sharedObject(registry.sharedRepositories),
+    ...privateObject(registry),
     tags: registry.tags.map(({ match, revalidate }) => ({ match, revalidate_after: revalidateText(revalidate) })),
     when_deleted: registry.whenDeleted,
     realms: registry.realms,
@@ -71,7 +71,8 @@ function registryObject(registry: RegistryConfig): Record<string, unknown> {
   };
 }
 
-function sharedObject(shared: readonly string[]): Record<string, unknown> {
+function privateObject({ sharedRepositories: shared, passThrough }: RegistryConfig): Record<string, unknown> {
+  if (passThrough) return { private_content: "pass_through" };
   return shared.length === 0 ? { private_content: "public_only" } : { private_content: "shared", shared };
 }
 

@@ -48,6 +48,7 @@ describe("without a file", () => {
       libraryPrefix: true,
       credentials: undefined,
       sharedRepositories: [],
+      passThrough: false,
       tags: [{ match: "*", revalidate: { kind: "after", ms: 60_000 } }],
       whenDeleted: "serve",
       realms: ["auth.docker.io"],
@@ -171,6 +172,7 @@ registries:
       libraryPrefix: false,
       credentials: { kind: "basic", username: "me", password: "a: b" },
       sharedRepositories: [],
+      passThrough: false,
       tags: [
         { match: "v[0-9]*", revalidate: { kind: "never" } },
         { match: "{nightly,edge}", revalidate: { kind: "always" } },

@@ -1,6 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { ValueError } from "../lib/value-error.ts";
-import { checkOpenCredentials, readAccess } from "./access.ts";
+import { checkOpenCredentials, checkPassThrough, readAccess } from "./access.ts";
 import { readAcme } from "./acme.ts";
 import { readAuthorities } from "./certificates.ts";
 import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
@@ -66,6 +66,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     const hint = "Docker's mirror names no registry: remove `default_registry`, or `access.paths`";
     problems.push(text.problem({ path: ["default_registry"], message, hint }));
   }
+  problems.push(...checkPassThrough(registries, access).map(text.problem));
   problems.push(...checkOpenCredentials(registries, top.listen ?? DEFAULTS.listen, access).map(text.problem));
   if (problems.length > 0) throw new ConfigError(problems);
   return {

@@ -85,6 +85,7 @@ export function registryConfig(
     libraryPrefix: builtIn?.libraryPrefix ?? false,
     credentials,
     sharedRepositories: input.private_content === "shared" ? (input.shared ?? []) : [],
+    passThrough: input.private_content === "pass_through",
     tags: tagRules(input),
     whenDeleted: input.when_deleted ?? "serve",
     realms: [...new Set(input.realms ?? builtIn?.realms ?? [])],

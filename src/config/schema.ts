@@ -11,7 +11,7 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 const LIST_LENGTH_MAX = 1000;
 const TLS_MODES = ["off", "files", "acme"] as const;
-const PRIVATE_CONTENT = ["public_only", "shared"] as const;
+const PRIVATE_CONTENT = ["public_only", "shared", "pass_through"] as const;
 const WHEN_DELETED = ["serve", "deny"] as const;
 const CONCURRENCY_MAX = 1000;
 

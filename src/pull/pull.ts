@@ -3,6 +3,7 @@ import type { Catalog, Use } from "../catalog/catalog.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
+import { admissionBy } from "./admission.ts";
 import { BlobPull } from "./blobs.ts";
 import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
@@ -33,6 +34,8 @@ export interface Pull {
   readonly blobs: BlobPull;
   readonly lists: SavedLists;
   readonly fills: Fills;
+  /** Whether somebody with these credentials of an upstream, or without any, may be given what is held of a repository. */
+  readonly admit: ReturnType<typeof admissionBy>;
   /** Where a tag points as far as we know; upstream is not asked. */
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   /** Uses that another process has seen. */
@@ -66,6 +69,7 @@ export function createPull(options: PullOptions): Pull {
     blobs: new BlobPull({ ...shared, blobs, fills }),
     lists,
     fills,
+    admit: admissionBy({ registries, catalog, log, signal: life.signal }),
     tagState: async (repository, tag) => await held.tag(repository, tag),
     note: (uses) => uses.forEach((use) => notebook.note(use)),
     doubt: async (digest) => await blobs.doubt(digest),

@@ -9,6 +9,7 @@ import type { ManifestAnswer } from "../pull/manifests.ts";
 import type { Pull } from "../pull/pull.ts";
 import { listReferrers } from "../pull/referrers.ts";
 import { listTags } from "../pull/tags.ts";
+import { Admissions } from "./admissions.ts";
 import { noted, sendBlob, sendBlobHead, sendManifest } from "./answers.ts";
 import { askedOf, isApiPath } from "./asked.ts";
 import type { Exchange } from "./exchange.ts";
@@ -20,7 +21,8 @@ import { sendJson } from "./respond.ts";
 export interface ApiOptions {
   readonly access: Access;
   readonly pull: Pull;
-  readonly catalog: Catalog;
+  readonly catalog: Pick<Catalog, "firstSeen" | "tagHistory" | "tagsOf">;
+  readonly listed: Pick<Catalog, "repositories">;
   readonly registries: RegistryTable;
 }
 
@@ -28,10 +30,12 @@ export interface ApiOptions {
 export class Api {
   readonly #o: ApiOptions;
   readonly #quarantine: Quarantine;
+  readonly #admissions: Admissions;
 
   constructor(options: ApiOptions) {
     this.#o = options;
     this.#quarantine = new Quarantine(options.catalog);
+    this.#admissions = new Admissions(options.access, options.pull);
   }
 
   /** False where the path is not of this API. Rejects with `RegistryError`. */
@@ -58,6 +62,9 @@ export class Api {
     switch (endpoint.kind) {
       case "ping":
         assertWhole(found);
+        // Docker and Podman look for a challenge here and nowhere else.
+        if (found.isByHost && found.registry.passThrough)
+          this.#o.access.assertOffered(exchange.identity, () => challengedOf(exchange));
         return sendJson(exchange, 200, {});
       case "catalog":
         return await this.#catalog(exchange, found);
@@ -79,6 +86,7 @@ export class Api {
     const repository = repositoryOf(found);
     exchange.notes.repository = repository.name;
     const minAge = await this.#assertMay(exchange, repository, endpoint);
+    if (found.registry.passThrough) await this.#admissions.assertIn(exchange, repository, found);
     switch (endpoint.kind) {
       case "manifest":
         exchange.notes.reference = referenceText(endpoint.reference);
@@ -172,7 +180,7 @@ export class Api {
     const query = found.isExplicit
       ? { registryId: found.registry.id, ...(page.last === undefined ? {} : { last: prefix + page.last }), limit }
       : { ...(page.last === undefined ? {} : { last: page.last }), limit };
-    const held = await this.#o.catalog.repositories(query);
+    const held = await this.#o.listed.repositories(query);
     const names = held.map((one) => (found.isExplicit ? one.name : `${one.serves}/${one.name}`));
     const items = names.slice(0, limit - 1);
     const headers = linkHeader(exchange, names.length > items.length && items.length > 0, limit - 1, items.at(-1));

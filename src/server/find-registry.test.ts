@@ -17,6 +17,7 @@ function registry(id: string, serves: string, differs: Partial<RegistryConfig> =
     libraryPrefix: false,
     credentials: undefined,
     sharedRepositories: [],
+    passThrough: false,
     tags: [],
     whenDeleted: "serve",
     realms: [],

@@ -22,6 +22,8 @@ export interface FoundRegistry {
   readonly namespace: string | undefined;
   /** False where nothing in the request named a registry and the default was taken. */
   readonly isExplicit: boolean;
+  /** Whether the Host header is one of the registry's own. */
+  readonly isByHost: boolean;
 }
 
 /**
@@ -45,7 +47,7 @@ export class RegistryTable {
 
   find(hints: RegistryHints): FoundRegistry {
     const [first] = hints.name;
-    const byHost = hints.host === undefined ? undefined : this.#ofHost(hints.host);
+    const byHost = hints.host === undefined ? undefined : this.ofHost(hints.host);
     const byPrefix = hints.prefix === undefined ? undefined : this.#known(hints.prefix);
     const byName = first === undefined ? undefined : this.#byName.get(keyOf(first));
     const byNs = hints.ns.map((ns) => this.#known(ns));
@@ -59,11 +61,12 @@ export class RegistryTable {
       name: byName === undefined ? hints.name : hints.name.slice(1),
       namespace: chosenByNs ? hints.ns[0] : undefined,
       isExplicit: said.length > 0,
+      isByHost: byHost !== undefined,
     };
   }
 
-  /** A configured name may have a port; one without is good for every port. */
-  #ofHost(host: string): RegistryConfig | undefined {
+  /** The registry that such a Host header chooses. A configured name may have a port; one without is good for every port. */
+  ofHost(host: string): RegistryConfig | undefined {
     const key = keyOf(host);
     return this.#byHostname.get(key) ?? this.#byHostname.get(withoutPort(key));
   }

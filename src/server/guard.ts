@@ -3,26 +3,44 @@ import type { Access, Caller, Challenged } from "../access/access.ts";
 import type { Bypassing } from "../access/bypassing.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
+import type { RegistryTable } from "./find-registry.ts";
 import { CLIENT_HEADER, RIGHT_HEADER } from "./front-headers.ts";
 import type { Handler } from "./handler.ts";
 
+export interface GuardOptions {
+  readonly access: Access;
+  readonly registries: Pick<RegistryTable, "ofHost">;
+  readonly bypassing: Pick<Bypassing, "welcomed">;
+  readonly log: Pick<Logger, "warn">;
+}
+
 /** Finds out who is asking, for the handlers after it; answers nobody but those who may not ask at all. */
-export function guard(access: Access, bypassing: Pick<Bypassing, "welcomed">, log: Pick<Logger, "warn">): Handler {
+export function guard({ access, registries, bypassing, log }: GuardOptions): Handler {
   const warned = new Set<string>();
-  const find = async (exchange: Exchange): Promise<boolean> => {
+  const find = async (exchange: Exchange, passesTo: string | undefined): Promise<boolean> => {
     const { headers } = exchange.req;
-    exchange.identity = await access.identify(callerOf(exchange));
-    const { principal, isWrong } = exchange.identity;
+    exchange.identity = await access.identify({ ...callerOf(exchange), passesTo });
+    const { principal, isWrong, offer } = exchange.identity;
     Object.assign(exchange.notes, principalNote(exchange));
-    if (principal.method !== "anonymous" && exchange.client !== undefined)
+    if ((principal.method !== "anonymous" || offer !== undefined) && exchange.client !== undefined)
       bypassing.welcomed(exchange.client, Date.now());
     // A client that calls itself a front is told what it knows anyway.
     if (principal.method === "basic" && headers[CLIENT_HEADER] !== undefined) exchange.headers[RIGHT_HEADER] = "1";
     if (isWrong && isDocker(headers["user-agent"])) warnOf(exchange.client ?? "", warned, log);
     return false;
   };
-  // A secret path that nobody knows is refused all the same.
-  return (exchange) => (access.isOpen && exchange.secret === undefined ? false : find(exchange));
+  return (exchange) => {
+    const passesTo = passesToOf(exchange, registries);
+    // A secret path that nobody knows is refused all the same.
+    const isNobody = access.isOpen && exchange.secret === undefined && passesTo === undefined;
+    return isNobody ? false : find(exchange, passesTo);
+  };
+}
+
+/** The registry, by id, whose host name was asked, where credentials are passed to its upstream. */
+export function passesToOf({ req }: Exchange, registries: Pick<RegistryTable, "ofHost">): string | undefined {
+  const registry = req.headers.host === undefined ? undefined : registries.ofHost(req.headers.host);
+  return registry?.passThrough === true ? registry.id : undefined;
 }
 
 /** The same handler; whoever is refused for want of credentials is remembered, until it comes back. */

@@ -35,6 +35,8 @@ export class HitApi {
   /** False also where only the owner can tell: of a password that it has not seen, of the tags that lead to a digest. */
   async #mayHave(exchange: Exchange, { endpoint, found }: Asked): Promise<boolean> {
     if (endpoint.kind !== "manifest" && endpoint.kind !== "blob") return false;
+    // Whether upstream lets somebody in the owner asks it.
+    if (found.registry.passThrough) return false;
     const { access } = this.#o;
     const wanted = { registryId: found.registry.id, repository: repositoryOf(found).name };
     const byTag = endpoint.kind === "manifest" && endpoint.reference.kind === "tag" ? [endpoint.reference.tag] : [];

@@ -1,11 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import type { Access } from "../access/access.ts";
+import { basicCredentials } from "../access/authorization.ts";
 import { TOKEN_TOLD_S } from "../access/tokens.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { ClientGone } from "./access-log.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Handler } from "./handler.ts";
-import { callerOf, TOKEN_PATH } from "./guard.ts";
+import type { RegistryTable } from "./find-registry.ts";
+import { callerOf, passesToOf, TOKEN_PATH } from "./guard.ts";
 import { sendJson } from "./respond.ts";
 
 /** A form with user, password, service and scopes. */
@@ -15,23 +17,34 @@ const FORM_BYTES_MAX = 16 * 1024;
  * The token service of the distribution's token flow: GET with Basic (docs: registry/spec/auth/token), and POST with a form as OAuth2
  * has it. Scopes are accepted and say nothing: what somebody may pull is asked at each pull.
  */
-export function tokenEndpoint(access: Access): Handler {
-  const issue = async (exchange: Exchange) => {
+export function tokenEndpoint(access: Access, registries: Pick<RegistryTable, "ofHost">): Handler {
+  const issue = async (exchange: Exchange, passesTo: string | undefined) => {
     exchange.notes.endpoint = "token";
     const { req } = exchange;
-    if (req.method === "POST") {
-      const header = headerOf(await formOf(req));
-      exchange.identity = await access.identify({ ...callerOf(exchange), authorization: header });
-    } else if (req.method !== "GET") {
+    if (req.method !== "POST" && req.method !== "GET") {
       throw new RegistryError(405, "UNSUPPORTED", "tokens are had by GET or POST", { headers: { Allow: "GET, POST" } });
     }
-    const token = access.tokenFor(exchange.identity);
+    if (req.method === "POST" || passesTo !== undefined) {
+      // A token is not had by a token: it would be good for ever.
+      const header = req.method === "POST" ? headerOf(await formOf(req)) : basicOnly(req.headers.authorization);
+      exchange.identity = await access.identify({ ...callerOf(exchange), authorization: header, passesTo });
+    }
+    const { identity } = exchange;
+    const token = passesTo === undefined ? access.tokenFor(identity) : access.sealedFor(identity, passesTo);
     const issued_at = new Date().toISOString();
     const body = { token, access_token: token, expires_in: TOKEN_TOLD_S, issued_at, token_type: "Bearer" };
     sendJson(exchange, 200, body, { "Cache-Control": "no-store" });
     return true;
   };
-  return (exchange) => exchange.path === TOKEN_PATH && access.issuesTokens && issue(exchange);
+  return (exchange) => {
+    if (exchange.path !== TOKEN_PATH) return false;
+    const passesTo = passesToOf(exchange, registries);
+    return access.issuesTokens(passesTo) && issue(exchange, passesTo);
+  };
+}
+
+function basicOnly(authorization: string | undefined): string | undefined {
+  return basicCredentials(authorization, Infinity) === undefined ? undefined : authorization;
 }
 
 /** The same credentials as the Basic scheme's header; undefined for a grant of another kind. */

@@ -1,5 +1,5 @@
-import { LRUCache } from "lru-cache";
 import type { Credentials } from "../config/config.ts";
+import { growingCache } from "../lib/growing-cache.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { headerValues } from "./bodies.ts";
 import { type Demand, chooseChallenge, parseChallenges } from "./challenge.ts";
@@ -34,7 +34,7 @@ export class Authorization {
   readonly #policy: RealmPolicy;
   readonly #credentials: Credentials | undefined;
   readonly #tokens: TokenCache;
-  readonly #demands = new LRUCache<string, Remembered>({ max: DEMANDS_MAX });
+  readonly #demands = growingCache<string, Remembered>(DEMANDS_MAX);
 
   constructor(policy: RealmPolicy, credentials: Credentials | undefined, tokens: TokenCache) {
     this.#policy = policy;

@@ -9,11 +9,12 @@ import { Gate } from "./gate.ts";
 import { Pace } from "./limits.ts";
 import { OpenToAll } from "./open-to-all.ts";
 import { isOwnUpstream, mayDial } from "./redirects.ts";
+import { PassThrough } from "./pass-through.ts";
 import { createSend } from "./request.ts";
 import { createTokenFetch } from "./token-service.ts";
 import { TokenCache } from "./tokens.ts";
 import { createTransport } from "./transport.ts";
-import type { Upstream } from "./upstream.ts";
+import type { OfferedCredentials, Upstream } from "./upstream.ts";
 
 export interface UpstreamsOptions {
   /** For the User-Agent. */
@@ -47,10 +48,18 @@ export function createUpstreams(
 
 /** What must be the same, for nothing of one registry may serve another that trusts less or logs in as somebody else. */
 function shareKey(registry: RegistryConfig): string {
-  const { upstream, credentials, ca, allowPrivateAddresses, upstreamIsOwn, sharedRepositories } = registry;
+  const { upstream, credentials, ca, allowPrivateAddresses, upstreamIsOwn, sharedRepositories, passThrough } = registry;
   const { origin } = new URL(upstream);
   const shared = credentials === undefined ? [] : sharedRepositories;
-  return JSON.stringify([origin, credentials ?? null, ca ?? null, allowPrivateAddresses, upstreamIsOwn, shared]);
+  return JSON.stringify([
+    origin,
+    credentials ?? null,
+    ca ?? null,
+    allowPrivateAddresses,
+    upstreamIsOwn,
+    shared,
+    passThrough,
+  ]);
 }
 
 /** The rest is merged: all realms, the strictest limits, the timeouts of the first. */
@@ -67,17 +76,25 @@ function merge(group: readonly RegistryConfig[]): RegistryConfig {
   };
 }
 
-/** With credentials, what they alone open is given out only where it is shared. */
+/** With credentials, what they alone open is given out only where it is shared, or to clients whose own ones open it as well. */
 function createCareful(registry: RegistryConfig, options: UpstreamsOptions): Upstream {
-  const own = createUpstream(registry, options);
-  if (registry.credentials === undefined) return own;
-  const stranger = createUpstream({ ...registry, credentials: undefined }, options);
+  const { credentials, passThrough, sharedRepositories } = registry;
+  const own = createUpstream(registry, options)(credentials);
+  if (credentials === undefined && !passThrough) return own;
+  const unnamed = createUpstream({ ...registry, credentials: undefined }, options);
+  const stranger = unnamed(undefined);
   const nowMs = options.nowMs ?? (() => performance.now());
-  return new OpenToAll({ own, stranger, shares: compileShared(registry.sharedRepositories), nowMs });
+  if (!passThrough) return new OpenToAll({ own, stranger, shares: compileShared(sharedRepositories), nowMs });
+  const clientOf = ({ user: username, password }: OfferedCredentials) => unnamed({ kind: "basic", username, password });
+  return new PassThrough({ own, stranger, clientOf, nowMs });
 }
 
-function createUpstream(registry: RegistryConfig, options: UpstreamsOptions): Upstream {
-  const { realms, upstreamIsOwn, allowPrivateAddresses, credentials, timeouts, ca, requestsPerSecond } = registry;
+/** Makes upstreams at one place that differ in nothing but credentials: they share connections, limits and tokens. */
+function createUpstream(
+  registry: RegistryConfig,
+  options: UpstreamsOptions,
+): (credentials: Credentials | undefined) => Upstream {
+  const { realms, upstreamIsOwn, allowPrivateAddresses, timeouts, ca, requestsPerSecond } = registry;
   const nowMs = options.nowMs ?? (() => performance.now());
   const upstream = new URL(registry.upstream);
   const policy = { upstream, realms, upstreamIsOwn, allowPrivateAddresses };
@@ -94,13 +111,15 @@ function createUpstream(registry: RegistryConfig, options: UpstreamsOptions): Up
   const pace = requestsPerSecond === undefined ? undefined : new Pace(requestsPerSecond, upstream.host, nowMs);
   const turn = async (signal: AbortSignal) => await pace?.turn(signal);
   const tokens = new TokenCache(createTokenFetch({ send, turn, policy, closing: closing.signal }), nowMs);
-  return new UpstreamClient({
-    credentialId: credentialIdOf(upstream, credentials),
-    gate: new Gate({ ...registry, host: upstream.host, nowMs, closing: closing.signal }),
-    exchange: new Exchange(send, turn, new Authorization(policy, credentials, tokens), policy),
-    dispatcher,
-    closing,
-  });
+  const gate = new Gate({ ...registry, host: upstream.host, nowMs, closing: closing.signal });
+  return (credentials) =>
+    new UpstreamClient({
+      credentialId: credentialIdOf(upstream, credentials),
+      gate,
+      exchange: new Exchange(send, turn, new Authorization(policy, credentials, tokens), policy),
+      dispatcher,
+      closing,
+    });
 }
 
 /**

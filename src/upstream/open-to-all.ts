@@ -1,8 +1,7 @@
-import { LRUCache } from "lru-cache";
-import { SingleFlight } from "../lib/single-flight.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Reference, RepositoryName } from "../oci/reference.ts";
 import {
+  type Admission,
   type BlobBody,
   type ByteRange,
   type ManifestBody,
@@ -10,16 +9,8 @@ import {
   type TransferLane,
   type Upstream,
   UpstreamError,
-  type UpstreamErrorKind,
 } from "./upstream.ts";
-
-/** For how long a repository is taken for public, or for private, after it was asked for without credentials. */
-const PUBLIC_MS = 10 * 60_000;
-const PRIVATE_MS = 30_000;
-const REPOSITORIES_MAX = 10_000;
-
-/** Answers by which a registry says that a stranger may not have something; it need not say which of them is meant. */
-const REFUSALS: ReadonlySet<UpstreamErrorKind> = new Set(["unauthorized", "forbidden", "not-found"]);
+import { Visibility } from "./visibility.ts";
 
 export interface OpenToAllOptions {
   /** With the configured credentials: for their quota, and for what is shared. */
@@ -33,18 +24,15 @@ export interface OpenToAllOptions {
 }
 
 /**
- * An upstream with credentials that gives only what it gives to everybody: whether that is so is asked without them, once in ten
- * minutes for each repository. What is shared is exempt.
+ * An upstream with credentials that gives only what it gives to everybody. What is shared is exempt.
  */
 export class OpenToAll implements Upstream {
   readonly #o: OpenToAllOptions;
-  readonly #known = new LRUCache<RepositoryName, { readonly isPublic: boolean; readonly untilMs: number }>({
-    max: REPOSITORIES_MAX,
-  });
-  readonly #flights = new SingleFlight<boolean>();
+  readonly #visibility: Visibility;
 
   constructor(options: OpenToAllOptions) {
     this.#o = options;
+    this.#visibility = new Visibility(options);
   }
 
   get available(): boolean {
@@ -96,35 +84,16 @@ export class OpenToAll implements Upstream {
     await this.#o.own.assertListed(name, signal);
   }
 
+  async admit(): Promise<Admission> {
+    return "in";
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#o.own.close(), this.#o.stranger.close()]);
   }
 
   async #assertOpen(name: RepositoryName, signal: AbortSignal): Promise<void> {
-    if (this.#o.shares(name)) return;
-    const known = this.#known.get(name);
-    const isPublic =
-      known !== undefined && known.untilMs > this.#o.nowMs() ? known.isPublic : await this.#ask(name, signal);
-    if (isPublic) return;
+    if (this.#o.shares(name) || (await this.#visibility.isPublic(name, signal))) return;
     throw new UpstreamError("forbidden", `${name} is not public, and this cache does not share it (private_content)`);
-  }
-
-  async #ask(name: RepositoryName, signal: AbortSignal): Promise<boolean> {
-    const { result } = this.#flights.run(name, this.#o.nowMs(), async () => {
-      const isPublic = await this.#isListedForStrangers(name, signal);
-      this.#known.set(name, { isPublic, untilMs: this.#o.nowMs() + (isPublic ? PUBLIC_MS : PRIVATE_MS) });
-      return isPublic;
-    });
-    return await result;
-  }
-
-  async #isListedForStrangers(name: RepositoryName, signal: AbortSignal): Promise<boolean> {
-    try {
-      await this.#o.stranger.assertListed(name, signal);
-      return true;
-    } catch (error) {
-      if (error instanceof UpstreamError && REFUSALS.has(error.kind)) return false;
-      throw error;
-    }
   }
 }

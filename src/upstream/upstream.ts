@@ -30,10 +30,32 @@ export interface Upstream {
   getReferrers(name: RepositoryName, subject: Digest, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /** Resolves where the repository's tags can be listed: whether whoever asks may see it. */
   assertListed(name: RepositoryName, signal: AbortSignal): Promise<void>;
+  /**
+   * Whether a client with these credentials of its own, or without any, may be given what is held of the repository.
+   * `beforeAsking` comes before credentials are shown to the registry, and may forbid that by throwing, which is thrown on.
+   */
+  admit(
+    name: RepositoryName,
+    offered: OfferedCredentials | undefined,
+    signal: AbortSignal,
+    beforeAsking: () => void,
+  ): Promise<Admission>;
   /** False while questions are answered with `unavailable` or `rate-limited` at once. */
   readonly available: boolean;
   close(): Promise<void>;
 }
+
+/** What a client says of itself to an upstream (`private_content: pass_through`); secrets. */
+export interface OfferedCredentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Stands beside content that was fetched with credentials of clients. */
+export const FETCHED_BY_CLIENTS = "clients";
+
+/** `nameless`: credentials are needed; `refused`: those that were offered open nothing. */
+export type Admission = "in" | "nameless" | "refused";
 
 /**
  * Transfers of two kinds have places of their own: a `part` is for one reader who is far ahead of the fill, and must not

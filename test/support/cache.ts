@@ -26,6 +26,7 @@ export function testRegistry(upstream: string, differs: Partial<RegistryConfig> 
     libraryPrefix: true,
     credentials: undefined,
     sharedRepositories: ["**"],
+    passThrough: false,
     tags: [{ match: "*", revalidate: { kind: "after", ms: 60_000 } }],
     whenDeleted: "serve",
     realms: ["127.0.0.1"],

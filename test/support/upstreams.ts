@@ -57,6 +57,7 @@ export function registryConfig(changes: Partial<RegistryConfig> & { readonly ups
     libraryPrefix: false,
     credentials: undefined,
     sharedRepositories: ["**"],
+    passThrough: false,
     tags: [],
     whenDeleted: "serve",
     realms: [],

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { test, type TestContext } from "node:test";
+import { pino } from "pino";
+import { startCache, testConfig, testRegistry } from "./support/cache.ts";
+import { startCacheProcess } from "./support/cache-process.ts";
+import { type Answer, ask, errorCode } from "./support/client.ts";
+import { startFakeUpstream } from "./support/fake-upstream.ts";
+import { tempDir } from "./support/temp.ts";
+
+const HOST = "corp.cache.test";
+const [OPEN, HIDDEN] = ["library/open", "org/hidden"];
+const USERS = { ann: "ann's password", bob: "bob's password" };
+
+/** A cache that passes clients' credentials to a registry with a host name of its own; a public and a private image. */
+async function world(t: TestContext) {
+  const upstream = await startFakeUpstream({ auth: "bearer", users: USERS, privateRepositories: [HIDDEN] });
+  t.after(async () => await upstream.stop());
+  const open = upstream.addImage(OPEN, "1", { seed: 1 });
+  const hidden = upstream.addImage(HIDDEN, "1", { seed: 2 });
+  const passing = testRegistry(upstream.url, {
+    hostnames: [HOST],
+    sharedRepositories: [],
+    passThrough: true,
+    libraryPrefix: false,
+  });
+  const dataDir = await tempDir(t);
+  const getFrom =
+    ({ url }: { readonly url: string }) =>
+    async (path: string, more: { headers?: Record<string, string> } = {}) =>
+      await ask(`${url}${path}`, { headers: { Host: HOST, ...more.headers } });
+  return { upstream, open, hidden, passing, dataDir, getFrom };
+}
+
+async function setUp(t: TestContext) {
+  const its = await world(t);
+  const lines: string[] = [];
+  const log = pino({ level: "debug" }, { write: (line: string) => void lines.push(line) });
+  const cache = await startCache(t, [its.passing], { dataDir: its.dataDir, log });
+  return { ...its, cache, lines, get: its.getFrom(cache) };
+}
+
+function as(user: string, password: string): { headers: Record<string, string> } {
+  return { headers: { Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` } };
+}
+
+const ANN = as("ann", USERS.ann);
+
+function bearer({ body }: Answer): { headers: Record<string, string> } {
+  return { headers: { Authorization: `Bearer ${(JSON.parse(body.toString()) as { token: string }).token}` } };
+}
+
+for (const workers of [1, 2]) {
+  test(`a private repository is for whom its registry lets in, also from the store; ${workers} workers`, async (t) => {
+    const { upstream, hidden, getFrom, passing, dataDir } = await world(t);
+    const get = getFrom(await startCacheProcess(t, testConfig(dataDir, [passing], { workers })));
+    const paths = [
+      `/v2/${HIDDEN}/manifests/1`,
+      `/v2/${HIDDEN}/manifests/${hidden.digest}`,
+      ...hidden.layers.map(({ digest }) => `/v2/${HIDDEN}/blobs/${digest}`),
+      `/v2/${HIDDEN}/tags/list`,
+      `/v2/${HIDDEN}/referrers/${hidden.digest}`,
+    ];
+    const statuses = async (more = {}) => await Promise.all(paths.map(async (path) => (await get(path, more)).status));
+    const all = (status: number) => paths.map(() => status);
+    assert.deepEqual(await statuses(), all(401));
+    assert.deepEqual(await statuses(ANN), all(200));
+    // Now it is all held.
+    assert.deepEqual(await statuses(), all(401));
+    assert.ok((await statuses(as("ann", "wrong"))).every((status) => status === 401 || status === 429));
+    assert.deepEqual(await statuses(ANN), all(200));
+    assert.deepEqual(await statuses(as("bob", USERS.bob)), all(200));
+    const blobs = upstream.count({ method: "GET", path: `${HIDDEN}/blobs/` });
+    assert.equal(blobs, hidden.layers.length);
+  });
+}
+
+test("what is public is for everybody, without anybody's credentials", async (t) => {
+  const { upstream, open, get } = await setUp(t);
+  assert.equal((await get(`/v2/${OPEN}/manifests/1`)).status, 200);
+  for (const { digest, bytes } of open.layers)
+    assert.ok((await get(`/v2/${OPEN}/blobs/${digest}`, ANN)).body.equals(bytes));
+  assert.equal((await get(`/v2/${OPEN}/manifests/1`, as("ann", "wrong"))).status, 200);
+  assert.equal(upstream.count({ role: "token", authorized: true }), 0);
+});
+
+test("the registry is asked once in a while for each client, not at each request", async (t) => {
+  const { upstream, hidden, get } = await setUp(t);
+  for (let time = 0; time < 3; time++) {
+    assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, ANN)).status, 200);
+    for (const { digest } of hidden.layers) assert.equal((await get(`/v2/${HIDDEN}/blobs/${digest}`, ANN)).status, 200);
+  }
+  const asked = upstream.requests.filter(({ path, status }) => path.includes("/tags/list?n=1") && status === 200);
+  assert.equal(asked.length, 1);
+});
+
+test("clients that look for a challenge are given one, and tokens that say the same to the registry", async (t) => {
+  const { cache, get } = await setUp(t);
+  const port = new URL(cache.url).port;
+  const host = { Host: `${HOST}:${port}` };
+  const ping = await get("/v2/", { headers: host });
+  assert.equal(ping.status, 401);
+  assert.equal(
+    ping.headers["www-authenticate"],
+    `Bearer realm="http://${HOST}:${port}/token",service="registry-cache"`,
+  );
+  const refused = await get(`/v2/${HIDDEN}/manifests/1`);
+  assert.match(String(refused.headers["www-authenticate"]), new RegExp(`scope="repository:${HIDDEN}:pull"$`));
+  const named = bearer(await get("/token?service=registry-cache", ANN));
+  assert.equal((await get("/v2/", named)).status, 200);
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, named)).status, 200);
+  const nameless = bearer(await get("/token"));
+  assert.equal((await get("/v2/", nameless)).status, 200);
+  assert.equal((await get(`/v2/${OPEN}/manifests/1`, nameless)).status, 200);
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, nameless)).status, 401);
+  const wrong = bearer(await get("/token", as("ann", "wrong")));
+  const denied = await get(`/v2/${HIDDEN}/manifests/1`, wrong);
+  assert.deepEqual([denied.status, errorCode(denied)], [401, "UNAUTHORIZED"]);
+  // Nobody makes one token of another for ever.
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, bearer(await get("/token", named)))).status, 401);
+  for (const text of ["", "abc", "A".repeat(10_000), `${named.headers["Authorization"]?.slice(7, -2)}xx`]) {
+    const answer = await get(`/v2/${HIDDEN}/manifests/1`, { headers: { Authorization: `Bearer ${text}` } });
+    assert.equal(answer.status, 401);
+  }
+});
+
+test("credentials count at the registry's own host name alone", async (t) => {
+  const { upstream, cache, get } = await setUp(t);
+  const named = bearer(await get("/token", ANN));
+  for (const more of [ANN, named]) {
+    const answer = await ask(`${cache.url}/v2/docker.io/${HIDDEN}/manifests/1`, more);
+    assert.deepEqual([answer.status, errorCode(answer)], [403, "DENIED"]);
+    assert.match(answer.body.toString(), new RegExp(`pull it from ${HOST}`));
+  }
+  assert.equal(upstream.count({ role: "token", authorized: true }), 0);
+  assert.equal((await ask(`${cache.url}/v2/docker.io/${OPEN}/manifests/1`)).status, 200);
+  // Elsewhere nobody is asked for anything.
+  assert.equal((await ask(`${cache.url}/v2/`)).status, 200);
+  assert.equal((await ask(`${cache.url}/token`)).status, 404);
+});
+
+test("no list names what is private", async (t) => {
+  const { cache, get } = await setUp(t);
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, ANN)).status, 200);
+  assert.equal((await get(`/v2/${OPEN}/manifests/1`)).status, 200);
+  await cache.app.idle();
+  for (const path of ["/", "/?n=100", "/summary", "/v2/_catalog"]) {
+    const { body } = await ask(`${cache.url}${path}`);
+    assert.ok(!body.includes("hidden"), path);
+    assert.equal(body.includes("open"), path !== "/summary", path);
+  }
+});
+
+test("while the registry is away, what it gave to everybody is given out, and what is private to who was let in lately", async (t) => {
+  const { upstream, cache, get } = await setUp(t);
+  for (const name of [OPEN, HIDDEN]) assert.equal((await get(`/v2/${name}/manifests/1`, ANN)).status, 200);
+  await cache.app.idle();
+  await upstream.stop();
+  assert.equal((await get(`/v2/${OPEN}/manifests/1`)).status, 200);
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, ANN)).status, 200);
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`)).status, 401);
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, as("bob", USERS.bob))).status, 502);
+  const again = await cache.restart();
+  const later = async (name: string) =>
+    (await ask(`${again.url}/v2/${name}/manifests/1`, { headers: { Host: HOST, ...ANN.headers } })).status;
+  assert.equal(await later(OPEN), 200);
+  assert.equal(await later(HIDDEN), 502);
+});
+
+test("nobody guesses a registry's passwords by way of the cache", async (t) => {
+  const { upstream, get } = await setUp(t);
+  const guess = async (number: number) => (await get(`/v2/${HIDDEN}/manifests/1`, as("ann", `guess ${number}`))).status;
+  for (let number = 0; number < 5; number++) assert.equal(await guess(number), 401);
+  const before = upstream.requests.length;
+  assert.equal(await guess(6), 429);
+  assert.equal(upstream.requests.length, before);
+  // The same wrong password again is no further guess.
+  assert.equal(await guess(4), 401);
+});
+
+test("clients' credentials are in no log and in no file", async (t) => {
+  const { lines, get, dataDir, cache } = await setUp(t);
+  const named = bearer(await get("/token", ANN));
+  for (const more of [ANN, named, as("ann", "wrong password")]) await get(`/v2/${HIDDEN}/manifests/1`, more);
+  await cache.app.idle();
+  const encoded = ANN.headers["Authorization"]?.slice("Basic ".length) ?? "";
+  for (const secret of [USERS.ann, "wrong password", encoded, named.headers["Authorization"]?.slice(7, 60) ?? ""]) {
+    assert.ok(!lines.join("").includes(secret));
+    const found = execFileSync("sh", ["-c", 'grep -rlF -- "$1" "$2" || true', "sh", secret, dataDir]).toString();
+    assert.equal(found, "");
+  }
+});
