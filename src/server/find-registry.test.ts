@@ -56,6 +56,7 @@ test("nothing said means the default registry, and that is not explicit", () => 
     name: ["library", "app"],
     namespace: undefined,
     isExplicit: false,
+    isByHost: false,
   });
   assert.equal(id({ host: undefined }), "dockerhub");
 });
