@@ -101,8 +101,8 @@ export function createListenerServer(setup: ListenerSetup): ListenerServer {
       if (!hasAccepted && !server.listening) server.emit("listening");
       hasAccepted = true;
       server.emit("connection", socket.setNoDelay(true));
-      // It may have been accepted without being read.
-      socket.resume();
+      // It may have been accepted without being read. TLS reads by itself, what was read before and given back as well.
+      if (setup.tls === undefined) socket.resume();
     },
     useTls: (use) => {
       if (!("setSecureContext" in server)) return;
