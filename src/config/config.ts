@@ -37,6 +37,17 @@ export interface Certificate {
   readonly key: string;
 }
 
+/** What clients are shown. */
+export interface ShownCertificate extends Certificate {
+  /** Those of single host names; who asks for none of them is shown the one above. Undefined: that one is for all. */
+  readonly named?: readonly NamedCertificate[] | undefined;
+}
+
+export interface NamedCertificate extends Certificate {
+  /** A host name, in lower case. */
+  readonly name: string;
+}
+
 export interface TlsConfig extends Certificate {
   /** Absolute paths, to read both anew when they change. */
   readonly files: { readonly cert: string; readonly key: string };

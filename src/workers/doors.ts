@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
 import type { AccessNews } from "../access/open.ts";
-import type { Certificate, ClientAuthorities, Config, RegistryConfig } from "../config/config.ts";
+import type { ClientAuthorities, Config, RegistryConfig, ShownCertificate } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
 import { CERTIFICATE_HEADER, CLIENT_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
 import { type Callers, type Handler, requestListener, strangers } from "../server/handler.ts";
@@ -27,7 +27,7 @@ export interface Doors {
   /** Where a tag points now, for whoever answers for it elsewhere. */
   tell(news: TagNews): void;
   /** Another certificate, or other authorities of clients, for whoever comes from now on. */
-  useTls(news: { readonly certificate: Certificate; readonly clients: ClientAuthorities | undefined }): void;
+  useTls(news: { readonly certificate: ShownCertificate; readonly clients: ClientAuthorities | undefined }): void;
   /** Users or secret paths are others than before. */
   accessChanged(news: AccessNews): void;
   /** Lets responses finish within the configured time; says how many were cut. */
@@ -41,7 +41,7 @@ export interface DoorsOptions {
   readonly handlers: readonly Handler[];
   readonly owner: OwnerSide;
   /** What clients are spoken to with at first; undefined: plain HTTP. */
-  readonly certificate: Certificate | undefined;
+  readonly certificate: ShownCertificate | undefined;
   /** Users and secret paths as they are now. */
   readonly access: () => AccessNews;
   /** What tokens are signed with, where there are any; a secret. */
