@@ -1,18 +1,21 @@
 import type { Logger } from "pino";
-import type { Certificate, ClientAuthorities, Config } from "../config/config.ts";
+import type { ClientAuthorities, Config, ShownCertificate } from "../config/config.ts";
+import type { Screening } from "../server/entrance.ts";
 import { openAcme } from "./acme.ts";
 import { followCertificate, followClients, type Following } from "./follow-files.ts";
 
 /** What TLS is spoken with from now on. */
 export interface TlsNews {
-  readonly certificate: Certificate;
+  readonly certificate: ShownCertificate;
   readonly clients: ClientAuthorities | undefined;
 }
 
 /** What clients are spoken to with, and what becomes of it. */
 export interface Certificates {
   /** For the beginning; undefined: plain HTTP. */
-  readonly certificate: Certificate | undefined;
+  readonly certificate: ShownCertificate | undefined;
+  /** Takes the authority's questions out of the connections that come in; undefined: none come there. */
+  readonly screening: Screening | undefined;
   /** Follows files, and has certificates from an authority; `use` hears of what is to be used instead. */
   start(use: (news: TlsNews) => void): Promise<void>;
   stop(): Promise<void>;
@@ -26,6 +29,7 @@ export async function openCertificates(config: Config, log: Logger): Promise<Cer
   const following: Following[] = [];
   return {
     certificate,
+    screening: acme?.screening,
     start: async (use) => {
       if (certificate === undefined) return;
       // The server's certificate and what clients' ones are judged by change each for itself.
