@@ -89,6 +89,7 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       welcomed: (client) => bypassing.welcomed(client, Date.now()),
     },
     certificate: certificates.certificate,
+    screening: certificates.screening,
     access: () => opened.news(),
     tokenKey: opened.tokenKey,
     limits,

@@ -20,6 +20,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "config/tls.ts",
     "type config/config.ts",
     "type config/issues.ts",
+    "type server/client-hello.ts",
+    "type server/entrance.ts",
   ],
   store: ["oci", "lib", "type config/config.ts"],
   catalog: ["oci", "lib", "type config/config.ts"],

@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import type { Logger } from "pino";
 import type { AccessConfig, SecretPath } from "../config/config.ts";
-import { WatchedFiles } from "../lib/watched-file.ts";
+import { stateOfFiles, WatchedFiles } from "../lib/watched-file.ts";
 import { Access, type AccessOptions } from "./access.ts";
 import { parseHtpasswd, type Users } from "./htpasswd.ts";
 import { Passwords } from "./passwords.ts";
@@ -48,6 +48,7 @@ export async function openAccess(
   const passes = registries.some(({ passThrough }) => passThrough === true);
   const key = config.bearer || passes ? await readTokenKey(dataDir) : undefined;
   const tokenKey = config.bearer ? key : undefined;
+  const usersSeen = config.htpasswd === undefined ? undefined : await stateOfFiles([config.htpasswd]);
   const passwords = config.htpasswd === undefined ? undefined : await openPasswords(config.htpasswd, log);
   const isUser = (name: string) => passwords?.has(name) === true;
   const [tokens, sealed] = [tokenKey && new Tokens(tokenKey), passes && key ? new SealedCredentials(key) : undefined];
@@ -56,23 +57,24 @@ export async function openAccess(
   const news = () => ({ paths, users: passwords?.names ?? [] });
   const changed = () => onChange(news());
   const watched = [
-    followed(config.htpasswd, log, async (file) => {
+    followed({ file: config.htpasswd, seen: usersSeen, log }, async (file) => {
       const users = await readUsers(file, log);
       passwords?.replace(users);
       changed();
       log.info({ file, users: users.size }, "users were read anew");
     }),
-    ...config.paths.map((path) =>
-      followed(path.file, log, async (file) => {
+    ...config.paths.map(({ file: ofPath, name }) =>
+      followed({ file: ofPath, log }, async (file) => {
         const token = await readToken(file);
-        paths = paths.map((one) => (one.name === path.name ? { ...one, token } : one));
+        if (paths.some((one) => one.name === name && one.token === token)) return;
+        paths = paths.map((one) => (one.name === name ? { ...one, token } : one));
         access.replacePaths(paths);
         changed();
-        log.info({ file, path: path.name }, "a secret path was read anew");
+        log.info({ file, path: name }, "a secret path was read anew");
       }),
     ),
   ].filter((one) => one !== undefined);
-  await Promise.all(watched.map(async (one) => await one.start()));
+  for (const one of watched) one.start();
   return {
     access,
     tokenKey,
@@ -92,20 +94,22 @@ async function openPasswords(file: string, log: Logger): Promise<Passwords> {
   });
 }
 
+interface Followed {
+  readonly file: string | undefined;
+  /** As it was before it was read. */
+  readonly seen?: string | undefined;
+  readonly log: Pick<Logger, "error">;
+}
+
 /** What cannot be read leaves what was before. */
-function followed(
-  file: string | undefined,
-  log: Pick<Logger, "error">,
-  read: (file: string) => Promise<void>,
-): WatchedFiles | undefined {
+function followed({ file, seen, log }: Followed, read: (file: string) => Promise<void>): WatchedFiles | undefined {
   if (file === undefined) return undefined;
-  return new WatchedFiles([file], async () => {
-    try {
-      await read(file);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      log.error({ file, reason }, "a file of `access` cannot be read anew; what it said before stays in force");
-    }
+  return new WatchedFiles({
+    paths: [file],
+    read: async () => await read(file),
+    failed: ({ message: reason }) =>
+      log.error({ file, reason }, "a file of `access` cannot be read anew; what it said before stays in force"),
+    seen,
   });
 }
 

@@ -1,33 +1,46 @@
 import type { Logger } from "pino";
-import type { Certificate, Config } from "../config/config.ts";
-import { type Acme, openAcme } from "./acme.ts";
-import { followTlsFiles, type TlsNews } from "./follow-files.ts";
+import type { ClientAuthorities, Config, ShownCertificate } from "../config/config.ts";
+import type { Screening } from "../server/entrance.ts";
+import { openAcme } from "./acme.ts";
+import { followCertificate, followClients, type Following } from "./follow-files.ts";
+
+/** What TLS is spoken with from now on. */
+export interface TlsNews {
+  readonly certificate: ShownCertificate;
+  readonly clients: ClientAuthorities | undefined;
+}
 
 /** What clients are spoken to with, and what becomes of it. */
 export interface Certificates {
   /** For the beginning; undefined: plain HTTP. */
-  readonly certificate: Certificate | undefined;
-  /** Follows files, or has a certificate from an authority; `use` hears of what is to be used instead. */
+  readonly certificate: ShownCertificate | undefined;
+  /** Takes the authority's questions out of the connections that come in; undefined: none come there. */
+  readonly screening: Screening | undefined;
+  /** Follows files, and has certificates from an authority; `use` hears of what is to be used instead. */
   start(use: (news: TlsNews) => void): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** Rejects with the system's error. */
 export async function openCertificates(config: Config, log: Logger): Promise<Certificates> {
-  const clients = config.access.mtls;
+  const { tls, access } = config;
   const acme = config.acme && (await openAcme(config.acme, config.dataDir, log));
-  let following: { stop(): Promise<void> } | undefined;
+  const certificate = acme?.certificate ?? tls;
+  const following: Following[] = [];
   return {
-    certificate: acme?.certificate ?? config.tls,
+    certificate,
+    screening: acme?.screening,
     start: async (use) => {
-      if (acme === undefined) {
-        if (config.tls !== undefined) following = await followTlsFiles({ tls: config.tls, clients }, log, use);
-      } else await acme.start((certificate) => use({ certificate, clients }));
+      if (certificate === undefined) return;
+      // The server's certificate and what clients' ones are judged by change each for itself.
+      let used: TlsNews = { certificate, clients: access.mtls };
+      const change = (news: Partial<TlsNews>) => use((used = { ...used, ...news }));
+      if (access.mtls !== undefined) following.push(followClients(access.mtls, log, (clients) => change({ clients })));
+      if (acme !== undefined) await acme.start((changed) => change({ certificate: changed }));
+      else if (tls !== undefined) following.push(followCertificate(tls, log, (read) => change({ certificate: read })));
     },
-    stop: async () => await stopped(acme, following),
+    stop: async () => {
+      await Promise.all([acme?.stop(), ...following.map(async (one) => await one.stop())]);
+    },
   };
-}
-
-async function stopped(acme: Acme | undefined, following: { stop(): Promise<void> } | undefined): Promise<void> {
-  await Promise.all([acme?.stop(), following?.stop()]);
 }

@@ -5,74 +5,85 @@ import type { Finding } from "../config/issues.ts";
 import { readTls } from "../config/tls.ts";
 import { WatchedFiles } from "../lib/watched-file.ts";
 
-/** What TLS is spoken with, as the files have it. */
-export interface TlsFiles {
-  readonly tls: TlsConfig;
-  readonly clients: ClientCertificates | undefined;
+/** Something that is followed until it is stopped. */
+export interface Following {
+  stop(): Promise<void>;
 }
 
-/** What is used from now on. */
-export interface TlsNews {
-  readonly certificate: Certificate;
-  readonly clients: ClientAuthorities | undefined;
+type Log = Pick<Logger, "info" | "warn" | "error">;
+
+/** Reads certificate and key anew when one of their files changes; what cannot be used leaves the ones before in use. */
+export function followCertificate(tls: TlsConfig, log: Log, use: (certificate: Certificate) => void): Following {
+  let used: Certificate = tls;
+  const read = async () => {
+    const { tls: found, findings, warnings } = await readTls({ mode: "files", ...tls.files }, "/");
+    // Of two files one is always replaced first; the other one's change is looked at as well.
+    if (found === undefined || findings.length > 0) throw new Unusable(findings);
+    if (found.cert === used.cert && found.key === used.key) return;
+    used = found;
+    use({ cert: found.cert, key: found.key });
+    log.info({ cert: tls.files.cert }, "the certificates were read anew");
+    for (const warning of warnings) log.warn(warning);
+  };
+  return followed([tls.files.cert, tls.files.key], read, log);
 }
 
-/**
- * Reads certificate, key, and what clients' certificates are judged by, anew when one of their files changes; gives on what can
- * be used. What cannot leaves in use what was before.
- */
-export async function followTlsFiles(
-  { tls, clients }: TlsFiles,
-  log: Pick<Logger, "info" | "warn" | "error">,
-  use: (news: TlsNews) => void,
-): Promise<{ stop(): Promise<void> }> {
-  const files = [tls.files.cert, tls.files.key, clients?.files.ca, clients?.files.crl];
-  let used: TlsNews = { certificate: tls, clients };
-  const watched = new WatchedFiles(
-    files.filter((file) => file !== undefined),
-    async () => {
-      const read = await readTls({ mode: "files", ...tls.files }, "/");
-      const findings: Finding[] = [...read.findings];
-      const authorities = clients && (await readClientCertificates(inputOf(clients), "/", findings));
-      // Of two files one is always replaced first; the other one's change is looked at as well.
-      for (const { message, hint } of findings)
-        log.error({ hint }, `the certificates from before stay in use: ${message}`);
-      if (read.tls === undefined || findings.length > 0) return;
-      const news = { certificate: read.tls, clients: authorities };
-      if (isSame(news, used)) return;
-      used = news;
-      use(news);
-      log.info({ cert: tls.files.cert }, "the certificates were read anew");
-      for (const warning of read.warnings) log.warn(warning);
-      await warnOfRevocations(authorities, log);
-    },
-  );
-  await watched.start();
-  const daily = setInterval(() => void warnOfRevocations(used.clients, log), DAY_MS).unref();
+/** The same for what clients' certificates are judged by. */
+export function followClients(
+  clients: ClientCertificates,
+  log: Log,
+  use: (clients: ClientAuthorities) => void,
+): Following {
+  const { ca, crl } = clients.files;
+  let used: ClientAuthorities = clients;
+  const read = async () => {
+    const findings: Finding[] = [];
+    const found = await readClientCertificates(inputOf(clients), "/", findings);
+    if (found === undefined || findings.length > 0) throw new Unusable(findings);
+    if (found.ca === used.ca && found.crl === used.crl) return;
+    used = found;
+    use({ ca: found.ca, crl: found.crl });
+    log.info({ ca, crl }, "what clients' certificates are judged by was read anew");
+    await warnOfRevocations(used, log);
+  };
+  const following = followed(crl === undefined ? [ca] : [ca, crl], read, log);
+  const daily = setInterval(() => void warnOfRevocations(used, log), DAY_MS).unref();
   return {
     stop: async () => {
       clearInterval(daily);
-      await watched.stop();
+      await following.stop();
     },
   };
 }
 
 const DAY_MS = 24 * 60 * 60_000;
 
-async function warnOfRevocations(clients: ClientAuthorities | undefined, log: Pick<Logger, "warn">): Promise<void> {
-  if (clients?.crl === undefined) return;
-  for (const warning of await revocationWarnings(clients.crl, Date.now())) log.warn(warning);
+/** What is in the files is wrong. */
+class Unusable extends Error {
+  readonly findings: readonly Finding[];
+
+  constructor(findings: readonly Finding[]) {
+    super(findings.map(({ message }) => message).join("; "));
+    this.findings = findings;
+  }
+}
+
+function followed(paths: readonly string[], read: () => Promise<void>, log: Log): Following {
+  const failed = (error: Error) => {
+    const findings = error instanceof Unusable ? error.findings : [{ message: error.message, hint: undefined }];
+    for (const { message, hint } of findings)
+      log.error({ hint }, `the certificates from before stay in use: ${message}`);
+  };
+  const watched = new WatchedFiles({ paths, read, failed });
+  watched.start();
+  return watched;
+}
+
+async function warnOfRevocations({ crl }: ClientAuthorities, log: Pick<Logger, "warn">): Promise<void> {
+  if (crl === undefined) return;
+  for (const warning of await revocationWarnings(crl, Date.now())) log.warn(warning);
 }
 
 function inputOf({ files: { ca, crl }, names }: ClientCertificates) {
   return { ca, ...(crl === undefined ? {} : { crl }), names: [...names] };
-}
-
-function isSame(one: TlsNews, other: TlsNews): boolean {
-  return (
-    one.certificate.cert === other.certificate.cert &&
-    one.certificate.key === other.certificate.key &&
-    one.clients?.ca === other.clients?.ca &&
-    one.clients?.crl === other.clients?.crl
-  );
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { ListenAddress } from "../config/config.ts";
+import type { Challenge, Challenges } from "./challenges.ts";
 
 const PREFIX = "/.well-known/acme-challenge/";
 /** Nobody has anything to send here but a line and a few headers. */
@@ -8,11 +9,16 @@ const REQUEST_MS = 10_000;
 const CONNECTIONS_MAX = 1_000;
 
 /** Answers http-01 challenges (RFC 8555, section 8.3) on plain HTTP, and sends everybody else to https. */
-export class HttpChallenges {
+export class HttpChallenges implements Challenges {
+  readonly kind = "http-01";
+  readonly how = "on plain HTTP";
+  readonly screening = undefined;
+  readonly #address: ListenAddress;
   readonly #answers = new Map<string, string>();
   readonly #server: Server;
 
-  constructor() {
+  constructor(address: ListenAddress) {
+    this.#address = address;
     const options = { maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS };
     this.#server = createServer(options, ({ url = "/", headers }, res) => {
       const answer = url.startsWith(PREFIX) ? this.#answers.get(url.slice(PREFIX.length)) : undefined;
@@ -28,8 +34,8 @@ export class HttpChallenges {
     this.#server.maxConnections = CONNECTIONS_MAX;
   }
 
-  /** Rejects with the system's error (EADDRINUSE, EACCES). */
-  async listen({ host, port }: ListenAddress): Promise<void> {
+  async open(): Promise<void> {
+    const { host, port } = this.#address;
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
       this.#server.listen({ host, port }, () => {
@@ -39,11 +45,11 @@ export class HttpChallenges {
     });
   }
 
-  set(token: string, answer: string): void {
+  async show({ token, answer }: Challenge): Promise<void> {
     this.#answers.set(token, answer);
   }
 
-  remove(token: string): void {
+  withdraw({ token }: Pick<Challenge, "token">): void {
     this.#answers.delete(token);
   }
 

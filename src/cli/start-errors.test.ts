@@ -126,8 +126,9 @@ test("a port 80 that is taken is told as what it is for", () => {
     directoryCa: undefined,
     email: undefined,
     names: ["a.example"],
-    httpListen: { host: "0.0.0.0", port: 80 },
-  };
+    oneEach: false,
+    challenge: { kind: "http-01", listen: { host: "0.0.0.0", port: 80 } },
+  } as const;
   const told = explainStart(error, { dataDir: "/data", acme });
   assert.ok(told instanceof CliError);
   assert.equal(told.message, "cannot listen on 0.0.0.0:80: the port is in use");

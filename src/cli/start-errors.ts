@@ -15,7 +15,8 @@ const CAUSES_MAX = 8;
 /** Puts the system's reasons for which nothing starts into the operator's words; other errors stay what they are. */
 export function explainStart(error: unknown, config: Pick<Config, "dataDir"> & Partial<Pick<Config, "acme">>): unknown {
   const system = systemErrorIn(error);
-  const isOfAcme = system?.port !== undefined && system.port === config.acme?.httpListen.port;
+  const challenge = config.acme?.challenge;
+  const isOfAcme = challenge?.kind === "http-01" && system?.port === challenge.listen.port;
   if (system?.syscall === "listen" && isOfAcme) return challengeFailure(system);
   if (system?.syscall === "listen" || system?.syscall === "getaddrinfo") return listenFailure(system);
   if (system !== undefined) return dataFailure(system, config.dataDir) ?? error;

@@ -106,9 +106,15 @@ async function readUsers(
 
 const SOON_MS = 24 * 60 * 60_000;
 
-/** Once a list has run out nobody's certificate is accepted any more, by OpenSSL's own rule. */
+/** Once a list has run out nobody's certificate is accepted any more, by OpenSSL's own rule. Never rejects. */
 export async function revocationWarnings(crl: string, nowMs: number): Promise<string[]> {
-  const end = await revocationsEnd(crl);
+  let end: Date | undefined;
+  try {
+    end = await revocationsEnd(crl);
+  } catch (error) {
+    // OpenSSL reads it, and it is OpenSSL that uses it.
+    return [`when the revocation list of access.mtls runs out cannot be read: ${(error as Error).message}`];
+  }
   if (end === undefined || end.getTime() - nowMs > SOON_MS) return [];
   const [ends, lets] = end.getTime() <= nowMs ? ["ran out", "lets"] : ["runs out", "then lets"];
   return [

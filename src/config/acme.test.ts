@@ -16,7 +16,8 @@ describe("certificates by ACME", () => {
       directoryCa: undefined,
       email: undefined,
       names: ["hub.example.com", "ghcr.example.com"],
-      httpListen: { host: "0.0.0.0", port: 80 },
+      oneEach: false,
+      challenge: { kind: "http-01", listen: { host: "0.0.0.0", port: 80 } },
     });
     const staging = await load(`tls: { mode: acme, staging: true, names: [cache.example.com] }\n${registries}`);
     assert.equal(staging?.directory, "https://acme-staging-v02.api.letsencrypt.org/directory");
@@ -36,7 +37,24 @@ describe("certificates by ACME", () => {
       directory_ca: "certificates of CN=registry-cache test",
       email: "ops@example.com",
       names: ["a.example.com"],
+      one_each: false,
+      challenge: "http-01",
       http_listen: "127.0.0.1:8080",
+    });
+  });
+
+  it("are one for each name where that is wanted, and had without port 80", async (t) => {
+    const folder = await configFolder(t);
+    const text =
+      "tls: { mode: acme, names: [a.example.com, b.example.com, a.example.com], one_each: true, " +
+      "challenge: tls-alpn-01 }\n";
+    const config = await folder.load({ files: { "registry-cache.yaml": text } });
+    assert.deepEqual(effectiveObject(config)["tls"], {
+      mode: "acme",
+      directory: "https://acme-v02.api.letsencrypt.org/directory",
+      names: ["a.example.com", "b.example.com"],
+      one_each: true,
+      challenge: "tls-alpn-01",
     });
   });
 
@@ -45,6 +63,18 @@ describe("certificates by ACME", () => {
     ["tls: { mode: acme, names: [a.example], cert: x.pem }", "tls.cert", "has no effect with `mode: acme`"],
     ["tls: { mode: files, names: [a.example] }", "tls.names", "has no effect"],
     ["tls: { email: me@a.example }", "tls.email", "has no effect"],
+    ["tls: { mode: files, one_each: true }", "tls.one_each", "has no effect"],
+    ["tls: { challenge: http-01 }", "tls.challenge", "has no effect"],
+    [
+      "tls: { mode: acme, names: [a.example], challenge: dns-01 }",
+      "tls.challenge",
+      '"dns-01" is none of the possible values',
+    ],
+    [
+      "tls: { mode: acme, names: [a.example], challenge: tls-alpn-01, http_listen: 0.0.0.0:80 }",
+      "tls.http_listen",
+      "has no effect with `challenge: tls-alpn-01`",
+    ],
     [
       "tls: { mode: acme, names: [a.example], staging: true, directory: 'https://ca.example/d' }",
       "tls.staging",

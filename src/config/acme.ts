@@ -1,6 +1,6 @@
 import { ValueError } from "../lib/value-error.ts";
 import { readAuthorities } from "./certificates.ts";
-import type { AcmeConfig } from "./config.ts";
+import type { AcmeConfig, ChallengeConfig } from "./config.ts";
 import type { Finding } from "./issues.ts";
 import type { TlsInput } from "./schema.ts";
 
@@ -8,7 +8,16 @@ const LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory";
 const LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory";
 const HTTP_LISTEN = { host: "0.0.0.0", port: 80 } as const;
 /** The keys that mean something with `mode: acme` only. */
-const OWN_KEYS = ["directory", "staging", "directory_ca", "email", "names", "http_listen"] as const;
+const OWN_KEYS = [
+  "directory",
+  "staging",
+  "directory_ca",
+  "email",
+  "names",
+  "one_each",
+  "challenge",
+  "http_listen",
+] as const;
 
 export interface ReadAcme {
   /** Undefined where certificates are not had by ACME, and where something is wrong. */
@@ -32,15 +41,23 @@ export async function readAcme(input: TlsInput, folder: string, hostnames: reado
   if (input.staging === true && input.directory !== undefined) {
     problem("staging", "is of Let's Encrypt, and another directory is named", "remove one of the two");
   }
-  const names = input.names ?? [...new Set(hostnames)];
+  if (input.challenge === "tls-alpn-01" && input.http_listen !== undefined) {
+    const hint = "remove it: the authority then asks at port 443, which is to lead to an address of `listen`";
+    problem("http_listen", "has no effect with `challenge: tls-alpn-01`", hint);
+  }
+  const names = [...new Set(input.names ?? hostnames)];
   if (names.length === 0)
     problem("names", "is missing: whom is the certificate for", "such as `names: [cache.example.com]`");
   const directoryCa = await readAuthority(input.directory_ca, folder, problem);
   if (findings.length > 0) return { acme: undefined, findings };
   const letsEncrypt = input.staging === true ? LETS_ENCRYPT_STAGING : LETS_ENCRYPT;
   const directory = input.directory ?? letsEncrypt;
-  const httpListen = input.http_listen ?? HTTP_LISTEN;
-  return { acme: { directory, directoryCa, email: input.email, names, httpListen }, findings };
+  const { email, one_each: oneEach = false } = input;
+  return { acme: { directory, directoryCa, email, names, oneEach, challenge: challengeOf(input) }, findings };
+}
+
+function challengeOf({ challenge: kind = "http-01", http_listen: listen = HTTP_LISTEN }: TlsInput): ChallengeConfig {
+  return kind === "http-01" ? { kind, listen } : { kind };
 }
 
 async function readAuthority(

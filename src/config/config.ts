@@ -37,6 +37,17 @@ export interface Certificate {
   readonly key: string;
 }
 
+/** What clients are shown. */
+export interface ShownCertificate extends Certificate {
+  /** Those of single host names; who asks for none of them is shown the one above. Undefined: that one is for all. */
+  readonly named?: readonly NamedCertificate[] | undefined;
+}
+
+export interface NamedCertificate extends Certificate {
+  /** A host name, in lower case. */
+  readonly name: string;
+}
+
 export interface TlsConfig extends Certificate {
   /** Absolute paths, to read both anew when they change. */
   readonly files: { readonly cert: string; readonly key: string };
@@ -49,11 +60,17 @@ export interface AcmeConfig {
   /** PEM text of authorities that its own certificate is trusted by, besides the usual ones. */
   readonly directoryCa: string | undefined;
   readonly email: string | undefined;
-  /** Host names that the certificate is for; at least one. */
+  /** Host names that certificates are for, each of them once; at least one. */
   readonly names: readonly string[];
-  /** Where http-01 challenges are answered; the authority asks at port 80 of each name. */
-  readonly httpListen: ListenAddress;
+  /** Whether each name has a certificate of its own; otherwise there is one over all of them. */
+  readonly oneEach: boolean;
+  readonly challenge: ChallengeConfig;
 }
+
+/** How the authority is shown that names are ours: on plain HTTP at port 80, or in the handshake of TLS at port 443. */
+export type ChallengeConfig =
+  | { readonly kind: "http-01"; readonly listen: ListenAddress }
+  | { readonly kind: "tls-alpn-01" };
 
 /** Who may pull what. */
 export interface AccessConfig {

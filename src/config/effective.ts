@@ -84,14 +84,17 @@ function revalidateText(revalidate: Revalidate): string {
   return revalidate.kind === "after" ? formatDuration(revalidate.ms) : revalidate.kind;
 }
 
-function acmeObject({ directory, directoryCa, email, names, httpListen }: AcmeConfig): Record<string, unknown> {
+function acmeObject(acme: AcmeConfig): Record<string, unknown> {
+  const { directory, directoryCa, email, names, oneEach, challenge } = acme;
   return {
     mode: "acme",
     directory,
     ...(directoryCa === undefined ? {} : { directory_ca: authoritiesText(directoryCa) }),
     ...(email === undefined ? {} : { email }),
     names,
-    http_listen: listenText(httpListen),
+    one_each: oneEach,
+    challenge: challenge.kind,
+    ...(challenge.kind === "http-01" ? { http_listen: listenText(challenge.listen) } : {}),
   };
 }
 

@@ -11,6 +11,7 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 const LIST_LENGTH_MAX = 1000;
 const TLS_MODES = ["off", "files", "acme"] as const;
+const ACME_CHALLENGES = ["http-01", "tls-alpn-01"] as const;
 const PRIVATE_CONTENT = ["public_only", "shared", "pass_through"] as const;
 const WHEN_DELETED = ["serve", "deny"] as const;
 const CONCURRENCY_MAX = 1000;
@@ -95,6 +96,8 @@ const tlsObject = mapping({
   directory_ca: value((input) => values.readPath(input, "./step-ca-root.pem")),
   email: value((input) => values.readText(input, "ops@example.com")),
   names: list(required(values.readHostname), "[cache.example.com]"),
+  one_each: value(values.readBoolean),
+  challenge: value((input) => values.readOneOf(input, ACME_CHALLENGES)),
   http_listen: value(values.readListen),
 });
 

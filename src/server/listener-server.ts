@@ -2,9 +2,9 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { type SecureContextOptions, TLSSocket } from "node:tls";
+import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from "node:tls";
 import type { Logger } from "pino";
-import type { Certificate, ClientAuthorities } from "../config/config.ts";
+import type { ClientAuthorities, ShownCertificate } from "../config/config.ts";
 import { pemBlocks } from "../lib/pem.ts";
 import { badRequestAnswerer, plainHttpAnswer } from "./bad-request.ts";
 import type { Connections } from "./connections.ts";
@@ -49,7 +49,7 @@ const TLS_VERSION_MIN = "TLSv1.2";
 
 /** What TLS is spoken with. */
 export interface TlsUse {
-  readonly certificate: Certificate;
+  readonly certificate: ShownCertificate;
   readonly clients?: ClientAuthorities | undefined;
   readonly ticketKeys?: Buffer | undefined;
 }
@@ -57,8 +57,8 @@ export interface TlsUse {
 export interface ListenerSetup {
   readonly handle: RequestListener;
   readonly connections: Connections;
-  /** Undefined for plain HTTP. */
-  readonly tls: Certificate | undefined;
+  /** Undefined for plain HTTP. Whether there are certificates of single names does not change later, only which. */
+  readonly tls: ShownCertificate | undefined;
   readonly log: Logger;
   /** Whose certificates clients may show; what that means for them is asked elsewhere. */
   readonly clients?: ClientAuthorities | undefined;
@@ -85,8 +85,10 @@ export interface ListenerServer {
 export function createListenerServer(setup: ListenerSetup): ListenerServer {
   const { connections, limits = LISTENER_LIMITS } = setup;
   const handshakes = new Handshakes();
+  const names = new NamedContexts();
   let { clients } = setup;
-  const server = setup.tls === undefined ? plainServer(setup, limits) : tlsServer(setup, setup.tls, handshakes, limits);
+  const server =
+    setup.tls === undefined ? plainServer(setup, limits) : tlsServer(setup, setup.tls, { handshakes, names, limits });
   // Node drops what is above its limit silently; ours is checked, and the bytes are bounded anyway.
   server.maxHeadersCount = 0;
   server.setTimeout(limits.socketIdleMs);
@@ -101,12 +103,13 @@ export function createListenerServer(setup: ListenerSetup): ListenerServer {
       if (!hasAccepted && !server.listening) server.emit("listening");
       hasAccepted = true;
       server.emit("connection", socket.setNoDelay(true));
-      // It may have been accepted without being read.
-      socket.resume();
+      // It may have been accepted without being read. TLS reads by itself, what was read before and given back as well.
+      if (setup.tls === undefined) socket.resume();
     },
     useTls: (use) => {
       if (!("setSecureContext" in server)) return;
       server.setSecureContext(contextOptions(use));
+      names.use(use);
       // A certificate that was revoked meanwhile let somebody in.
       if (use.clients?.ca !== clients?.ca || use.clients?.crl !== clients?.crl) {
         connections.endAll();
@@ -152,13 +155,40 @@ function contextOptions({ certificate: { cert, key }, clients, ticketKeys }: Tls
   };
 }
 
+/** TLS for whoever asks for a name that has a certificate of its own; what sessions are resumed by is the server's own. */
+class NamedContexts {
+  readonly #made = new Map<string, SecureContext>();
+  #use: TlsUse | undefined;
+
+  use(tls: TlsUse): void {
+    this.#use = tls;
+    this.#made.clear();
+  }
+
+  /** Undefined: the server's own is for it. Made when it is first asked for: there may be many names, and few that change. */
+  of(name: string): SecureContext | undefined {
+    const known = this.#made.get(name);
+    const certificate = this.#use?.certificate.named?.find((one) => one.name === name);
+    if (known !== undefined || this.#use === undefined || certificate === undefined) return known;
+    const made = createSecureContext(contextOptions({ clients: this.#use.clients, certificate }));
+    this.#made.set(name, made);
+    return made;
+  }
+}
+
+interface TlsParts {
+  readonly handshakes: Handshakes;
+  readonly names: NamedContexts;
+  readonly limits: ListenerLimits;
+}
+
 /** Requests come on the sockets with TLS; until there is one, the raw socket is all that can be cut. */
 function tlsServer(
   { handle, connections, log, clients, ticketKeys }: ListenerSetup,
-  certificate: Certificate,
-  handshakes: Handshakes,
-  limits: ListenerLimits,
+  certificate: ShownCertificate,
+  { handshakes, names, limits }: TlsParts,
 ): TlsServer {
+  names.use({ certificate, clients });
   const server = createTlsServer(
     {
       ...httpOptions(limits),
@@ -168,6 +198,7 @@ function tlsServer(
       rejectUnauthorized: false,
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: limits.handshakeTimeoutMs,
+      ...(certificate.named === undefined ? {} : { SNICallback: sniCallback(names) }),
     },
     handle,
   );
@@ -189,6 +220,16 @@ function tlsServer(
     socket.destroy();
   });
   return server;
+}
+
+function sniCallback(names: NamedContexts) {
+  return (name: string, done: (error: Error | null, context?: SecureContext) => void): void => {
+    try {
+      done(null, names.of(name.toLowerCase()));
+    } catch (error) {
+      done(error as Error);
+    }
+  };
 }
 
 /** For what a request that was cut has yet to tidy up. */

@@ -1,7 +1,8 @@
 import { chmod, rm } from "node:fs/promises";
-import type { AddressInfo, Server } from "node:net";
 import type { ListenAddress } from "../config/config.ts";
+import { openEntrance, type Screening } from "./entrance.ts";
 import { createListenerServer, type ListenerServer, type ListenerSetup, type TlsUse } from "./listener-server.ts";
+import { addressOf, begun } from "./listening.ts";
 
 export interface Listener {
   /** `host:port` as it really is. */
@@ -12,10 +13,24 @@ export interface Listener {
 }
 
 /** Listens on one address. Rejects with the system's error (EADDRINUSE, EACCES, ...). */
-export async function listen(address: ListenAddress, setup: ListenerSetup): Promise<Listener> {
+export async function listen(address: ListenAddress, setup: ListenerSetup, screening?: Screening): Promise<Listener> {
   const made = createListenerServer(setup);
+  if (screening !== undefined) return await listenBehind(screening, address, made);
   await begun(made.server, address);
   return listenerOf(made, addressOf(made.server, address));
+}
+
+/** Connections are looked at before they are the server's. */
+async function listenBehind(screening: Screening, address: ListenAddress, made: ListenerServer): Promise<Listener> {
+  const entrance = await openEntrance(address, screening);
+  entrance.onConnection((socket) => made.accept(socket));
+  return {
+    ...listenerOf(made, entrance.address),
+    stop: async (withinMs) => {
+      entrance.close();
+      return await made.stop(withinMs);
+    },
+  };
 }
 
 /** Listens for processes of the same user on this machine. A socket file that another process has left is replaced. */
@@ -29,24 +44,4 @@ export async function listenLocally(path: string, setup: ListenerSetup): Promise
 
 function listenerOf(made: ListenerServer, address: string): Listener {
   return { address, useTls: (use) => made.useTls(use), stop: async (withinMs) => await made.stop(withinMs) };
-}
-
-/** Connections that wait to be accepted while we are busy; the system has a limit of its own (somaxconn). */
-const BACKLOG_MAX = 65_535;
-
-/** `host:port` as it really is. */
-export function addressOf(server: Server, { host }: ListenAddress): string {
-  const { port } = server.address() as AddressInfo;
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-/** Resolves when the server listens; rejects with the system's error. */
-export async function begun(server: Server, address: ListenAddress | { readonly path: string }): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ ...address, backlog: BACKLOG_MAX }, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
 }

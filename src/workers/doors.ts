@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
 import type { AccessNews } from "../access/open.ts";
-import type { Certificate, ClientAuthorities, Config, RegistryConfig } from "../config/config.ts";
+import type { ClientAuthorities, Config, RegistryConfig, ShownCertificate } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
 import { CERTIFICATE_HEADER, CLIENT_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
 import { type Callers, type Handler, requestListener, strangers } from "../server/handler.ts";
 import { Proxies } from "../server/proxies.ts";
-import { type Entrance, openEntrance } from "../server/entrance.ts";
+import { type Entrance, openEntrance, type Screening } from "../server/entrance.ts";
 import {
   createListenerServer,
   LISTENER_LIMITS,
@@ -27,7 +27,7 @@ export interface Doors {
   /** Where a tag points now, for whoever answers for it elsewhere. */
   tell(news: TagNews): void;
   /** Another certificate, or other authorities of clients, for whoever comes from now on. */
-  useTls(news: { readonly certificate: Certificate; readonly clients: ClientAuthorities | undefined }): void;
+  useTls(news: { readonly certificate: ShownCertificate; readonly clients: ClientAuthorities | undefined }): void;
   /** Users or secret paths are others than before. */
   accessChanged(news: AccessNews): void;
   /** Lets responses finish within the configured time; says how many were cut. */
@@ -41,7 +41,9 @@ export interface DoorsOptions {
   readonly handlers: readonly Handler[];
   readonly owner: OwnerSide;
   /** What clients are spoken to with at first; undefined: plain HTTP. */
-  readonly certificate: Certificate | undefined;
+  readonly certificate: ShownCertificate | undefined;
+  /** What takes some connections for itself, before TLS. */
+  readonly screening: Screening | undefined;
   /** Users and secret paths as they are now. */
   readonly access: () => AccessNews;
   /** What tokens are signed with, where there are any; a secret. */
@@ -58,7 +60,7 @@ export function createDoors(options: DoorsOptions): Doors {
   return options.config.workers === 1 ? ownDoors(options) : frontDoors(options);
 }
 
-function ownDoors({ config, certificate, handlers, limits, log, requestLog }: DoorsOptions): Doors {
+function ownDoors({ config, certificate, screening, handlers, limits, log, requestLog }: DoorsOptions): Doors {
   const connections = new Connections();
   const setup = {
     handle: requestListener(handlers, connections, requestLog, strangers(new Proxies(config.trustedProxies))),
@@ -71,7 +73,7 @@ function ownDoors({ config, certificate, handlers, limits, log, requestLog }: Do
   const listeners: Listener[] = [];
   return {
     open: async () => {
-      for (const address of config.listen) listeners.push(await listen(address, setup));
+      for (const address of config.listen) listeners.push(await listen(address, setup, screening));
       return listeners.map(({ address }) => address);
     },
     tell: () => undefined,
@@ -86,12 +88,12 @@ function ownDoors({ config, certificate, handlers, limits, log, requestLog }: Do
 }
 
 function frontDoors(options: DoorsOptions): Doors {
-  const { config, frontEntry, handlers, owner, log, requestLog } = options;
+  const { config, frontEntry, handlers, owner, screening, log, requestLog } = options;
   const ticketKeys = randomBytes(TICKET_KEYS_BYTES);
   const local = localSetup(options);
   const connections = new Connections();
   const handle = requestListener(handlers, connections, requestLog, strangers(new Proxies(config.trustedProxies)));
-  // For clients that come while no front is there.
+  // For clients that come while no front is there, or that were looked at.
   const clients = config.access.mtls;
   const own = createListenerServer({ handle, connections, tls: options.certificate, clients, log, ticketKeys });
   const entrances: Entrance[] = [];
@@ -119,9 +121,14 @@ function frontDoors(options: DoorsOptions): Doors {
       });
       fronts = running;
       // An address in use shall be told before anything is started.
-      for (const address of config.listen) entrances.push(await openEntrance(address));
+      for (const address of config.listen) entrances.push(await openEntrance(address, screening));
       await running.start();
-      for (const entrance of entrances) entrance.onConnection((socket) => running.take(socket));
+      for (const entrance of entrances) {
+        entrance.onConnection(
+          (socket) => running.take(socket),
+          (socket) => own.accept(socket),
+        );
+      }
       return entrances.map(({ address }) => address);
     },
     tell: (news) => fronts?.tell(news),

@@ -1,6 +1,6 @@
 import type { Use } from "../catalog/catalog.ts";
 import type { AccessNews } from "../access/open.ts";
-import type { Certificate, ClientAuthorities, Config } from "../config/config.ts";
+import type { ClientAuthorities, Config, ShownCertificate } from "../config/config.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
@@ -13,7 +13,7 @@ export interface FrontSetup {
   /** Base64: with the same keys everywhere, a client resumes its TLS session wherever it comes in. */
   readonly ticketKeys: string;
   /** What clients are spoken to with at first; undefined: plain HTTP. */
-  readonly certificate: Certificate | undefined;
+  readonly certificate: ShownCertificate | undefined;
   readonly access: AccessNews;
   /** Base64: what tokens are signed with; a secret. */
   readonly tokenKey?: string;
@@ -32,7 +32,7 @@ export interface TagNews {
 }
 
 export interface TlsNews {
-  readonly certificate: Certificate;
+  readonly certificate: ShownCertificate;
   readonly clients: ClientAuthorities | undefined;
   /** Base64. */
   readonly ticketKeys: string;
