@@ -121,8 +121,9 @@ const CLIENTS = 4;
 const PLACEHOLDER = createHash("sha256").update("no certificate yet").digest();
 
 /** Clients that come in again and again until they are stopped; then it says how many were answered, and what was wrong. */
-function keepAsking(port: number, name: string) {
+function keepAsking(t: TestContext, port: number, name: string) {
   const life = new AbortController();
+  t.after(() => life.abort());
   const faults: string[] = [];
   let answered = 0;
   const come = async (maxVersion: "TLSv1.2" | "TLSv1.3") => {
@@ -212,7 +213,7 @@ describe("certificates by ACME, from Pebble", { skip: skipReason(["pebble", "peb
       const { port, dataDir, daemon, start, trusted, isTrusted, said } = await startCache(t, name, workers, {
         challenge,
       });
-      const stopAsking = keepAsking(port, NAMES[1] ?? "");
+      const stopAsking = keepAsking(t, port, NAMES[1] ?? "");
       await patiently(isTrusted);
       const first = await trusted();
       for (const one of NAMES) assert.equal(await trusted(one), first);
