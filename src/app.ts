@@ -60,10 +60,11 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
   // Who may see what clients' own credentials have opened, the upstream says, and not for lists.
   const listed = withoutFetchedWith(catalog, FETCHED_BY_CLIENTS);
   const table = new RegistryTable(config.registries, config.defaultRegistry);
-  const ofAccess = { config: config.access, dataDir: config.dataDir, registries: config.registries, log };
+  const { dataDir, listen, registries: ofAll } = config;
+  const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const certificates = await openCertificates(config, log);
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
-  const api = new Api({ access: opened.access, pull, catalog, listed, registries: table });
+  const api = new Api({ pull, catalog, listed, registries: table });
   const life = new AbortController();
   const bypassing = new Bypassing();
   const statistics = { ...statisticsRoutes(listed, config.registries), ...bypassingRoutes(bypassing) };
@@ -73,13 +74,11 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
     handlers: [
       // Whoever watches over us has no password.
       localHandler(healthRoutes(life.signal)),
-      guard({ access: opened.access, registries: table, bypassing, log }),
-      opened.access.isOpen
-        ? (exchange) => api.handle(exchange)
-        : noticing(bypassing, (exchange) => api.handle(exchange)),
-      tokenEndpoint(opened.access, table),
+      guard({ registries: table, bypassing, log }),
+      noticing(bypassing, (exchange) => api.handle(exchange)),
+      tokenEndpoint(table),
       localHandler(statistics, (exchange) =>
-        opened.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange)),
+        exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange)),
       ),
     ],
     owner: {
@@ -90,7 +89,8 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
     },
     certificate: certificates.certificate,
     screening: certificates.screening,
-    access: () => opened.news(),
+    accesses: opened.accesses,
+    news: () => opened.news(),
     tokenKey: opened.tokenKey,
     limits,
     log,

@@ -19,7 +19,7 @@ link.onMessage((message, socket) => {
     case "connection":
       link.send({ kind: "taken", id: message.id });
       // A client that has left meanwhile leaves none.
-      if (socket !== undefined) front?.accept(socket);
+      if (socket !== undefined) front?.accept(socket, message.listen);
       return;
     case "tag":
       front?.hear(message);

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
-import { Access } from "./access/access.ts";
+import { accessAtAddresses } from "./access/at-addresses.ts";
 import { KnownPasswords } from "./access/known-passwords.ts";
 import type { AccessNews } from "./access/open.ts";
 import { Tokens } from "./access/tokens.ts";
@@ -14,13 +14,11 @@ import { Hits } from "./pull/hits.ts";
 import { Notebook } from "./pull/notebook.ts";
 import { sharesOf } from "./pull/shared-repositories.ts";
 import { StoredBlobs } from "./pull/stored-blobs.ts";
-import { Connections } from "./server/connections.ts";
+import { newsAt, setupsOf, stopAll } from "./server/at-addresses.ts";
 import { RegistryTable } from "./server/find-registry.ts";
 import { forwardTo } from "./server/forward.ts";
-import { requestListener, strangers } from "./server/handler.ts";
 import { HitApi } from "./server/hit-api.ts";
 import { createListenerServer } from "./server/listener-server.ts";
-import { Proxies } from "./server/proxies.ts";
 import { filesystemReader } from "./store/filesystem.ts";
 import { FollowedTags } from "./workers/followed-tags.ts";
 import type { FrontSetup, TagNews, TlsNews } from "./workers/messages.ts";
@@ -28,8 +26,8 @@ import { notesOf, type OwnerLink } from "./workers/owner-link.ts";
 
 /** One of several processes that answer clients: hits by itself, everything else through the owner. */
 export interface Front {
-  /** Takes over a client's connection. */
-  accept(socket: Socket): void;
+  /** Takes over a client's connection, which came in by the address at this position. */
+  accept(socket: Socket, listen: number): void;
   hear(news: TagNews): void;
   accessChanged(news: AccessNews): void;
   useTls(news: TlsNews): void;
@@ -54,45 +52,38 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
     tagPolicies: new Map(config.registries.map((one) => [one.id, new TagPolicies(one.tags, compileTagGlob)])),
     notebook,
   });
-  const connections = new Connections();
   const passwords = new KnownPasswords();
   const tokens = tokenKey === undefined ? undefined : new Tokens(Buffer.from(tokenKey, "base64"));
   let users: ReadonlySet<string> = new Set(setup.access.users);
   const isUser = (name: string) => users.has(name);
   const { registries } = config;
-  const access = new Access({ config: config.access, registries, isUser, passwords, tokens });
-  access.replacePaths(setup.access.paths);
+  const accesses = accessAtAddresses(config.listen, { config: config.access, registries, isUser, passwords, tokens });
+  const accessChanged = (news: AccessNews) => {
+    users = new Set(news.users);
+    passwords.forget();
+    for (const access of accesses) access.replacePaths(news.paths);
+  };
+  accessChanged(setup.access);
   const welcomed = seldom((client) => link.send({ kind: "welcomed", client }));
-  const api = new HitApi({
-    hits,
-    access,
-    welcomed,
-    registries: new RegistryTable(config.registries, config.defaultRegistry),
-  });
-  const forward = forwardTo(ownerSocket, (authorization) => passwords.remember(authorization));
+  const table = new RegistryTable(config.registries, config.defaultRegistry);
+  const api = new HitApi({ hits, welcomed, registries: table });
+  const forward = forwardTo(ownerSocket, accesses, (authorization) => passwords.remember(authorization));
   const handlers = [async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange), forward.handle];
-  const callers = strangers(new Proxies(config.trustedProxies));
-  const handle = requestListener(handlers, connections, requestLogger(log), callers);
-  const server = createListenerServer({
-    handle,
-    connections,
-    tls: setup.certificate,
-    clients: config.access.mtls,
-    log,
-    ticketKeys: Buffer.from(ticketKeys, "base64"),
-  });
+  const ofServers = { config, accesses, handlers, certificate: setup.certificate, log, requestLog: requestLogger(log) };
+  const servers = setupsOf(ofServers).map((one) =>
+    createListenerServer({ ...one, ticketKeys: Buffer.from(ticketKeys, "base64") }),
+  );
   notebook.start();
   return {
-    accept: (socket) => server.accept(socket),
+    accept: (socket, listen) => servers[listen]?.accept(socket),
     hear: (news) => tags.hear(news),
-    accessChanged: (news) => {
-      users = new Set(news.users);
-      passwords.forget();
-      access.replacePaths(news.paths);
+    accessChanged,
+    useTls: ({ ticketKeys: keys, ...news }) => {
+      const use = { ...news, ticketKeys: Buffer.from(keys, "base64") };
+      servers.forEach((server, index) => server.useTls(newsAt(accesses[index], use)));
     },
-    useTls: ({ ticketKeys: keys, ...news }) => server.useTls({ ...news, ticketKeys: Buffer.from(keys, "base64") }),
     stop: async () => {
-      const cutRequests = await server.stop(config.stopTimeoutMs);
+      const cutRequests = await stopAll(servers, config.stopTimeoutMs);
       forward.close();
       await notebook.stop();
       return { cutRequests };

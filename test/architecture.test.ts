@@ -11,7 +11,7 @@ import { suite, test } from "node:test";
 const MAY_IMPORT: Record<string, readonly string[]> = {
   oci: [],
   lib: [],
-  config: ["oci", "lib", "access/htpasswd.ts", "access/path-token.ts"],
+  config: ["oci", "lib", "access/htpasswd.ts", "access/methods.ts", "access/path-token.ts"],
   access: ["oci", "lib", "type config/config.ts"],
   certificates: [
     "lib",
@@ -46,13 +46,23 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "type store/store.ts",
     "type config/config.ts",
   ],
-  workers: ["type access/open.ts", "server", "pull", "oci", "lib", "type config/config.ts", "type catalog/catalog.ts"],
+  workers: [
+    "type access/access.ts",
+    "type access/open.ts",
+    "server",
+    "pull",
+    "oci",
+    "lib",
+    "type config/config.ts",
+    "type catalog/catalog.ts",
+  ],
   cli: [
     "app.ts",
     "config",
     "oci",
     "lib",
     "access/htpasswd-file.ts",
+    "access/methods.ts",
     "explain-access.ts",
     "type upkeep/reindex-report.ts",
   ],

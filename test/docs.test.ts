@@ -63,10 +63,10 @@ describe("docs/configuration.md", () => {
   it("shows examples that work", async (t) => {
     const folder = await configFolder(t);
     const { cert, key } = selfSignedCertificate();
-    const authorities = { "corp-ca.pem": cert, "step-ca-root.pem": cert };
+    const authorities = { "corp-ca.pem": cert, "step-ca-root.pem": cert, "clients-ca.pem": cert };
     await folder.write({ ...authorities, "cache.pem": cert, "cache-key.pem": key, "users.htpasswd": "" });
     const examples = [...text.matchAll(/```yaml\n(.*?)```/gs)].map(([, example = ""]) => example);
-    assert.equal(examples.length, 5);
+    assert.equal(examples.length, 6);
     for (const example of examples) await folder.load({ files: { "registry-cache.yaml": example } });
   });
 

@@ -58,6 +58,8 @@ const SECRET_PATHS_SERVE = "docker.io";
 
 export interface AccessOptions {
   readonly config: AccessConfig;
+  /** False: nobody comes in nameless, whatever a registry says; by default as the registries have it. */
+  readonly mayBeOpen?: boolean;
   readonly registries: readonly (AccessedRegistry & { readonly upstream: string })[];
   /** Whether there is such a user: a token outlives its user otherwise. */
   readonly isUser: (name: string) => boolean;
@@ -73,6 +75,7 @@ export interface AccessOptions {
 export class Access {
   readonly rules: Rules;
   readonly #config: AccessConfig;
+  readonly #mayBeOpen: boolean;
   readonly #networks: Networks | undefined;
   #paths: SecretPaths;
   readonly #passwords: Pick<Passwords, "isRight"> | undefined;
@@ -84,8 +87,9 @@ export class Access {
   readonly #twins: ReadonlyMap<string, readonly AccessedRegistry[]>;
   readonly #isUser: AccessOptions["isUser"];
 
-  constructor({ config, registries, isUser, passwords, tokens, sealed }: AccessOptions) {
+  constructor({ config, mayBeOpen = true, registries, isUser, passwords, tokens, sealed }: AccessOptions) {
     this.#config = config;
+    this.#mayBeOpen = mayBeOpen;
     this.#registries = registries;
     this.#twins = new Map(registries.map((one) => [one.id, registries.filter((other) => isTwin(one, other))]));
     this.#isUser = isUser;
@@ -122,13 +126,21 @@ export class Access {
 
   /** Other secrets from now on. */
   replacePaths(paths: readonly SecretPath[]): void {
+    // Where none lets in, another one does not either.
+    if (this.#config.paths.length === 0) return;
     this.#paths = new SecretPaths(paths);
   }
 
   /** Whether there is nothing by which somebody could be told from somebody else, nor kept out. */
   get isOpen(): boolean {
     const { networks, htpasswd, mtls, paths } = this.#config;
-    return networks.length === 0 && htpasswd === undefined && mtls === undefined && paths.length === 0;
+    const isAnybody = htpasswd === undefined && mtls === undefined && paths.length === 0 && this.#sealed === undefined;
+    return networks.length === 0 && isAnybody;
+  }
+
+  /** Whether a client's certificate says who it is. */
+  get asksForCertificates(): boolean {
+    return this.#config.mtls !== undefined;
   }
 
   /** Whether there is a token service; at the host name of a registry to which credentials are passed there is one of its own. */
@@ -217,7 +229,7 @@ export class Access {
 
   /** What is closed is not open under another name of the same upstream (lscr.io is ghcr.io). */
   #isOpenToAll(registry: AccessedRegistry | undefined): boolean {
-    if (!(registry?.anonymous ?? this.#config.anonymous)) return false;
+    if (!this.#mayBeOpen || !(registry?.anonymous ?? this.#config.anonymous)) return false;
     return registry === undefined || this.#twinsOf(registry.id).every(({ anonymous }) => anonymous !== false);
   }
 

@@ -1,8 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
 import type { Logger } from "pino";
-import type { AccessConfig, SecretPath } from "../config/config.ts";
+import type { AccessConfig, Listen, SecretPath } from "../config/config.ts";
 import { stateOfFiles, WatchedFiles } from "../lib/watched-file.ts";
-import { Access, type AccessOptions } from "./access.ts";
+import type { Access, AccessOptions } from "./access.ts";
+import { accessAtAddresses } from "./at-addresses.ts";
 import { parseHtpasswd, type Users } from "./htpasswd.ts";
 import { Passwords } from "./passwords.ts";
 import { isPathToken } from "./path-token.ts";
@@ -12,7 +13,8 @@ import { Tokens } from "./tokens.ts";
 
 /** Access that follows its files. */
 export interface OpenAccess {
-  readonly access: Access;
+  /** Who may come in, by the position of the address that it is about. */
+  readonly accesses: readonly Access[];
   /** What tokens are signed with, for other processes that answer; a secret. */
   readonly tokenKey: Buffer | undefined;
   /** As the files have it now. */
@@ -29,6 +31,7 @@ export interface AccessNews {
 
 export interface OpenAccessOptions extends Pick<AccessOptions, "registries"> {
   readonly config: AccessConfig;
+  readonly listen: readonly Pick<Listen, "methods">[];
   readonly dataDir: string;
   readonly log: Logger;
 }
@@ -42,7 +45,7 @@ const GUESSES_TOLD = 5;
 
 /** Reads the users, and them and secret paths anew when their files change, which `onChange` hears of. Rejects with the system's error. */
 export async function openAccess(
-  { config, dataDir, registries, log }: OpenAccessOptions,
+  { config, listen, dataDir, registries, log }: OpenAccessOptions,
   onChange: (news: AccessNews) => void,
 ): Promise<OpenAccess> {
   const passes = registries.some(({ passThrough }) => passThrough === true);
@@ -52,7 +55,7 @@ export async function openAccess(
   const passwords = config.htpasswd === undefined ? undefined : await openPasswords(config.htpasswd, log);
   const isUser = (name: string) => passwords?.has(name) === true;
   const [tokens, sealed] = [tokenKey && new Tokens(tokenKey), passes && key ? new SealedCredentials(key) : undefined];
-  const access = new Access({ config, registries, isUser, passwords, tokens, sealed });
+  const accesses = accessAtAddresses(listen, { config, registries, isUser, passwords, tokens, sealed });
   let { paths } = config;
   const news = () => ({ paths, users: passwords?.names ?? [] });
   const changed = () => onChange(news());
@@ -68,7 +71,7 @@ export async function openAccess(
         const token = await readToken(file);
         if (paths.some((one) => one.name === name && one.token === token)) return;
         paths = paths.map((one) => (one.name === name ? { ...one, token } : one));
-        access.replacePaths(paths);
+        for (const access of accesses) access.replacePaths(paths);
         changed();
         log.info({ file, path: name }, "a secret path was read anew");
       }),
@@ -76,7 +79,7 @@ export async function openAccess(
   ].filter((one) => one !== undefined);
   for (const one of watched) one.start();
   return {
-    access,
+    accesses,
     tokenKey,
     news,
     stop: async () => {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { connect, type ConnectionOptions } from "node:tls";
 import { pino } from "pino";
+import { ANYBODY } from "../../test/support/callers.ts";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { Connections } from "../server/connections.ts";
 import { requestListener } from "../server/handler.ts";
@@ -19,7 +20,7 @@ async function setUp(t: TestContext) {
   const challenges = new AlpnChallenges(log);
   t.after(async () => await challenges.close());
   const connections = new Connections();
-  const setup = { handle: requestListener([], connections, log), connections, tls: USUAL, log };
+  const setup = { handle: requestListener([], connections, log, ANYBODY), connections, tls: USUAL, log };
   const listener = await listen({ host: "127.0.0.1", port: 0 }, setup, challenges);
   t.after(async () => await listener.stop(0));
   const port = Number(listener.address.split(":")[1]);

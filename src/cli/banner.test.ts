@@ -121,6 +121,20 @@ test("the addresses are those that work, with TLS and without", () => {
   assert.deepEqual(startedOf(configOf(), ["127.0.0.1:5000"]).urls, ["http://127.0.0.1:5000"]);
 });
 
+test("each of several addresses is judged for itself", () => {
+  const at = (host: string, port: number, differs = {}) => ({ host, port, methods: undefined, tls: true, ...differs });
+  const listen = [
+    at("127.0.0.1", 5000, { methods: ["anonymous"], tls: false }),
+    at("0.0.0.0", 5443),
+    at("10.0.0.7", 5001, { methods: ["anonymous"], tls: false }),
+  ];
+  const config = configOf({ tls, listen, access: { ...OPEN_ACCESS, anonymous: false } });
+  const started = startedOf(config, ["127.0.0.1:5000", "0.0.0.0:5443", "10.0.0.7:5001"]);
+  assert.deepEqual(started.urls, ["http://127.0.0.1:5000", "https://0.0.0.0:5443", "http://10.0.0.7:5001"]);
+  const open = "no password and no TLS: everybody who reaches 10.0.0.7:5001 can pull";
+  assert.deepEqual(warningsOf(config, { isOpen: true }), [open]);
+});
+
 test("with passwords it is TLS alone that may be lacking, and nothing where networks keep strangers out", () => {
   const closed = { ...OPEN_ACCESS, anonymous: false };
   assert.deepEqual(warningsOf(configOf({ tls, access: closed }), { isOpen: true }), []);

@@ -1,3 +1,4 @@
+import { accessThere } from "../access/methods.ts";
 import type { Config } from "../config/config.ts";
 import { proxyText } from "../config/proxy.ts";
 
@@ -22,7 +23,7 @@ export interface Started {
 export function startedOf(config: Config, addresses: readonly string[]): Started {
   const proxy = proxyText(config.proxy);
   return {
-    urls: addresses.map((address) => `${schemeOf(config)}://${address}`),
+    urls: addresses.map((address, index) => `${schemeAt(config, index)}://${address}`),
     dataDir: config.dataDir,
     config: config.source ?? "built-in defaults",
     ...(proxy === undefined ? {} : { proxy }),
@@ -33,8 +34,10 @@ export function startedOf(config: Config, addresses: readonly string[]): Started
   };
 }
 
-function schemeOf({ tls, acme }: Config): "http" | "https" {
-  return tls === undefined && acme === undefined ? "http" : "https";
+/** At the address of that position. */
+function schemeAt({ tls, acme, listen }: Config, index: number): "http" | "https" {
+  const isPlain = listen[index]?.tls === false;
+  return isPlain || (tls === undefined && acme === undefined) ? "http" : "https";
 }
 
 /**
@@ -46,8 +49,9 @@ function tryIt(config: Config, addresses: readonly string[]): string {
   const registry = config.registries.find(({ serves }) => serves === "docker.io") ?? config.registries[0];
   const image = registry?.serves === "docker.io" ? "docker.io/library/alpine" : `${registry?.serves ?? ""}/REPOSITORY`;
   if (local !== undefined && registry !== undefined) return `docker pull ${local}/${image}:latest`;
-  const curl = schemeOf(config) === "http" ? "curl" : "curl --insecure";
-  return `${curl} ${schemeOf(config)}://${local ?? addresses[0] ?? ""}/readyz`;
+  const address = local ?? addresses[0] ?? "";
+  const scheme = schemeAt(config, addresses.map((one) => loopbackOf(one) ?? one).indexOf(address));
+  return `${scheme === "http" ? "curl" : "curl --insecure"} ${scheme}://${address}/readyz`;
 }
 
 /** The address by which this machine's own programs reach the listener; undefined where that is no loopback address. */
@@ -68,16 +72,24 @@ export function isLoopback(host: string): boolean {
 
 /** What the operator should know although everything runs. */
 export function warningsOf(config: Config, { isOpen }: Pick<Started, "isOpen">): string[] {
-  const { access, warnings } = config;
-  const isPlain = schemeOf(config) === "http";
-  if (!isOpen) return [...warnings];
-  if (!access.anonymous) {
-    const heard = "no TLS: passwords and secret paths can be read on their way here";
-    return isPlain ? [...warnings, heard] : [...warnings];
-  }
-  if (access.networks.length > 0) return [...warnings];
-  const lacking = isPlain ? "no password and no TLS" : "no password";
-  return [...warnings, `${lacking}: everybody who reaches this address can pull`];
+  if (!isOpen) return [...config.warnings];
+  const lacking = config.listen.flatMap(({ host }, index) => {
+    // With one address it need not be said which.
+    const here = config.listen.length === 1 ? "this address" : `${host}:${config.listen[index]?.port ?? ""}`;
+    const isLocal = config.listen.length > 1 && isLoopback(host.includes(":") ? `[${host}]` : host);
+    return isLocal ? [] : (lackingAt(config, index, here) ?? []);
+  });
+  return [...config.warnings, ...new Set(lacking)];
+}
+
+/** What does not keep strangers out, or away from secrets. */
+function lackingAt(config: Config, index: number, here: string): string | undefined {
+  const isPlain = schemeAt(config, index) === "http";
+  const { anonymous, networks } = accessThere(config.access, config.listen[index] ?? { methods: undefined }).config;
+  const sends = config.registries.some(({ passThrough }) => passThrough);
+  if (isPlain && (!anonymous || sends)) return "no TLS: passwords and secret paths can be read on their way here";
+  if (!anonymous || networks.length > 0) return undefined;
+  return `${isPlain ? "no password and no TLS" : "no password"}: everybody who reaches ${here} can pull`;
 }
 
 /** How the banner is painted. */

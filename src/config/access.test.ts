@@ -79,6 +79,20 @@ describe("access", () => {
       "access.rules[0].repository",
       '"docker.io/org/*" begins with a registry, and names are compared without it',
     ],
+    ["listen: { address: 127.0.0.1:5000, access: [basic] }", "listen[0].access", '"basic" is not set up'],
+    ["listen: [{ address: 127.0.0.1:5000, access: [] }]", "listen[0].access", "is empty: nobody could pull there"],
+    [
+      "listen: [127.0.0.1:5000, { address: 0.0.0.0:5001, access: [anonymous] }]\naccess: { networks: [10.0.0.0/8] }\nregistries: { ghcr: { username: me, password: secret } }",
+      "listen[1].access",
+      "anybody who reaches 0.0.0.0:5001 could pull with the credentials of ghcr",
+    ],
+    ["listen: [{ address: nowhere }]", "listen[0].address", '"nowhere" is not HOST:PORT'],
+    ["listen: [{ access: [networks] }]", "listen[0].address", "is missing"],
+    [
+      "listen: [{ address: 127.0.0.1:5000, access: [password] }]",
+      "listen[0].access[0]",
+      '"password" is none of the possible values',
+    ],
     [
       "access: { basic: { htpasswd: users } }\nregistries: { ghcr: { private_content: pass_through, hostnames: [g.example] } }",
       "registries.ghcr.private_content",

@@ -1,14 +1,16 @@
 import { resolve } from "node:path";
 import { parseHtpasswd } from "../access/htpasswd.ts";
+import { accessThere } from "../access/methods.ts";
 import { Networks } from "../lib/networks.ts";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import { readAuthorities, readRevocations, revocationsEnd } from "./certificates.ts";
 import type {
   AccessConfig,
+  AccessMethod,
   AccessRule,
   ClientCertificates,
-  ListenAddress,
+  Listen,
   RegistryConfig,
   SecretPath,
 } from "./config.ts";
@@ -227,8 +229,12 @@ function readRules(
 }
 
 /** One header cannot say two things: who pulls here, and who that is to a registry. */
-export function checkPassThrough(registries: readonly RegistryConfig[], access: AccessConfig): Finding[] {
-  if (access.htpasswd === undefined) return [];
+export function checkPassThrough(
+  registries: readonly RegistryConfig[],
+  listen: readonly Listen[],
+  access: AccessConfig,
+): Finding[] {
+  if (listen.every((address) => accessThere(access, address).config.htpasswd === undefined)) return [];
   return registries
     .filter(({ passThrough }) => passThrough)
     .map(({ id }) => ({
@@ -249,21 +255,44 @@ function keepsStrangersOut(networks: readonly string[]): boolean {
 /** What others pay for, or keep private, is not given to whoever happens to reach us. */
 export function checkOpenCredentials(
   registries: readonly RegistryConfig[],
-  listen: readonly ListenAddress[],
+  listen: readonly Listen[],
   access: AccessConfig,
 ): Finding[] {
-  const open = listen.find(({ host }) => !isLoopback(host));
-  if (open === undefined || keepsStrangersOut(access.networks)) return [];
-  const given = registries.filter(({ credentials, anonymous }) => {
-    return credentials !== undefined && (anonymous ?? access.anonymous);
+  return listen.flatMap((address, index): Finding[] => {
+    const { config, mayBeOpen } = accessThere(access, address);
+    if (isLoopback(address.host) || keepsStrangersOut(config.networks)) return [];
+    const given = registries.filter(({ credentials, anonymous }) => {
+      return credentials !== undefined && (mayBeOpen ? (anonymous ?? config.anonymous) : config.anonymous);
+    });
+    if (given.length === 0) return [];
+    const ids = given.map(({ id }) => id).join(", ");
+    const message = `anybody who reaches ${address.host}:${address.port} could pull with the credentials of ${ids}`;
+    const hint =
+      "write `access: { networks: [...] }` or `access: { basic: { htpasswd: FILE } }`, or listen on 127.0.0.1 alone";
+    return [{ path: address.methods === undefined ? ["access"] : ["listen", index, "access"], message, hint }];
   });
-  if (given.length === 0) return [];
-  const ids = given.map(({ id }) => id).join(", ");
-  return [
-    {
-      path: ["access"],
-      message: `anybody who reaches ${open.host}:${open.port} could pull with the credentials of ${ids}`,
-      hint: "write `access: { networks: [...] }` or `access: { basic: { htpasswd: FILE } }`, or listen on 127.0.0.1 alone",
-    },
-  ];
+}
+
+/** What addresses choose of `access` must be there. */
+export function checkListenMethods(listen: readonly Listen[], access: AccessConfig): Finding[] {
+  const isThere: Record<AccessMethod, boolean> = {
+    anonymous: true,
+    networks: access.networks.length > 0,
+    basic: access.htpasswd !== undefined,
+    bearer: access.bearer,
+    mtls: access.mtls !== undefined,
+    paths: access.paths.length > 0,
+  };
+  return listen.flatMap(({ methods, tls }, index): Finding[] => {
+    const path = ["listen", index, "access"];
+    if (methods?.length === 0) {
+      return [{ path, message: "is empty: nobody could pull there", hint: "write `[anonymous]`, or who may come in" }];
+    }
+    const missing = methods?.find((method) => !isThere[method]);
+    if (missing !== undefined) {
+      return [{ path, message: `${shown(missing)} is not set up`, hint: `write \`${missing}\` below \`access\`` }];
+    }
+    if (tls || methods?.includes("mtls") !== true) return [];
+    return [{ path, message: '"mtls" is of no use without TLS', hint: "remove `tls: false`" }];
+  });
 }

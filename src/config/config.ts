@@ -2,7 +2,7 @@
 export interface Config {
   /** Where this configuration was read, for people; undefined where only the built-in defaults stand. */
   readonly source: string | undefined;
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly Listen[];
   /** What clients are spoken to with; undefined: plain HTTP. */
   readonly tls: TlsConfig | undefined;
   /** Where the certificate is had from, instead of from files. */
@@ -139,6 +139,17 @@ export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+}
+
+/** By what somebody may come in. */
+export type AccessMethod = "anonymous" | "networks" | "basic" | "bearer" | "mtls" | "paths";
+
+/** An address that clients come in by. */
+export interface Listen extends ListenAddress {
+  /** Which parts of `access` count there; undefined: all of it. */
+  readonly methods: readonly AccessMethod[] | undefined;
+  /** False: plain HTTP, although there is a certificate. */
+  readonly tls: boolean;
 }
 
 export interface RegistryConfig {

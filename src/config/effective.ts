@@ -8,6 +8,7 @@ import type {
   AcmeConfig,
   ClientCertificates,
   Config,
+  Listen,
   ListenAddress,
   RegistryConfig,
   Revalidate,
@@ -21,7 +22,7 @@ export function effectiveObject(config: Config): Record<string, unknown> {
   const enabled = new Set(config.registries.map(({ id }) => id));
   const disabled = BUILT_IN_REGISTRIES.filter(({ id }) => !enabled.has(id));
   return {
-    listen: config.listen.map(listenText),
+    listen: config.listen.map(listenObject),
     tls: tlsObject(config),
     access: accessObject(config.access),
     trusted_proxies: config.trustedProxies,
@@ -74,6 +75,15 @@ function registryObject(registry: RegistryConfig): Record<string, unknown> {
 function privateObject({ sharedRepositories: shared, passThrough }: RegistryConfig): Record<string, unknown> {
   if (passThrough) return { private_content: "pass_through" };
   return shared.length === 0 ? { private_content: "public_only" } : { private_content: "shared", shared };
+}
+
+function listenObject({ methods, tls, ...address }: Listen): unknown {
+  if (methods === undefined && tls) return listenText(address);
+  return {
+    address: listenText(address),
+    ...(methods === undefined ? {} : { access: methods }),
+    ...(tls ? {} : { tls }),
+  };
 }
 
 function listenText({ host, port }: ListenAddress): string {

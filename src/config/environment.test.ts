@@ -23,8 +23,8 @@ describe("the environment", () => {
       },
     });
     assert.deepEqual(config.listen, [
-      { host: "127.0.0.1", port: 2 },
-      { host: "::1", port: 2 },
+      { host: "127.0.0.1", port: 2, methods: undefined, tls: true },
+      { host: "::1", port: 2, methods: undefined, tls: true },
     ]);
     assert.equal(config.dataDir, "/b");
     assert.deepEqual(config.log, { format: "pretty", level: "debug" });
@@ -50,7 +50,7 @@ describe("the environment", () => {
       REGISTRY_CACHE_WHATEVER: "",
     };
     const config = await folder.load({ environment });
-    assert.deepEqual(config.listen, [{ host: "127.0.0.1", port: 5000 }]);
+    assert.deepEqual(config.listen, [{ host: "127.0.0.1", port: 5000, methods: undefined, tls: true }]);
   });
 
   it("must not have a line of ours without =", async (t) => {

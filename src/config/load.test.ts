@@ -6,12 +6,14 @@ import { configFolder, yaml } from "../../test/support/config-folder.ts";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { loadConfig } from "./load.ts";
 
+const at = (host: string, port: number) => ({ host, port, methods: undefined, tls: true });
+
 describe("without a file", () => {
   it("the built-in registries are served to this machine alone", async (t) => {
     const folder = await configFolder(t);
     const config = await folder.load();
     assert.equal(config.source, undefined);
-    assert.deepEqual(config.listen, [{ host: "127.0.0.1", port: 5000 }]);
+    assert.deepEqual(config.listen, [at("127.0.0.1", 5000)]);
     assert.equal(config.dataDir, join(folder.path, "data"));
     assert.equal(config.minFreeDiskBytes, 1024 ** 3);
     assert.equal(config.defaultRegistry, "dockerhub");
@@ -141,11 +143,7 @@ registries:
       { ...config, registries: undefined },
       {
         source: "etc/c.yaml",
-        listen: [
-          { host: "127.0.0.1", port: 5000 },
-          { host: "::1", port: 0 },
-          { host: "localhost", port: 5002 },
-        ],
+        listen: [at("127.0.0.1", 5000), at("::1", 0), at("localhost", 5002)],
         dataDir: "/srv/cache",
         minFreeDiskBytes: 5_000_000_000,
         defaultRegistry: "corp",
@@ -195,7 +193,7 @@ registries:
     const folder = await configFolder(t);
     const files = { "etc/c.yaml": "listen: 0.0.0.0:80\ndata_dir: ../store", "run/.keep": "" };
     const config = await folder.load({ files, cwd: "run", configPath: "../etc/c.yaml" });
-    assert.deepEqual(config.listen, [{ host: "0.0.0.0", port: 80 }]);
+    assert.deepEqual(config.listen, [at("0.0.0.0", 80)]);
     assert.equal(config.dataDir, join(folder.path, "store"));
   });
 });

@@ -1,6 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { ValueError } from "../lib/value-error.ts";
-import { checkOpenCredentials, checkPassThrough, readAccess } from "./access.ts";
+import { checkListenMethods, checkOpenCredentials, checkPassThrough, readAccess } from "./access.ts";
 import { readAcme } from "./acme.ts";
 import { readAuthorities } from "./certificates.ts";
 import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
@@ -66,8 +66,10 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     const hint = "Docker's mirror names no registry: remove `default_registry`, or `access.paths`";
     problems.push(text.problem({ path: ["default_registry"], message, hint }));
   }
-  problems.push(...checkPassThrough(registries, access).map(text.problem));
-  problems.push(...checkOpenCredentials(registries, top.listen ?? DEFAULTS.listen, access).map(text.problem));
+  const listen = top.listen ?? DEFAULTS.listen;
+  problems.push(...checkListenMethods(listen, access).map(text.problem));
+  problems.push(...checkPassThrough(registries, listen, access).map(text.problem));
+  problems.push(...checkOpenCredentials(registries, listen, access).map(text.problem));
   if (problems.length > 0) throw new ConfigError(problems);
   return {
     ...effective(top, registries, file?.name, options),
@@ -152,7 +154,7 @@ async function resolveAuthorities({ id, input }: RegistryDraft, { text, folder, 
 }
 
 const DEFAULTS = {
-  listen: [{ host: "127.0.0.1", port: 5000 }],
+  listen: [{ host: "127.0.0.1", port: 5000, methods: undefined, tls: true }],
   dataDir: "./data",
   minFreeDiskBytes: 1024 ** 3,
   fillsMax: 32,

@@ -18,7 +18,9 @@ export function readOverrides(variables: Variables, fromFile: TopInput, problems
       return undefined;
     }
   };
-  const listen = read(SETTING_VARIABLES.listen, (text) => text.split(",").map((one) => readListen(one.trim())));
+  const listen = read(SETTING_VARIABLES.listen, (text) =>
+    text.split(",").map((one) => ({ ...readListen(one.trim()), methods: undefined, tls: true })),
+  );
   const dataDir = read(SETTING_VARIABLES.dataDir, (text) => readPath(text, "./data"));
   const workers = read(SETTING_VARIABLES.workers, readWorkersText);
   const format = read(SETTING_VARIABLES.logFormat, (text) => readOneOf(text, LOG_FORMATS));

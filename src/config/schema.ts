@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { compileNameGlob, compileRepositoryGlob, compileTagGlob } from "../lib/glob.ts";
 import { ValueError } from "../lib/value-error.ts";
+import type { Listen, ListenAddress } from "./config.ts";
 import * as values from "./values.ts";
 import { readWorkers } from "./workers.ts";
 
@@ -13,6 +14,7 @@ const LIST_LENGTH_MAX = 1000;
 const TLS_MODES = ["off", "files", "acme"] as const;
 const ACME_CHALLENGES = ["http-01", "tls-alpn-01"] as const;
 const PRIVATE_CONTENT = ["public_only", "shared", "pass_through"] as const;
+export const ACCESS_METHODS = ["anonymous", "networks", "basic", "bearer", "mtls", "paths"] as const;
 const WHEN_DELETED = ["serve", "deny"] as const;
 const CONCURRENCY_MAX = 1000;
 
@@ -143,11 +145,38 @@ const accessObject = mapping({
   rules: list(accessRule, '[{ who: "ci-*", repository: "library/*", allow: true }]'),
 });
 
+const listenObject = mapping({
+  address: required(values.readListen),
+  access: list(
+    required((input) => values.readOneOf(input, ACCESS_METHODS)),
+    "[networks, mtls]",
+  ),
+  tls: value(values.readBoolean),
+});
+
+const listenAddress = required(values.readListen);
+
+/** An address alone, or with what is different there. */
+const listenEntry = z.unknown().transform((input, context): Listen => {
+  const isMapping = typeof input === "object" && input !== null && !Array.isArray(input);
+  const read = isMapping ? listenObject.safeParse(input) : listenAddress.safeParse(input);
+  if (!read.success) {
+    context.issues.push(...(read.error.issues as z.core.$ZodRawIssue[]));
+    return z.NEVER;
+  }
+  const { data } = read;
+  return "host" in data ? atAddress(data) : atAddress(data.address, data.access, data.tls);
+});
+
+function atAddress(address: ListenAddress, methods?: Listen["methods"], tls = true): Listen {
+  return { ...address, methods, tls };
+}
+
 const topObject = mapping({
   listen: z
     .preprocess(
       (input) => (Array.isArray(input) ? input : [input]),
-      z.array(required(values.readListen)).min(1, { error: "must not be empty" }).max(LIST_LENGTH_MAX),
+      z.array(listenEntry).min(1, { error: "must not be empty" }).max(LIST_LENGTH_MAX),
     )
     .optional(),
   tls: orEmpty(() => ({}), tlsObject),
@@ -182,9 +211,12 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
   if (path[0] === "log") return ["format", "level"];
   if (path[0] === "tls") return Object.keys(tlsObject.shape);
   if (path[0] === "access") return accessKeys(path[1]);
+  if (path[0] === "listen" && path.length > 0) return LISTEN_KEYS;
   if (path[0] !== "registries") return Object.keys(topObject.shape);
   return Object.keys(path.length > 2 ? tagRule.shape : registryObject.shape);
 }
+
+const LISTEN_KEYS = ["address", "access", "tls"];
 
 function accessKeys(key: PropertyKey | undefined): readonly string[] {
   switch (key) {

@@ -1,4 +1,3 @@
-import type { Access } from "../access/access.ts";
 import { Guesses } from "../access/guesses.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Repository } from "../oci/reference.ts";
@@ -9,19 +8,17 @@ import { challengedOf } from "./guard.ts";
 
 /** Lets in to the repositories of a `pass_through` registry whom the registry itself would let in. */
 export class Admissions {
-  readonly #access: Access;
   readonly #pull: Pick<Pull, "admit">;
   /** Nobody tries passwords of an upstream through us. */
   readonly #guesses = new Guesses();
 
-  constructor(access: Access, pull: Pick<Pull, "admit">) {
-    this.#access = access;
+  constructor(pull: Pick<Pull, "admit">) {
     this.#pull = pull;
   }
 
   /** Rejects with a `RegistryError`. Credentials count at the registry's own host name alone: elsewhere they are somebody else's. */
   async assertIn(exchange: Exchange, repository: Repository, { registry, isByHost }: FoundRegistry): Promise<void> {
-    const { client = "", identity, signal } = exchange;
+    const { access, client = "", identity, signal } = exchange;
     const offered = isByHost ? identity.offer?.credentials : undefined;
     const [user, nowMs] = [offered?.user ?? "", performance.now()];
     let wasAsked = false;
@@ -32,8 +29,7 @@ export class Admissions {
     if (wasAsked && admission === "in") this.#guesses.right(client, user);
     if (wasAsked && admission === "refused") this.#guesses.wrong(client, user, nowMs);
     if (admission === "in") return;
-    if (isByHost)
-      throw this.#access.upstreamChallenge(admission === "refused", challengedOf(exchange, repository.name));
+    if (isByHost) throw access.upstreamChallenge(admission === "refused", challengedOf(exchange, repository.name));
     const message = `this is private: pull it from ${registry.hostnames.join(" or ")}, with credentials of ${registry.serves}`;
     throw new RegistryError(403, "DENIED", message);
   }

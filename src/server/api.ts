@@ -1,4 +1,3 @@
-import type { Access } from "../access/access.ts";
 import { type MinAge, Quarantine } from "../access/quarantine.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -19,7 +18,6 @@ import { nextPage, pageOf, UNPAGED_ITEMS_MAX } from "./pages.ts";
 import { sendJson } from "./respond.ts";
 
 export interface ApiOptions {
-  readonly access: Access;
   readonly pull: Pull;
   readonly catalog: Pick<Catalog, "firstSeen" | "tagHistory" | "tagsOf">;
   readonly listed: Pick<Catalog, "repositories">;
@@ -35,7 +33,7 @@ export class Api {
   constructor(options: ApiOptions) {
     this.#o = options;
     this.#quarantine = new Quarantine(options.catalog);
-    this.#admissions = new Admissions(options.access, options.pull);
+    this.#admissions = new Admissions(options.pull);
   }
 
   /** False where the path is not of this API. Rejects with `RegistryError`. */
@@ -51,7 +49,7 @@ export class Api {
     exchange.notes.registry = found.registry.id;
     // By the name that the client has for it; one that is malformed is none.
     const challenged = () => challengedOf(exchange, parseRepositoryName(found.name.join("/")));
-    this.#o.access.assertIn(exchange.identity, found.registry, challenged);
+    exchange.access.assertIn(exchange.identity, found.registry, challenged);
     assertSecretIsNoName(exchange);
     assertForPath(exchange, endpoint);
     await this.#answer(exchange, endpoint, found);
@@ -64,7 +62,7 @@ export class Api {
         assertWhole(found);
         // Docker and Podman look for a challenge here and nowhere else.
         if (found.isByHost && found.registry.passThrough)
-          this.#o.access.assertOffered(exchange.identity, () => challengedOf(exchange));
+          exchange.access.assertOffered(exchange.identity, () => challengedOf(exchange));
         return sendJson(exchange, 200, {});
       case "catalog":
         return await this.#catalog(exchange, found);
@@ -105,11 +103,11 @@ export class Api {
 
   /** A digest is judged by the tags that are known to lead to it: a rule about tags is not got around by asking for digests. */
   async #assertMay(
-    { identity }: Exchange,
+    { access, identity }: Exchange,
     repository: Repository,
     endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>,
   ): Promise<MinAge | undefined> {
-    const { access, catalog } = this.#o;
+    const { catalog } = this.#o;
     const asked = { registryId: repository.registryId, repository: repository.name };
     if (endpoint.kind === "manifest" && endpoint.reference.kind === "tag") {
       return access.assertMay(identity, { ...asked, tags: [endpoint.reference.tag] });
@@ -173,7 +171,7 @@ export class Api {
   /** What is held: by one registry with its own names, or everything under names that can be pulled here. */
   async #catalog(exchange: Exchange, found: FoundRegistry): Promise<void> {
     assertWhole(found);
-    if (!found.isExplicit) this.#o.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
+    if (!found.isExplicit) exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
     const page = pageOf(exchange.query);
     const prefix = `${found.registry.serves}/`;
     const limit = (page.n ?? CATALOG_PAGE) + 1;

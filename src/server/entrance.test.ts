@@ -4,6 +4,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { pino } from "pino";
+import { ANYBODY } from "../../test/support/callers.ts";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import type { ClientHello } from "./client-hello.ts";
 import { Connections } from "./connections.ts";
@@ -24,7 +25,7 @@ function setUpServer() {
     res.end("here");
     return true;
   };
-  const handle = requestListener([answer], connections, log);
+  const handle = requestListener([answer], connections, log, ANYBODY);
   return { handle, connections, tls: CERTIFICATE, log };
 }
 

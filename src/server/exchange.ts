@@ -1,9 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Identity, NOBODY } from "../access/access.ts";
+import { type Access, type Identity, NOBODY } from "../access/access.ts";
 import type { OpenRequest } from "./connections.ts";
 import type { Target } from "./target.ts";
 
-export interface ExchangeParts extends Pick<Exchange, "req" | "res" | "client" | "isSecure" | "certificateNames"> {
+export interface ExchangeParts extends Pick<
+  Exchange,
+  "access" | "req" | "res" | "client" | "isSecure" | "certificateNames"
+> {
   readonly request: Pick<OpenRequest, "signal">;
 }
 
@@ -11,6 +14,8 @@ export interface ExchangeParts extends Pick<Exchange, "req" | "res" | "client" |
 export class Exchange {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
+  /** Who may come in where this one came in. */
+  readonly access: Access;
   /** The client's address, taken at once: a socket that is closed no longer knows. */
   readonly client: string | undefined;
   /** Whether the client speaks TLS, with us or with a proxy that is trusted. */
@@ -31,9 +36,10 @@ export class Exchange {
   readonly #request: Pick<OpenRequest, "signal">;
 
   constructor(
-    { req, res, client, isSecure, certificateNames, request }: ExchangeParts,
+    { access, req, res, client, isSecure, certificateNames, request }: ExchangeParts,
     { path, query, secret }: Target,
   ) {
+    this.access = access;
     this.req = req;
     this.res = res;
     this.client = client;

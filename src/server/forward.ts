@@ -1,9 +1,17 @@
 import { Agent, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Access } from "../access/access.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { CERTIFICATE_HEADER, CLIENT_HEADER, FRONT_HEADERS, RIGHT_HEADER, SECURE_HEADER } from "./front-headers.ts";
+import {
+  CERTIFICATE_HEADER,
+  CLIENT_HEADER,
+  FRONT_HEADERS,
+  LISTEN_HEADER,
+  RIGHT_HEADER,
+  SECURE_HEADER,
+} from "./front-headers.ts";
 import { TOKEN_PATH } from "./guard.ts";
 import type { Handler } from "./handler.ts";
 
@@ -34,12 +42,14 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
  */
 export function forwardTo(
   socketPath: string,
+  accesses: readonly Access[],
   onRight: (authorization: string | undefined) => void,
 ): { readonly handle: Handler; close(): void } {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: FREE_SOCKETS_MAX, timeout: FREE_SOCKET_MS });
+  const owner = { socketPath, agent, accesses };
   return {
     handle: async (exchange) => {
-      const answer = await asked(exchange, socketPath, agent);
+      const answer = await asked(exchange, owner);
       if (answer.headers[RIGHT_HEADER] !== undefined) onRight(exchange.req.headers.authorization);
       await answered(exchange, answer);
       return true;
@@ -48,12 +58,19 @@ export function forwardTo(
   };
 }
 
+interface Owner {
+  readonly socketPath: string;
+  readonly agent: Agent;
+  /** By the position of the address, which the owner is told. */
+  readonly accesses: readonly Access[];
+}
+
 /** A connection that had been kept may have ended meanwhile: such a request never arrived, and is sent again. */
-async function asked(exchange: Exchange, socketPath: string, agent: Agent): Promise<IncomingMessage> {
+async function asked(exchange: Exchange, owner: Owner): Promise<IncomingMessage> {
   const giveUpAtMs = performance.now() + QUEUE_WAIT_MS;
   for (;;) {
     try {
-      return await askedOnce(exchange, socketPath, agent);
+      return await askedOnce(exchange, owner);
     } catch (error) {
       exchange.signal.throwIfAborted();
       exchange.notes.isForwarded = false;
@@ -84,7 +101,7 @@ class StaleConnection extends Error {
   override readonly name = "StaleConnection";
 }
 
-async function askedOnce(exchange: Exchange, socketPath: string, agent: Agent): Promise<IncomingMessage> {
+async function askedOnce(exchange: Exchange, { socketPath, agent, accesses }: Owner): Promise<IncomingMessage> {
   const { req, signal } = exchange;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const asking = request({
@@ -93,7 +110,11 @@ async function askedOnce(exchange: Exchange, socketPath: string, agent: Agent): 
     signal,
     method: req.method,
     path: req.url,
-    headers: [...kept(req.rawHeaders), ...toldOf(exchange), ...(hasForm(exchange) ? [] : lengthOfNothing(req.method))],
+    headers: [
+      ...kept(req.rawHeaders),
+      ...toldOf(exchange, accesses.indexOf(exchange.access)),
+      ...(hasForm(exchange) ? [] : lengthOfNothing(req.method)),
+    ],
   });
   // From here on the owner writes the request's line, also where nobody waits for the answer any more.
   const isHeard = () => (exchange.notes.isForwarded = true);
@@ -111,9 +132,16 @@ function hasForm({ req, path }: Exchange): boolean {
 }
 
 /** What the owner cannot see itself. */
-function toldOf({ client, isSecure, certificateNames }: Exchange): string[] {
+function toldOf({ client, isSecure, certificateNames }: Exchange, listen: number): string[] {
   const names = certificateNames.length === 0 ? [] : [CERTIFICATE_HEADER, certificateNames.join(" ")];
-  return [CLIENT_HEADER, client ?? "", ...(isSecure ? [SECURE_HEADER, "1"] : []), ...names];
+  return [
+    CLIENT_HEADER,
+    client ?? "",
+    LISTEN_HEADER,
+    String(listen),
+    ...(isSecure ? [SECURE_HEADER, "1"] : []),
+    ...names,
+  ];
 }
 
 /** A push is refused whatever it sends: its body stays where it is. */

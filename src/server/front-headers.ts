@@ -6,10 +6,13 @@ export const CLIENT_HEADER = "x-registry-cache-client";
 /** The names of the client's certificate, separated by spaces. */
 export const CERTIFICATE_HEADER = "x-registry-cache-certificate";
 
+/** By which address it came in: the position in `listen`. */
+export const LISTEN_HEADER = "x-registry-cache-listen";
+
 /** Whether the client speaks TLS. */
 export const SECURE_HEADER = "x-registry-cache-secure";
 
 /** In the owner's answers: the password that came with the request is right. */
 export const RIGHT_HEADER = "x-registry-cache-right";
 
-export const FRONT_HEADERS = [CLIENT_HEADER, CERTIFICATE_HEADER, SECURE_HEADER, RIGHT_HEADER] as const;
+export const FRONT_HEADERS = [CLIENT_HEADER, CERTIFICATE_HEADER, LISTEN_HEADER, SECURE_HEADER, RIGHT_HEADER] as const;

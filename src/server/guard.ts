@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { Access, Caller, Challenged } from "../access/access.ts";
+import type { Caller, Challenged } from "../access/access.ts";
 import type { Bypassing } from "../access/bypassing.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
@@ -8,18 +8,17 @@ import { CLIENT_HEADER, RIGHT_HEADER } from "./front-headers.ts";
 import type { Handler } from "./handler.ts";
 
 export interface GuardOptions {
-  readonly access: Access;
   readonly registries: Pick<RegistryTable, "ofHost">;
   readonly bypassing: Pick<Bypassing, "welcomed">;
   readonly log: Pick<Logger, "warn">;
 }
 
 /** Finds out who is asking, for the handlers after it; answers nobody but those who may not ask at all. */
-export function guard({ access, registries, bypassing, log }: GuardOptions): Handler {
+export function guard({ registries, bypassing, log }: GuardOptions): Handler {
   const warned = new Set<string>();
   const find = async (exchange: Exchange, passesTo: string | undefined): Promise<boolean> => {
     const { headers } = exchange.req;
-    exchange.identity = await access.identify({ ...callerOf(exchange), passesTo });
+    exchange.identity = await exchange.access.identify({ ...callerOf(exchange), passesTo });
     const { principal, isWrong, offer } = exchange.identity;
     Object.assign(exchange.notes, principalNote(exchange));
     if ((principal.method !== "anonymous" || offer !== undefined) && exchange.client !== undefined)
@@ -29,12 +28,9 @@ export function guard({ access, registries, bypassing, log }: GuardOptions): Han
     if (isWrong && isDocker(headers["user-agent"])) warnOf(exchange.client ?? "", warned, log);
     return false;
   };
-  return (exchange) => {
-    const passesTo = passesToOf(exchange, registries);
+  return (exchange) =>
     // A secret path that nobody knows is refused all the same.
-    const isNobody = access.isOpen && exchange.secret === undefined && passesTo === undefined;
-    return isNobody ? false : find(exchange, passesTo);
-  };
+    exchange.access.isOpen && exchange.secret === undefined ? false : find(exchange, passesToOf(exchange, registries));
 }
 
 /** The registry, by id, whose host name was asked, where credentials are passed to its upstream. */
@@ -57,7 +53,7 @@ export function noticing(bypassing: Pick<Bypassing, "challenged">, handler: Hand
   };
   return (exchange) => {
     const answered = handler(exchange);
-    return answered !== false && noticed(exchange, answered);
+    return answered === false || exchange.access.isOpen ? answered : noticed(exchange, answered);
   };
 }
 

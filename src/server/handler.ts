@@ -1,12 +1,13 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Logger } from "pino";
+import type { Access } from "../access/access.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { logRequest } from "./access-log.ts";
 import { assertHeaders, assertNoBody } from "./assert-request.ts";
 import { certificateNames } from "./client-certificate.ts";
 import type { Connections, OpenRequest } from "./connections.ts";
 import { Exchange } from "./exchange.ts";
-import { Proxies } from "./proxies.ts";
+import type { Proxies } from "./proxies.ts";
 import { sendError } from "./respond.ts";
 import { NO_TARGET, parseTarget } from "./target.ts";
 
@@ -15,15 +16,16 @@ export type Handler = (exchange: Exchange) => Promise<boolean> | false;
 
 /** Whose requests come in. */
 export interface Callers {
-  of(req: IncomingMessage): Pick<Exchange, "client" | "isSecure" | "certificateNames">;
+  of(req: IncomingMessage): Pick<Exchange, "access" | "client" | "isSecure" | "certificateNames">;
   /** Refuses what must not be believed, with a `RegistryError`. */
   assert(req: IncomingMessage): void;
 }
 
 /** Whoever has made the connection, or is behind a proxy that is trusted. */
-export function strangers(proxies: Proxies): Callers {
+export function strangers(proxies: Proxies, access: Access): Callers {
   return {
     of: (req) => ({
+      access,
       client: proxies.clientOf(req),
       isSecure: proxies.isSecure(req),
       certificateNames: certificateNames(req.socket),
@@ -37,7 +39,7 @@ export function requestListener(
   handlers: readonly Handler[],
   connections: Connections,
   log: Logger,
-  callers: Callers = strangers(new Proxies([])),
+  callers: Callers,
 ): RequestListener {
   return (req, res) => {
     const request = connections.begin(req.socket);

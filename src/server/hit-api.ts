@@ -1,4 +1,3 @@
-import type { Access } from "../access/access.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { referenceText } from "../oci/reference.ts";
 import type { BlobAnswer } from "../pull/blob-answer.ts";
@@ -11,7 +10,6 @@ import { type RegistryTable, repositoryOf } from "./find-registry.ts";
 
 export interface HitApiOptions {
   readonly hits: Hits;
-  readonly access: Access;
   readonly registries: RegistryTable;
   /** Hears of the addresses of those who said who they are, now and then. */
   readonly welcomed: (client: string) => void;
@@ -37,7 +35,7 @@ export class HitApi {
     if (endpoint.kind !== "manifest" && endpoint.kind !== "blob") return false;
     // Whether upstream lets somebody in the owner asks it.
     if (found.registry.passThrough) return false;
-    const { access } = this.#o;
+    const { access } = exchange;
     const wanted = { registryId: found.registry.id, repository: repositoryOf(found).name };
     const byTag = endpoint.kind === "manifest" && endpoint.reference.kind === "tag" ? [endpoint.reference.tag] : [];
     if (byTag.length === 0 && access.rules.askForTags(wanted)) return false;

@@ -4,6 +4,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { describe, test, type TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { pino } from "pino";
+import { ANYBODY } from "../../test/support/callers.ts";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { Connections } from "./connections.ts";
 import { type Handler, requestListener } from "./handler.ts";
@@ -25,7 +26,7 @@ type Scheme = "http" | "https";
 async function setUp(t: TestContext, scheme: Scheme, limits: Partial<ListenerLimits>, handler: Handler = answer) {
   const connections = new Connections();
   const tls = scheme === "https" ? CERTIFICATE : undefined;
-  const handle = requestListener([handler], connections, log);
+  const handle = requestListener([handler], connections, log, ANYBODY);
   const setup = { handle, connections, tls, log, limits: { ...LISTENER_LIMITS, ...limits } };
   const listener = await listen({ host: "127.0.0.1", port: 0 }, setup);
   t.after(async () => await listener.stop(0));
@@ -40,7 +41,7 @@ async function setUp(t: TestContext, scheme: Scheme, limits: Partial<ListenerLim
 async function setUpElsewhere(t: TestContext, scheme: Scheme, limits: Partial<ListenerLimits>) {
   const connections = new Connections();
   const tls = scheme === "https" ? CERTIFICATE : undefined;
-  const handle = requestListener([answer], connections, log);
+  const handle = requestListener([answer], connections, log, ANYBODY);
   const served = createListenerServer({ handle, connections, tls, log, limits: { ...LISTENER_LIMITS, ...limits } });
   t.after(async () => await served.stop(0));
   const elsewhere = createServer((socket) => served.accept(socket)).listen(0, "127.0.0.1");
@@ -234,6 +235,6 @@ test("an address that is taken rejects with the system's error", async (t) => {
   const { listener } = await setUp(t, "http", {});
   const [host = "", port] = listener.address.split(":");
   const connections = new Connections();
-  const setup = { handle: requestListener([answer], connections, log), connections, tls: undefined, log };
+  const setup = { handle: requestListener([answer], connections, log, ANYBODY), connections, tls: undefined, log };
   await assert.rejects(listen({ host, port: Number(port) }, setup), { code: "EADDRINUSE" });
 });

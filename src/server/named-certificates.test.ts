@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { pino } from "pino";
+import { ANYBODY } from "../../test/support/callers.ts";
 import { selfSignedCertificate, testAuthority } from "../../test/support/certificate.ts";
 import type { ClientAuthorities, NamedCertificate } from "../config/config.ts";
 import { certificateNames } from "./client-certificate.ts";
@@ -24,7 +25,7 @@ async function setUp(t: TestContext, all: readonly NamedCertificate[], clients?:
     res.end(`names: ${certificateNames(req.socket as TLSSocket).join()}`);
     return true;
   };
-  const handle = requestListener([answer], connections, log);
+  const handle = requestListener([answer], connections, log, ANYBODY);
   const tls = { ...FIRST, named: all };
   const listener = await listen({ host: "127.0.0.1", port: 0 }, { handle, connections, tls, log, clients });
   t.after(async () => await listener.stop(0));

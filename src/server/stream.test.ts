@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:tls";
 import { test } from "node:test";
 import { pino } from "pino";
+import { ANYBODY } from "../../test/support/callers.ts";
 import { seededBytes } from "../../test/support/bytes.ts";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { Connections } from "./connections.ts";
@@ -19,7 +20,7 @@ test("a client that takes little has little encrypted for it, and gets the same 
     await sendBytes(exchange, bytes);
     return true;
   };
-  const setup = { handle: requestListener([handler], connections, log), connections, tls, log };
+  const setup = { handle: requestListener([handler], connections, log, ANYBODY), connections, tls, log };
   const listener = await listen({ host: "127.0.0.1", port: 0 }, setup);
   t.after(async () => await listener.stop(0));
   const client = connect({ port: Number(listener.address.split(":")[1]), host: "127.0.0.1", ca: tls.cert });

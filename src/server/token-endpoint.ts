@@ -1,5 +1,4 @@
 import type { IncomingMessage } from "node:http";
-import type { Access } from "../access/access.ts";
 import { basicCredentials } from "../access/authorization.ts";
 import { TOKEN_TOLD_S } from "../access/tokens.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -17,10 +16,10 @@ const FORM_BYTES_MAX = 16 * 1024;
  * The token service of the distribution's token flow: GET with Basic (docs: registry/spec/auth/token), and POST with a form as OAuth2
  * has it. Scopes are accepted and say nothing: what somebody may pull is asked at each pull.
  */
-export function tokenEndpoint(access: Access, registries: Pick<RegistryTable, "ofHost">): Handler {
+export function tokenEndpoint(registries: Pick<RegistryTable, "ofHost">): Handler {
   const issue = async (exchange: Exchange, passesTo: string | undefined) => {
     exchange.notes.endpoint = "token";
-    const { req } = exchange;
+    const { access, req } = exchange;
     if (req.method !== "POST" && req.method !== "GET") {
       throw new RegistryError(405, "UNSUPPORTED", "tokens are had by GET or POST", { headers: { Allow: "GET, POST" } });
     }
@@ -39,7 +38,7 @@ export function tokenEndpoint(access: Access, registries: Pick<RegistryTable, "o
   return (exchange) => {
     if (exchange.path !== TOKEN_PATH) return false;
     const passesTo = passesToOf(exchange, registries);
-    return access.issuesTokens(passesTo) && issue(exchange, passesTo);
+    return exchange.access.issuesTokens(passesTo) && issue(exchange, passesTo);
   };
 }
 

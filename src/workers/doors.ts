@@ -3,12 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
+import type { Access } from "../access/access.ts";
 import type { AccessNews } from "../access/open.ts";
-import type { ClientAuthorities, Config, RegistryConfig, ShownCertificate } from "../config/config.ts";
+import type { ClientAuthorities, Config, Listen, RegistryConfig, ShownCertificate } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
-import { CERTIFICATE_HEADER, CLIENT_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
-import { type Callers, type Handler, requestListener, strangers } from "../server/handler.ts";
-import { Proxies } from "../server/proxies.ts";
+import { CERTIFICATE_HEADER, CLIENT_HEADER, LISTEN_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
+import { type Callers, type Handler, requestListener } from "../server/handler.ts";
 import { type Entrance, openEntrance, type Screening } from "../server/entrance.ts";
 import {
   createListenerServer,
@@ -16,6 +16,7 @@ import {
   type ListenerLimits,
   type ListenerSetup,
 } from "../server/listener-server.ts";
+import { newsAt, setupsOf, stopAll } from "../server/at-addresses.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
 import type { FrontConfig, TagNews } from "./messages.ts";
@@ -44,8 +45,10 @@ export interface DoorsOptions {
   readonly certificate: ShownCertificate | undefined;
   /** What takes some connections for itself, before TLS. */
   readonly screening: Screening | undefined;
+  /** Who may come in at each address. */
+  readonly accesses: readonly Access[];
   /** Users and secret paths as they are now. */
-  readonly access: () => AccessNews;
+  readonly news: () => AccessNews;
   /** What tokens are signed with, where there are any; a secret. */
   readonly tokenKey: Buffer | undefined;
   /** What a connection may cost. */
@@ -60,42 +63,30 @@ export function createDoors(options: DoorsOptions): Doors {
   return options.config.workers === 1 ? ownDoors(options) : frontDoors(options);
 }
 
-function ownDoors({ config, certificate, screening, handlers, limits, log, requestLog }: DoorsOptions): Doors {
-  const connections = new Connections();
-  const setup = {
-    handle: requestListener(handlers, connections, requestLog, strangers(new Proxies(config.trustedProxies))),
-    connections,
-    tls: certificate,
-    clients: config.access.mtls,
-    log,
-    limits,
-  };
+function ownDoors(options: DoorsOptions): Doors {
+  const { config, accesses, screening, limits } = options;
   const listeners: Listener[] = [];
   return {
     open: async () => {
-      for (const address of config.listen) listeners.push(await listen(address, setup, screening));
+      for (const [index, setup] of setupsOf(options).entries()) {
+        const address = config.listen[index] as Listen;
+        listeners.push(await listen(address, { ...setup, limits }, address.tls ? screening : undefined));
+      }
       return listeners.map(({ address }) => address);
     },
     tell: () => undefined,
     accessChanged: () => undefined,
-    useTls: (news) => listeners.forEach((listener) => listener.useTls(news)),
-    close: async () => {
-      const cut = await Promise.all(listeners.map(async (listener) => await listener.stop(config.stopTimeoutMs)));
-      // The listeners share their connections, so that each of them cut the same ones.
-      return Math.max(0, ...cut);
-    },
+    useTls: (news) => listeners.forEach((listener, index) => listener.useTls(newsAt(accesses[index], news))),
+    close: async () => await stopAll(listeners, config.stopTimeoutMs),
   };
 }
 
 function frontDoors(options: DoorsOptions): Doors {
-  const { config, frontEntry, handlers, owner, screening, log, requestLog } = options;
+  const { config, accesses, frontEntry, owner, screening, log } = options;
   const ticketKeys = randomBytes(TICKET_KEYS_BYTES);
   const local = localSetup(options);
-  const connections = new Connections();
-  const handle = requestListener(handlers, connections, requestLog, strangers(new Proxies(config.trustedProxies)));
   // For clients that come while no front is there, or that were looked at.
-  const clients = config.access.mtls;
-  const own = createListenerServer({ handle, connections, tls: options.certificate, clients, log, ticketKeys });
+  const own = setupsOf(options).map((setup) => createListenerServer({ ...setup, ticketKeys }));
   const entrances: Entrance[] = [];
   let listener: Listener | undefined;
   let fronts: Fronts | undefined;
@@ -108,7 +99,7 @@ function frontDoors(options: DoorsOptions): Doors {
         ownerSocket,
         ticketKeys: ticketKeys.toString("base64"),
         certificate: options.certificate,
-        access: options.access(),
+        access: options.news(),
         ...(options.tokenKey === undefined ? {} : { tokenKey: options.tokenKey.toString("base64") }),
       };
       const running = new Fronts({
@@ -116,17 +107,19 @@ function frontDoors(options: DoorsOptions): Doors {
         entry: frontEntry,
         setup,
         owner,
-        serve: (socket) => own.accept(socket),
+        serve: (socket, index) => own[index]?.accept(socket),
         log,
       });
       fronts = running;
       // An address in use shall be told before anything is started.
-      for (const address of config.listen) entrances.push(await openEntrance(address, screening));
+      for (const address of config.listen) {
+        entrances.push(await openEntrance(address, address.tls ? screening : undefined));
+      }
       await running.start();
-      for (const entrance of entrances) {
+      for (const [index, entrance] of entrances.entries()) {
         entrance.onConnection(
-          (socket) => running.take(socket),
-          (socket) => own.accept(socket),
+          (socket) => running.take(socket, index),
+          (socket) => own[index]?.accept(socket),
         );
       }
       return entrances.map(({ address }) => address);
@@ -136,12 +129,12 @@ function frontDoors(options: DoorsOptions): Doors {
     useTls: (news) => {
       // With the keys from before, a session could be resumed that a revoked certificate had begun.
       const keys = randomBytes(TICKET_KEYS_BYTES);
-      own.useTls({ ...news, ticketKeys: keys });
+      own.forEach((server, index) => server.useTls(newsAt(accesses[index], { ...news, ticketKeys: keys })));
       fronts?.useTls({ ...news, ticketKeys: keys.toString("base64") });
     },
     close: async () => {
       for (const entrance of entrances) entrance.close();
-      const [byFronts = 0, byUs] = await Promise.all([fronts?.stop(), own.stop(config.stopTimeoutMs)]);
+      const [byFronts = 0, byUs] = await Promise.all([fronts?.stop(), stopAll(own, config.stopTimeoutMs)]);
       await listener?.stop(0);
       await removeOwnFolder(listener?.address);
       return byFronts + byUs;
@@ -150,22 +143,26 @@ function frontDoors(options: DoorsOptions): Doors {
 }
 
 /** Only fronts reach the local socket: each says who is asking, and has looked at the headers before it added its own. */
-const FRONTS: Callers = {
-  of: ({ headers }) => ({
-    client: String(headers[CLIENT_HEADER]),
-    isSecure: headers[SECURE_HEADER] !== undefined,
-    certificateNames: String(headers[CERTIFICATE_HEADER] ?? "")
-      .split(" ")
-      .filter((name) => name !== ""),
-  }),
-  assert: () => undefined,
-};
+function toldByFronts(accesses: readonly Access[]): Callers {
+  return {
+    of: ({ headers }) => ({
+      access: accesses[Number(headers[LISTEN_HEADER])] as Access,
+      client: String(headers[CLIENT_HEADER]),
+      isSecure: headers[SECURE_HEADER] !== undefined,
+      certificateNames: String(headers[CERTIFICATE_HEADER] ?? "")
+        .split(" ")
+        .filter((name) => name !== ""),
+    }),
+    assert: () => undefined,
+  };
+}
+
 /** What a front adds to headers that were just not too many. */
 const ADDED_HEADER_BYTES_MAX = 1_024;
 
-function localSetup({ handlers, log, requestLog }: DoorsOptions): ListenerSetup {
+function localSetup({ accesses, handlers, log, requestLog }: DoorsOptions): ListenerSetup {
   const connections = new Connections();
-  const handle = requestListener(handlers, connections, requestLog, FRONTS);
+  const handle = requestListener(handlers, connections, requestLog, toldByFronts(accesses));
   const limits = { ...LISTENER_LIMITS, headerBytesMax: LISTENER_LIMITS.headerBytesMax + ADDED_HEADER_BYTES_MAX };
   return { handle, connections, tls: undefined, log, limits };
 }
@@ -175,13 +172,14 @@ const TICKET_KEYS_BYTES = 48;
 
 /** What fronts need; upstream's secrets are none of it. */
 function frontConfig(config: Config): FrontConfig {
-  const { access, dataDir, defaultRegistry, log, stopTimeoutMs, trustedProxies } = config;
+  const { access, dataDir, defaultRegistry, listen: addresses, log, stopTimeoutMs, trustedProxies } = config;
   const registries = config.registries.map((registry): RegistryConfig => ({
     ...registry,
     credentials: undefined,
     ca: undefined,
   }));
-  return { access, dataDir: resolve(dataDir), defaultRegistry, log, registries, stopTimeoutMs, trustedProxies };
+  const rest = { access, defaultRegistry, log, registries, stopTimeoutMs, trustedProxies };
+  return { ...rest, dataDir: resolve(dataDir), listen: addresses };
 }
 
 /** Operating systems cut the path of a local socket off at about a hundred bytes (unix(7)). */

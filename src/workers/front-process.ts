@@ -8,22 +8,29 @@ export interface FrontProcessOptions {
   readonly hear: (message: Exclude<ToOwner, { kind: "ready" | "taken" }>, front: FrontProcess) => void;
 }
 
+/** A connection that waits for a front to take it. */
+export interface Handed {
+  readonly socket: Socket;
+  /** Which address it came in by. */
+  readonly listen: number;
+}
+
 /** One running front, as the owner sees it. */
 export class FrontProcess {
   /** Resolves when it takes connections; rejects where it ends before. */
   readonly ready: Promise<void>;
   /** Resolves when it is gone, with the connections that it had not taken yet. */
-  readonly ended: Promise<readonly Socket[]>;
+  readonly ended: Promise<readonly Handed[]>;
   readonly #child: ChildProcess;
   /** Handed over, not yet taken: still open here, and lost to nobody when the front dies. */
-  readonly #handed = new Map<number, Socket>();
+  readonly #handed = new Map<number, Handed>();
   #nextId = 0;
   #isReady = false;
 
   constructor({ entry, hear }: FrontProcessOptions) {
     this.#child = fork(entry);
     const ready = Promise.withResolvers<void>();
-    const ended = Promise.withResolvers<readonly Socket[]>();
+    const ended = Promise.withResolvers<readonly Handed[]>();
     this.ready = ready.promise;
     this.ended = ended.promise;
     this.ready.catch(() => undefined);
@@ -61,10 +68,11 @@ export class FrontProcess {
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
-  hand(socket: Socket): void {
+  hand(handed: Handed): void {
+    const { socket, listen } = handed;
     const id = this.#nextId++;
-    this.#handed.set(id, socket);
-    const message: ToFront = { kind: "connection", id };
+    this.#handed.set(id, handed);
+    const message: ToFront = { kind: "connection", id, listen };
     // Whatever goes wrong ends the front, and the socket comes back with the others.
     this.#child.send(message, socket, { keepOpen: true }, () => undefined);
   }
@@ -75,7 +83,7 @@ export class FrontProcess {
 
   /** The front has a descriptor of its own by now; ours goes without a word to the client. */
   #taken(id: number): void {
-    this.#handed.get(id)?.destroy();
+    this.#handed.get(id)?.socket.destroy();
     this.#handed.delete(id);
   }
 }

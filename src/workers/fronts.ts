@@ -33,7 +33,7 @@ export interface FrontsOptions {
   readonly setup: FrontSetup;
   readonly owner: OwnerSide;
   /** Serves a connection that no front can take. */
-  readonly serve: (socket: Socket) => void;
+  readonly serve: (socket: Socket, listen: number) => void;
   readonly log: Logger;
 }
 
@@ -59,12 +59,12 @@ export class Fronts {
     await Promise.all(first.map(async (front) => await front.ready));
   }
 
-  /** Hands a connection to the next front in turn; it is served here while there is none. */
-  take(socket: Socket): void {
+  /** Hands a connection, with the position of the address that it came in by, to the next front in turn; it is served here while there is none. */
+  take(socket: Socket, listen: number): void {
     const ready = [...this.#running].filter((front) => front.isReady);
     const front = ready[this.#turn++ % Math.max(1, ready.length)];
-    if (front === undefined) this.#o.serve(socket);
-    else front.hand(socket);
+    if (front === undefined) this.#o.serve(socket, listen);
+    else front.hand({ socket, listen });
   }
 
   /** Tells those who follow it where a tag points now. */
@@ -111,8 +111,8 @@ export class Fronts {
       const startedAtMs = performance.now();
       const returned = await front.ended;
       this.#running.delete(front);
-      if (this.#life.signal.aborted) return returned.forEach((socket) => socket.destroy());
-      for (const socket of returned) this.take(socket);
+      if (this.#life.signal.aborted) return returned.forEach(({ socket }) => socket.destroy());
+      for (const { socket, listen } of returned) this.take(socket, listen);
       this.#o.log.error({ worker: index + 1 }, "a worker has died and is started anew");
       const wasShort = performance.now() - startedAtMs < SHORT_LIFE_MS;
       pauseMs = wasShort ? Math.min(2 * pauseMs, RESTART_PAUSE_MS_MAX) : RESTART_PAUSE_MS;

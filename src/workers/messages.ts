@@ -21,7 +21,7 @@ export interface FrontSetup {
 
 export type FrontConfig = Pick<
   Config,
-  "access" | "dataDir" | "defaultRegistry" | "log" | "registries" | "stopTimeoutMs" | "trustedProxies"
+  "access" | "dataDir" | "defaultRegistry" | "listen" | "log" | "registries" | "stopTimeoutMs" | "trustedProxies"
 >;
 
 /** A tag and where it points. */
@@ -47,7 +47,7 @@ export type ToFront =
   /** Users or secret paths have changed: passwords are to be asked for again. */
   | ({ readonly kind: "access" } & AccessNews)
   /** With it comes the socket of a client, which is the front's as soon as that says so. */
-  | { readonly kind: "connection"; readonly id: number }
+  | { readonly kind: "connection"; readonly id: number; readonly listen: number }
   | { readonly kind: "stop" };
 
 export type ToOwner =

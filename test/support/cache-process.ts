@@ -11,6 +11,8 @@ import type { HasAfter } from "./temp.ts";
 /** The cache in a process of its own, to be measured and killed. */
 export interface CacheProcess {
   readonly url: string;
+  /** Of each address, in their order. */
+  readonly urls: readonly string[];
   readonly pid: number;
   /** The most memory it ever had resident, bytes. */
   peakResidentBytes(): Promise<number>;
@@ -40,9 +42,11 @@ export async function startCacheProcess(
     child.kill("SIGKILL");
     await gone;
   });
-  const [address] = (await Promise.race([once(child, "message"), died(gone)])) as [string];
+  const [addresses] = (await Promise.race([once(child, "message"), died(gone)])) as [string[]];
+  const urls = addresses.map((address) => `http://${address}`);
   return {
-    url: `http://${address}`,
+    url: urls[0] ?? "",
+    urls,
     pid: child.pid as number,
     peakResidentBytes: async () => await peakResidentBytes(child),
     kill: async () => {
@@ -71,7 +75,7 @@ async function main(config: Config, limits: Partial<ListenerLimits>): Promise<vo
   const app = await createApp(config, log, { ...LISTENER_LIMITS, ...limits });
   process.once("SIGTERM", () => void app.stop().then(() => process.exit(0)));
   const { addresses } = await app.start();
-  process.send?.(addresses[0]);
+  process.send?.(addresses);
 }
 
 if (process.argv[1] === SELF && process.argv[2] !== undefined) {

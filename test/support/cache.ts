@@ -64,7 +64,7 @@ export function testConfig(
 ): Config {
   return {
     source: undefined,
-    listen: [{ host: "127.0.0.1", port: 0 }],
+    listen: [{ host: "127.0.0.1", port: 0, methods: undefined, tls: true }],
     dataDir,
     minFreeDiskBytes: 0,
     defaultRegistry: registries[0]?.id ?? "",

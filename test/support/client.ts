@@ -17,6 +17,9 @@ export interface Ask {
   readonly body?: string;
   /** PEM of the authority that an `https:` server is trusted by. */
   readonly ca?: string;
+  /** PEM of the client's own certificate and key. */
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 /** A connection for each request, so that no test waits for another's. */
@@ -40,10 +43,10 @@ export async function ask(url: string, options: Ask = {}): Promise<Answer> {
 export async function open(url: string, options: Ask = {}): Promise<IncomingMessage> {
   const origin = /^(https?:\/\/[^/]+)(.*)$/.exec(url);
   if (origin === null) throw new Error(`not an absolute URL: ${url}`);
-  const { method = "GET", headers = {}, ca } = options;
+  const { method = "GET", headers = {}, ca, cert, key } = options;
   const what = { method, path: origin[2] === "" ? "/" : origin[2], headers };
   const sent = url.startsWith("https:")
-    ? requestTls(origin[1] as string, { ...what, agent: tlsAgent, ca })
+    ? requestTls(origin[1] as string, { ...what, agent: tlsAgent, ca, cert, key })
     : request(origin[1] as string, { ...what, agent });
   sent.end(options.body);
   const [response] = (await once(sent, "response")) as [IncomingMessage];

@@ -1,0 +1,29 @@
+import type { AccessConfig, AccessMethod, Listen } from "../config/config.ts";
+
+/** What counts of `access` at one address. */
+export interface AccessThere {
+  readonly config: AccessConfig;
+  /** Whether a registry's own `anonymous: true` lets in there as well. */
+  readonly mayBeOpen: boolean;
+}
+
+/** All of `access`, or what an address chooses of it. With networks alone these are what lets in; with anything else nobody comes in nameless. */
+export function accessThere(access: AccessConfig, { methods }: Pick<Listen, "methods">): AccessThere {
+  if (methods === undefined) return { config: access, mayBeOpen: true };
+  const chosen = new Set(methods);
+  const isNamed = NAMING.some((method) => chosen.has(method));
+  const anonymous = chosen.has("anonymous") || !isNamed;
+  const config = {
+    anonymous,
+    networks: chosen.has("networks") ? access.networks : [],
+    htpasswd: chosen.has("basic") || chosen.has("bearer") ? access.htpasswd : undefined,
+    bearer: chosen.has("bearer") && access.bearer,
+    mtls: chosen.has("mtls") ? access.mtls : undefined,
+    paths: chosen.has("paths") ? access.paths : [],
+    rules: access.rules,
+  };
+  return { config, mayBeOpen: anonymous };
+}
+
+/** By these somebody has a name. */
+const NAMING: readonly AccessMethod[] = ["basic", "bearer", "mtls", "paths"];
