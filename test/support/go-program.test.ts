@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { shortReason } from "./built.ts";
+import { shortReason } from "./go-program.ts";
 
-describe("why a peer was not built", () => {
+describe("why a program was not built", () => {
   it("does not say which proxy was asked", () => {
     const said =
       "go: downloading a.example/b v1.0.0\n" +
