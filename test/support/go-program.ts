@@ -46,28 +46,36 @@ export async function buildGo(program: GoProgram, options: BuildOptions): Promis
   say(`building ${module}/${command}@${version}, once; this can take some minutes`);
   // What a build that was cut short leaves behind is never taken for the program.
   const partial = `${path.dirname(file)}.partial.${process.pid}`;
+  const output = path.join(partial, path.basename(file));
+  // No C compiler, and no library of this machine in what is kept.
+  const env = { ...process.env, CGO_ENABLED: "0" };
+  const signal = AbortSignal.timeout(timeoutMs);
+  const run = async (...args: string[]) =>
+    await promisify(execFile)(go, args, { env, signal, maxBuffer: OUTPUT_BYTES_MAX });
   try {
     await mkdir(partial, { recursive: true });
-    await promisify(execFile)(go, ["install", `-tags=${tags.join(",")}`, `${module}/${command}@${version}`], {
-      // No C compiler, and no library of this machine in what is kept.
-      env: { ...process.env, GOBIN: partial, CGO_ENABLED: "0" },
-      timeout: timeoutMs,
-      maxBuffer: OUTPUT_BYTES_MAX,
-    });
+    // Not `go install`, which refuses modules whose go.mod replaces or excludes others.
+    const { stdout } = await run("mod", "download", "-json", `${module}@${version}`);
+    const { Dir: sources } = JSON.parse(stdout) as { Dir: string };
+    const flags = ["-mod=readonly", "-buildvcs=false", `-tags=${tags.join(",")}`];
+    await run("build", "-C", sources, ...flags, "-o", output, `./${command}`);
     await mkdir(path.dirname(file), { recursive: true });
-    await rename(path.join(partial, path.basename(file)), file);
+    await rename(output, file);
     return file;
   } catch (error) {
-    return { reason: `not built: go install ${module}@${version}: ${whyNotBuilt(error, timeoutMs)}` };
+    const why = signal.aborted ? `took longer than ${Math.round(timeoutMs / 1000)} s` : whyNotBuilt(error);
+    return { reason: `not built: ${module}@${version}: ${why}` };
   } finally {
     await rm(partial, { recursive: true, force: true });
   }
 }
 
-function whyNotBuilt(error: unknown, timeoutMs: number): string {
-  const { killed = false, stderr, message = "" } = error as { killed?: boolean; stderr?: string; message?: string };
-  if (killed) return `took longer than ${Math.round(timeoutMs / 1000)} s`;
-  return shortReason(stderr ?? message);
+/** `go mod download -json` says it in its output. */
+function whyNotBuilt(error: unknown): string {
+  const { stdout = "", stderr = "", message = "" } = error as { stdout?: string; stderr?: string; message?: string };
+  const told = /"Error": ("(?:[^"\\]|\\.)*")/.exec(stdout)?.[1];
+  if (told !== undefined) return shortReason(JSON.parse(told) as string);
+  return shortReason(stderr === "" ? message : stderr);
 }
 
 /** The first line that says something, without the modules and without the address of whichever proxy was asked. */
