@@ -6,6 +6,7 @@ import { hashSync } from "bcryptjs";
 
 import { testAuthority } from "../support/certificate.ts";
 import { notBuilt } from "./support/built-tools.ts";
+import { buildkit } from "./support/clients/buildkit.ts";
 import {
   type BuiltClient,
   crane,
@@ -20,7 +21,7 @@ import { skipReason } from "./support/tools.ts";
 import type { Tree } from "./support/tree.ts";
 import { createWorld, type World } from "./support/world.ts";
 
-const CLIENTS: readonly BuiltClient[] = [crane, oras, regctl, helm];
+const CLIENTS: readonly BuiltClient[] = [crane, oras, regctl, helm, buildkit];
 const [USER, PASSWORD] = ["ci-1", "correct horse battery"];
 const USERS = `${USER}:${hashSync(PASSWORD, 4)}\n`;
 /** regctl says of a wrong password only that it has tried often enough. */
