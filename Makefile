@@ -48,7 +48,7 @@ format: tools ## Format the sources
 e2e: tools ## Pull with real clients (root and Debian's docker.io, containerd, podman, skopeo, buildah, ...)
 	@$(WITH_NODE) node --test $(E2E_FLAGS) $(E2E_TESTS)
 
-e2e-tools: tools ## Build what Debian has no package of, with Go where it is installed: crane, oras, helm, Step-CA, Caddy, ...
+e2e-tools: tools ## Build what Debian has no package of, with Go where it is installed: crane, oras, helm, BuildKit, Step-CA, ...
 	@$(WITH_NODE) node test/e2e/support/build-tools.ts
 
 faults: setup ## Prove the fault table in its long form, write test/faults/results.md (ARGS="FILE..." for some, unwritten)

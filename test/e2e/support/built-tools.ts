@@ -1,7 +1,7 @@
 import { type GoProgram, goProgramFile } from "../../support/go-program.ts";
 import { isProgram } from "../../support/programs.ts";
 
-/** Clients, proxies and an authority that Debian does not have; `make e2e-tools` builds them in this order. */
+/** Clients and an authority that Debian does not have; `make e2e-tools` builds them in this order. */
 const PROGRAMS = {
   crane: { module: "github.com/google/go-containerregistry", version: "v0.22.1", command: "cmd/crane" },
   oras: { module: "oras.land/oras", version: "v1.3.6", command: "cmd/oras" },
@@ -10,7 +10,6 @@ const PROGRAMS = {
   "step-ca": { module: "github.com/smallstep/certificates", version: "v0.30.2", command: "cmd/step-ca" },
   buildctl: { module: "github.com/moby/buildkit", version: "v0.34.2", command: "cmd/buildctl" },
   buildkitd: { module: "github.com/moby/buildkit", version: "v0.34.2", command: "cmd/buildkitd" },
-  caddy: { module: "github.com/caddyserver/caddy/v2", version: "v2.11.9", command: "cmd/caddy" },
 } as const;
 
 export type BuiltTool = keyof typeof PROGRAMS;

@@ -3,13 +3,30 @@ import path from "node:path";
 
 import { selfSignedCertificate } from "../../support/certificate.ts";
 import type { Origin } from "./origin.ts";
-import { answers, type Daemon, freePort, HOSTNAMES, OUTER_NAME, outerAddress, type Runner } from "./processes.ts";
+import {
+  accepts,
+  answers,
+  type Daemon,
+  freePort,
+  HOSTNAMES,
+  OUTER_NAME,
+  outerAddress,
+  type Runner,
+} from "./processes.ts";
 
 /** Certificate and key, beside the configuration. */
 const TLS_FILE = "tls.pem";
 
+/** A certificate that is had from an authority. */
+export interface Acme {
+  /** The configuration's `tls`, besides the mode. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** PEM that it is trusted by. */
+  readonly ca: string;
+}
+
 export interface CacheOptions {
-  readonly tls?: boolean;
+  readonly tls?: boolean | Acme;
   /** Whether it also listens on the machine's own address, by the name OUTER_NAME. */
   readonly isOuter?: boolean;
   /** The configuration's `access`. */
@@ -47,7 +64,8 @@ export class Cache {
     const dataDir = path.join(runner.folder, "cache");
     await mkdir(dataDir);
     const config = path.join(runner.folder, "registry-cache.yaml");
-    const certificate = tls ? selfSignedCertificate(["localhost", "127.0.0.1", OUTER_NAME]) : undefined;
+    const certificate = tls === true ? selfSignedCertificate(["localhost", "127.0.0.1", OUTER_NAME]) : undefined;
+    const acme = typeof tls === "object" ? tls : undefined;
     if (certificate !== undefined) {
       await writeFile(path.join(runner.folder, TLS_FILE), certificate.cert + certificate.key, { mode: 0o600 });
     }
@@ -56,11 +74,12 @@ export class Cache {
     await writeFile(config, configuration({ port, dataDir, upstream: origin.url, tls, isOuter, access }));
     const command = [path.join(CHECKOUT, "bin/registry-cache"), "serve", "--config", config];
     const url = `${tls ? "https" : "http"}://127.0.0.1:${port}/readyz`;
-    const ready = (): Promise<boolean> => answers(url, certificate?.cert);
+    // One by ACME comes later, and is for names only.
+    const ready = (): Promise<boolean> => (acme === undefined ? answers(url, certificate?.cert) : accepts(port));
     // The Node.js that runs this test is first in the cache's PATH too.
     const env = { PATH: `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
     const start = (): Promise<Daemon> => runner.start("serve", command, { ready, env });
-    return new Cache(port, certificate?.cert, start, await start());
+    return new Cache(port, certificate?.cert ?? acme?.ca, start, await start());
   }
 
   /** `HOSTNAME:PORT`, a name that means one registry. */
@@ -89,7 +108,7 @@ interface Configuration {
   readonly port: number;
   readonly dataDir: string;
   readonly upstream: string;
-  readonly tls: boolean;
+  readonly tls: boolean | Acme;
   readonly isOuter: boolean;
 }
 
@@ -100,11 +119,16 @@ function configuration({ port, dataDir, upstream, tls, isOuter, access }: Config
     listen: ["127.0.0.1", ...(isOuter ? [outerAddress()] : [])].map((host) => `${host}:${port}`),
     data_dir: dataDir,
     ...(access === undefined ? {} : { access }),
-    tls: tls ? { mode: "files", cert: TLS_FILE, key: TLS_FILE } : { mode: "off" },
+    tls: tlsOf(tls),
     registries: {
       dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub], tags },
       ghcr: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.ghcr], tags },
       corp: { serves: "registry.corp.example", upstream, hostnames: [HOSTNAMES.corp], tags },
     },
   });
+}
+
+function tlsOf(tls: boolean | Acme): Record<string, unknown> {
+  if (typeof tls === "object") return { mode: "acme", ...tls.settings };
+  return tls ? { mode: "files", cert: TLS_FILE, key: TLS_FILE } : { mode: "off" };
 }

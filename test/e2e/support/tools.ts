@@ -6,6 +6,7 @@ import { findProgram, PROGRAM_FOLDERS } from "../../support/programs.ts";
 const PACKAGES = {
   buildah: "buildah",
   busybox: "busybox-static",
+  caddy: "caddy",
   containerd: "containerd",
   ctr: "containerd",
   docker: "docker.io",
