@@ -29,6 +29,8 @@ export interface CacheOptions {
   readonly tls?: boolean | Acme;
   /** Whether it also listens on the machine's own address, by the name OUTER_NAME. */
   readonly isOuter?: boolean;
+  /** The configuration's `trusted_proxies`. */
+  readonly trustedProxies?: readonly string[];
   /** The configuration's `access`. */
   readonly access?: Readonly<Record<string, unknown>>;
   /** Texts of files beside the configuration, by their names. */
@@ -58,7 +60,7 @@ export class Cache {
   static async start(
     runner: Runner,
     origin: Origin,
-    { tls = false, isOuter = false, access, files = {} }: CacheOptions,
+    { tls = false, isOuter = false, trustedProxies = [], access, files = {} }: CacheOptions,
   ): Promise<Cache> {
     const port = await freePort();
     const dataDir = path.join(runner.folder, "cache");
@@ -71,7 +73,10 @@ export class Cache {
     }
     for (const [name, text] of Object.entries(files))
       await writeFile(path.join(runner.folder, name), text, { mode: 0o600 });
-    await writeFile(config, configuration({ port, dataDir, upstream: origin.url, tls, isOuter, access }));
+    await writeFile(
+      config,
+      configuration({ port, dataDir, upstream: origin.url, tls, isOuter, trustedProxies, access }),
+    );
     const command = [path.join(CHECKOUT, "bin/registry-cache"), "serve", "--config", config];
     const url = `${tls ? "https" : "http"}://127.0.0.1:${port}/readyz`;
     // One by ACME comes later, and is for names only.
@@ -105,6 +110,7 @@ export class Cache {
 
 interface Configuration {
   readonly access: CacheOptions["access"];
+  readonly trustedProxies: readonly string[];
   readonly port: number;
   readonly dataDir: string;
   readonly upstream: string;
@@ -113,11 +119,12 @@ interface Configuration {
 }
 
 /** JSON, which is YAML too. Every tag is asked about at once again, so that the answers without an upstream are stale ones. */
-function configuration({ port, dataDir, upstream, tls, isOuter, access }: Configuration): string {
+function configuration({ port, dataDir, upstream, tls, isOuter, trustedProxies, access }: Configuration): string {
   const tags = [{ match: "*", revalidate_after: "0s" }];
   return JSON.stringify({
     listen: ["127.0.0.1", ...(isOuter ? [outerAddress()] : [])].map((host) => `${host}:${port}`),
     data_dir: dataDir,
+    trusted_proxies: trustedProxies,
     ...(access === undefined ? {} : { access }),
     tls: tlsOf(tls),
     registries: {

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { builtPath } from "../built-tools.ts";
+import { logIn } from "../login.ts";
 import { treeOf } from "../tree.ts";
 import type { World } from "../world.ts";
 import type { BuiltClient, TlsFiles } from "./built.ts";
@@ -16,15 +17,8 @@ export const buildkit: BuiltClient = {
     await mkdir(context);
     await writeFile(path.join(context, "Dockerfile"), "FROM library/e2e:1\nLABEL built=here\n");
     return {
-      // What `docker login` writes. Passwords are the command line's affair, the daemon asks it for them.
-      login: async (name, password) => {
-        const auth = Buffer.from(`${name}:${password}`).toString("base64");
-        await mkdir(path.join(folder, ".docker"));
-        await writeFile(
-          path.join(folder, ".docker/config.json"),
-          JSON.stringify({ auths: { [world.cache.host]: { auth } } }),
-        );
-      },
+      // Passwords are the command line's affair, the daemon asks it for them.
+      login: async (name, password) => await logIn(folder, world.cache.host, name, password),
       pull: async () => {
         const root = path.join(folder, "root");
         const build = ["build", "--no-cache", "--progress=plain", "--frontend=dockerfile.v0"];
