@@ -68,10 +68,10 @@ const SHAPES: readonly Shape[] = [
     ),
   },
   {
-    title: "containerd: hosts.toml for ghcr.io in /etc/docker/certs.d",
+    title: "containerd: hosts.toml for all registries in /etc/docker/certs.d/_default",
     image: "ghcr",
     client: async (world) => {
-      await certificates(world, "ghcr.io", { "hosts.toml": mirror(`http://${world.cache.host}`) });
+      await certificates(world, "_default", { "hosts.toml": mirror(`http://${world.cache.host}`) });
       const pull = dockerPull(
         (_, repository) => `ghcr.io/${repository}`,
         () => ({ store: "containerd" }),
@@ -142,6 +142,20 @@ describe("Docker Engine 29 with passwords", { skip: SKIP }, () => {
       });
     });
   }
+
+  test("containerd: the password for Docker Hub stays where it is", async () => {
+    const { cache, runner } = world;
+    await mkdir(path.join(runner.folder, "hub"));
+    const auths = { "https://index.docker.io/v1/": { auth: encoded("hubuser", "hub-password") } };
+    await writeFile(path.join(runner.folder, "hub/config.json"), JSON.stringify({ auths }));
+    const env = { DOCKER_CONFIG: path.join(runner.folder, "hub") };
+    const logged = (await cache.log()).length;
+    await withEngine(world, { store: "containerd", mirrors: [`http://${cache.host}`] }, async (engine) => {
+      await assert.rejects(engine.dockerWith(env, "pull", "--quiet", IMAGE));
+    });
+    const answers = (await cache.log()).slice(logged).match(/pulling here needs a user|the password is wrong/g);
+    assert.deepEqual(new Set(answers), new Set(["pulling here needs a user"]));
+  });
 
   test("containerd: pulls with the right password in a header of hosts.toml, and with no other", async () => {
     const url = `http://${world.cache.host}`;
