@@ -22,6 +22,9 @@ import type { Tree } from "./support/tree.ts";
 import { createWorld, type World } from "./support/world.ts";
 
 const CLIENTS: readonly BuiltClient[] = [crane, oras, regctl, helm, buildkit];
+const NONE_BUILT =
+  CLIENTS.every(({ tools }) => notBuilt(...tools) !== false) && notBuilt(...CLIENTS.flatMap(({ tools }) => tools));
+const SKIP = skipReason(["podman", "skopeo", "tar"]) || NONE_BUILT;
 const [USER, PASSWORD] = ["ci-1", "correct horse battery"];
 const USERS = `${USER}:${hashSync(PASSWORD, 4)}\n`;
 /** regctl says of a wrong password only that it has tried often enough. */
@@ -29,12 +32,12 @@ const REFUSED =
   /retry limit exceeded|unauthorized|authentication required|basic credential not found|401|403|denied|Forbidden/i;
 
 /** What each of them must have got. */
-async function expected(world: World, { tool }: BuiltClient): Promise<Tree> {
-  return tool === "helm" ? await publishChart(world) : world.published.files.amd64;
+async function expected(world: World, client: BuiltClient): Promise<Tree> {
+  return client === helm ? await publishChart(world) : world.published.files.amd64;
 }
 
 for (const bearer of [false, true]) {
-  describe(bearer ? "with tokens" : "with passwords", { skip: skipReason(["podman", "tar"]) }, () => {
+  describe(bearer ? "with tokens" : "with passwords", { skip: SKIP }, () => {
     let world: World;
     before(async () => {
       const access = { basic: { htpasswd: "users.htpasswd" }, bearer };
@@ -44,8 +47,8 @@ for (const bearer of [false, true]) {
 
     for (const client of CLIENTS) {
       test(
-        `${client.tool} pulls with the right password, and with no other`,
-        { skip: notBuilt(client.tool) },
+        `${client.name} pulls with the right password, and with no other`,
+        { skip: notBuilt(...client.tools) },
         async () => {
           const tree = await expected(world, client);
           await assert.rejects((await client.user(world)).pull(), REFUSED);
@@ -76,7 +79,7 @@ for (const bearer of [false, true]) {
   });
 }
 
-describe("with client certificates", { skip: skipReason(["podman", "tar"]) }, () => {
+describe("with client certificates", { skip: SKIP }, () => {
   const authority = testAuthority();
   const revoked = authority.issue("ci-2");
   const bad = {
@@ -109,8 +112,8 @@ describe("with client certificates", { skip: skipReason(["podman", "tar"]) }, ()
   }
 
   for (const client of CLIENTS.filter((one) => one !== crane)) {
-    const title = `${client.tool} pulls with a certificate of the authority, and with none that is revoked, expired or foreign`;
-    test(title, { skip: notBuilt(client.tool) }, async () => {
+    const title = `${client.name} pulls with a certificate of the authority, and with none that is revoked, expired or foreign`;
+    test(title, { skip: notBuilt(...client.tools) }, async () => {
       const tree = await expected(world, client);
       for (const [name, pair] of Object.entries(bad)) {
         const user = await client.user(world, await tlsFiles(name, pair));

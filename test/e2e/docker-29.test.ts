@@ -48,6 +48,14 @@ async function assertPulls(world: World, engine: DockerEngine, reference = IMAGE
   assert.deepEqual(await engine.unpackAndForget(reference), world.published.files.amd64);
 }
 
+/** The same by `docker build`, on top of it. */
+async function assertBuilds(world: World, engine: DockerEngine): Promise<void> {
+  const context = await world.folder("build");
+  await writeFile(path.join(context, "Dockerfile"), `FROM ${IMAGE}\nLABEL built=here\n`);
+  await engine.dockerWith({ DOCKER_BUILDKIT: "1" }, "build", "--quiet", "--tag", "built", context);
+  assert.deepEqual(await engine.unpackAndForget("built"), world.published.files.amd64);
+}
+
 const mirrorWithPath = (store: (typeof STORES)[number]): Shape => ({
   title: `${store}: registry mirror with a path`,
   image: "hub",
@@ -106,7 +114,10 @@ describe("Docker Engine 29 with a secret path", { skip: SKIP }, () => {
           await assert.rejects(engine.docker("pull", "--quiet", IMAGE));
         });
       }
-      await withEngine(world, { store, mirrors: mirrors(`/t/${TOKEN}`) }, (engine) => assertPulls(world, engine));
+      await withEngine(world, { store, mirrors: mirrors(`/t/${TOKEN}`) }, async (engine) => {
+        await assertPulls(world, engine);
+        await assertBuilds(world, engine);
+      });
     });
   }
 
@@ -128,15 +139,11 @@ describe("Docker Engine 29 with passwords", { skip: SKIP }, () => {
   for (const store of STORES) {
     test(`${store}: after a login at the mirror images are built on, but not pulled`, async () => {
       const { host } = world.cache;
-      const context = await world.folder("build");
-      await writeFile(path.join(context, "Dockerfile"), `FROM ${IMAGE}\nLABEL built=here\n`);
-      const build = ["build", "--quiet", "--tag", "built", context];
       await withEngine(world, { store, mirrors: [`http://${host}`], insecure: [host] }, async (engine) => {
-        await assert.rejects(engine.dockerWith({ DOCKER_BUILDKIT: "1" }, ...build));
+        await assert.rejects(assertBuilds(world, engine), /docker --host/);
         await engine.docker("login", "--username", USER, "--password", PASSWORD, host);
         await assert.rejects(engine.docker("pull", "--quiet", IMAGE));
-        await engine.dockerWith({ DOCKER_BUILDKIT: "1" }, ...build);
-        assert.deepEqual(await engine.unpackAndForget("built"), world.published.files.amd64);
+        await assertBuilds(world, engine);
         await assertPulls(world, engine, `${host}/docker.io/${IMAGE}`);
         await engine.docker("logout", host);
       });

@@ -9,7 +9,8 @@ import type { BuiltClient, TlsFiles } from "./built.ts";
 
 /** `FROM` an image of Docker Hub, by a buildkitd of its own that has the cache as mirror. */
 export const buildkit: BuiltClient = {
-  tool: "buildkitd",
+  name: "BuildKit",
+  tools: ["buildctl", "buildkitd"],
   user: async (world, tls) => {
     const folder = await world.folder("b");
     const address = await startBuildkit(world, folder, tls);

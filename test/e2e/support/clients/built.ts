@@ -22,7 +22,8 @@ export interface User {
 }
 
 export interface BuiltClient {
-  readonly tool: BuiltTool;
+  readonly name: string;
+  readonly tools: readonly BuiltTool[];
   /** With `tls` the cache is spoken to by TLS. */
   user(world: World, tls?: TlsFiles): Promise<User>;
 }
@@ -39,7 +40,8 @@ const credentials = (name: string, password: string) => ["--username", name, "--
 
 /** It has no mirrors and no client certificates; whom to trust is known by Go's own variable. */
 export const crane: BuiltClient = {
-  tool: "crane",
+  name: "crane",
+  tools: ["crane"],
   user: async (world, tls) => {
     const { home, run } = await atHome(world, "crane", tls === undefined ? {} : { SSL_CERT_FILE: tls.ca });
     const { host } = world.cache;
@@ -57,7 +59,8 @@ export const crane: BuiltClient = {
 };
 
 export const oras: BuiltClient = {
-  tool: "oras",
+  name: "oras",
+  tools: ["oras"],
   user: async (world, tls) => {
     const { home, run } = await atHome(world, "oras");
     const { host } = world.cache;
@@ -82,13 +85,15 @@ function flagsFor(tls: TlsFiles | undefined): string[] {
 
 /** It keeps all of it in a configuration of its own. */
 export const regctl: BuiltClient = {
-  tool: "regctl",
+  name: "regctl",
+  tools: ["regctl"],
   user: async (world, tls) => await regctlUser(world, tls, `${world.cache.host}/docker.io/library/e2e:1`),
 };
 
 /** Docker Hub's own name, with the cache as its mirror. */
 export const regctlByMirror: BuiltClient = {
-  tool: "regctl",
+  name: "regctl",
+  tools: ["regctl"],
   user: async (world, tls) => {
     const mirror = ["registry", "set", "docker.io", "--skip-check", "--mirror", world.cache.host];
     return await regctlUser(world, tls, "docker.io/library/e2e:1", mirror);
@@ -128,7 +133,8 @@ const CHART = { name: "e2e", version: "0.1.0" } as const;
 
 /** A chart beside the images: packed, pushed to the upstream, pulled by `oci://`. */
 export const helm: BuiltClient = {
-  tool: "helm",
+  name: "helm",
+  tools: ["helm"],
   user: async (world, tls) => {
     const { home, run } = await atHome(world, "helm");
     const { host } = world.cache;
