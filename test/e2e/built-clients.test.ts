@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { hashSync } from "bcryptjs";
 
 import { testAuthority } from "../support/certificate.ts";
+import { ask } from "../support/client.ts";
 import { notBuilt } from "./support/built-tools.ts";
 import { buildkit } from "./support/clients/buildkit.ts";
 import {
@@ -17,6 +18,7 @@ import {
   regctlByMirror,
   type TlsFiles,
 } from "./support/clients/built.ts";
+import { encoded } from "./support/login.ts";
 import { skipReason } from "./support/tools.ts";
 import type { Tree } from "./support/tree.ts";
 import { createWorld, type World } from "./support/world.ts";
@@ -70,10 +72,28 @@ for (const bearer of [false, true]) {
       assert.deepEqual(await user.pull(), world.published.files.amd64);
     });
 
+    if (bearer) {
+      test("crane pulls with a token of the cache, and with no other", { skip: notBuilt("crane") }, async () => {
+        const { host } = world.cache;
+        const headers = { Authorization: `Basic ${encoded(USER, PASSWORD)}` };
+        const { token } = JSON.parse((await ask(`http://${host}/token`, { headers })).body.toString()) as {
+          token: string;
+        };
+        for (const wrong of ["wrong", `${token.slice(0, -8)}wrongtok`]) {
+          const user = await crane.user(world);
+          await user.bear?.(wrong);
+          await assert.rejects(user.pull(), REFUSED);
+        }
+        const user = await crane.user(world);
+        await user.bear?.(token);
+        assert.deepEqual(await user.pull(), world.published.files.amd64);
+      });
+    }
+
     test("no password is in the log", async () => {
       const log = await world.cache.log();
       for (const secret of [PASSWORD, "wrong password"]) {
-        assert.ok(!log.includes(secret) && !log.includes(Buffer.from(`${USER}:${secret}`).toString("base64")));
+        assert.ok(!log.includes(secret) && !log.includes(encoded(USER, secret)));
       }
     });
   });

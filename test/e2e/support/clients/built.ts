@@ -17,6 +17,8 @@ export interface TlsFiles {
 export interface User {
   /** As its documentation has it. Rejects where the client tries the password at once and is refused. */
   login(name: string, password: string): Promise<unknown>;
+  /** Shows this token instead of getting one itself, where the client can. */
+  bear?(token: string): Promise<void>;
   /** Pulls by tag; gives the files that came. */
   pull(): Promise<Tree>;
 }
@@ -47,6 +49,13 @@ export const crane: BuiltClient = {
     const { host } = world.cache;
     return {
       login: async (name, password) => await run("auth", "login", host, ...credentials(name, password)),
+      bear: async (registrytoken) => {
+        await mkdir(path.join(home, ".docker"));
+        await writeFile(
+          path.join(home, ".docker/config.json"),
+          JSON.stringify({ auths: { [host]: { registrytoken } } }),
+        );
+      },
       pull: async () => {
         const [tar, root] = [path.join(home, "image.tar"), path.join(home, "root")];
         await run("export", "--platform", "linux/amd64", `${host}/docker.io/library/e2e:1`, tar);
