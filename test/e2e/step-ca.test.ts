@@ -4,13 +4,12 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { testAuthority } from "../support/certificate.ts";
-import { eventually } from "../support/open-files.ts";
 import { notBuilt } from "./support/built-tools.ts";
+import { patiently, shown } from "./support/certificates.ts";
 import type { Acme } from "./support/cache.ts";
 import { byTlsReference, podmanPull, skopeoCopy } from "./support/clients/containers.ts";
-import { HOSTNAMES } from "./support/processes.ts";
+import { freePort, HOSTNAMES } from "./support/processes.ts";
 import { StepCa } from "./support/step-ca.ts";
-import { shown } from "./support/shown.ts";
 import { skipReason } from "./support/tools.ts";
 import type { Tree } from "./support/tree.ts";
 import { createWorld, type World } from "./support/world.ts";
@@ -26,9 +25,8 @@ const SKIP = skipReason(["podman", "skopeo"]) || notBuilt("step-ca");
 const SHORT_LIFE_S = 6;
 
 /** Nothing says which names: those of the registries. */
-function acmeFrom({ directory, httpPort, root }: StepCa): Acme {
-  const settings = { directory, directory_ca: "root.pem", http_listen: `127.0.0.1:${httpPort}` };
-  return { settings, ca: root };
+function acmeFrom({ directory, root }: StepCa, more: Readonly<Record<string, unknown>>): Acme {
+  return { settings: { directory, directory_ca: "root.pem", ...more }, ca: root };
 }
 
 async function serial({ cache }: World, name: string): Promise<string | undefined> {
@@ -46,7 +44,7 @@ describe("with Step-CA", { skip: SKIP }, () => {
       revoked = await authority.certificate("ci-2");
       await authority.revoke(revoked.cert);
       return {
-        tls: acmeFrom(authority),
+        tls: acmeFrom(authority, { http_listen: `127.0.0.1:${authority.httpPort}` }),
         access: { mtls: { ca: "root.pem", crl: "revoked.pem", names: ["ci-*"] } },
         files: { "root.pem": authority.root, "revoked.pem": await authority.revocations() },
       };
@@ -65,7 +63,7 @@ describe("with Step-CA", { skip: SKIP }, () => {
   }
 
   test("the cache has a certificate for every host name of its registries", async () => {
-    await eventually(async () => (await serial(world, HOSTNAMES.hub)) !== undefined);
+    await patiently(async () => (await serial(world, HOSTNAMES.hub)) !== undefined);
     for (const name of Object.values(HOSTNAMES)) {
       assert.equal(await serial(world, name), await serial(world, HOSTNAMES.hub));
     }
@@ -94,20 +92,25 @@ describe("with Step-CA", { skip: SKIP }, () => {
   });
 });
 
-describe("with Step-CA, and a short life", { skip: SKIP }, () => {
+describe("with Step-CA, by tls-alpn-01 and with a short life", { skip: SKIP }, () => {
   let world: World;
   before(async () => {
     world = await createWorld(async (runner, onEnd) => {
-      const authority = await StepCa.start(runner, SHORT_LIFE_S);
+      const port = await freePort();
+      const authority = await StepCa.start(runner, { lifeS: SHORT_LIFE_S, tlsPort: port });
       onEnd(() => authority.stop());
-      return { tls: acmeFrom(authority), files: { "root.pem": authority.root } };
+      const tls = acmeFrom(authority, { challenge: "tls-alpn-01", one_each: true });
+      return { port, tls, files: { "root.pem": authority.root } };
     });
   });
   after(() => world?.end());
 
-  test("the certificate is renewed in time", async () => {
-    let first: string | undefined;
-    await eventually(async () => (first = await serial(world, HOSTNAMES.hub)) !== undefined);
-    await eventually(async () => ![undefined, first].includes(await serial(world, HOSTNAMES.hub)));
+  test("each name has a certificate of its own by tls-alpn-01, which is renewed in time", async () => {
+    const serials = async () =>
+      await Promise.all(Object.values(HOSTNAMES).map(async (name) => await serial(world, name)));
+    let first: (string | undefined)[] = [];
+    await patiently(async () => !(first = await serials()).includes(undefined));
+    assert.equal(new Set(first).size, first.length);
+    await patiently(async () => (await serials()).every((one) => one !== undefined && !first.includes(one)));
   });
 });

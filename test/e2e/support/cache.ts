@@ -27,6 +27,8 @@ export interface Acme {
 
 export interface CacheOptions {
   readonly tls?: boolean | Acme;
+  /** One that is free by default. */
+  readonly port?: number;
   /** Whether it also listens on the machine's own address, by the name OUTER_NAME. */
   readonly isOuter?: boolean;
   /** The configuration's `trusted_proxies`. */
@@ -60,9 +62,9 @@ export class Cache {
   static async start(
     runner: Runner,
     origin: Origin,
-    { tls = false, isOuter = false, trustedProxies = [], access, files = {} }: CacheOptions,
+    { port: wanted, tls = false, isOuter = false, trustedProxies = [], access, files = {} }: CacheOptions,
   ): Promise<Cache> {
-    const port = await freePort();
+    const port = wanted ?? (await freePort());
     const dataDir = path.join(runner.folder, "cache");
     await mkdir(dataDir);
     const config = path.join(runner.folder, "registry-cache.yaml");

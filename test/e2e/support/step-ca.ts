@@ -11,7 +11,15 @@ import { answers, type Daemon, freePort, type Runner } from "./processes.ts";
 /** The name of the provisioner that signs for whoever has a token. */
 const OPERATORS = "operators";
 const TOKEN_LIFE_S = 300;
+const DAY_S = 24 * 60 * 60;
 const LIST = "1.0/crl";
+
+export interface StepCaOptions {
+  /** Its ACME certificates live for so long, from when they are made; a day by default, as everywhere with Step-CA. */
+  readonly lifeS?: number;
+  /** Where it asks for tls-alpn-01. */
+  readonly tlsPort?: number;
+}
 
 /** Step-CA with a root and an intermediate authority, as `step ca init --acme` sets it up. */
 export class StepCa {
@@ -41,8 +49,7 @@ export class StepCa {
     this.#daemon = daemon;
   }
 
-  /** Its ACME certificates live for so long, from when they are made; a day by default, as everywhere with Step-CA. */
-  static async start(runner: Runner, lifeS = 24 * 60 * 60): Promise<StepCa> {
+  static async start(runner: Runner, { lifeS = DAY_S, tlsPort = 443 }: StepCaOptions = {}): Promise<StepCa> {
     const folder = path.join(runner.folder, "step-ca");
     await mkdir(folder);
     const [port, httpPort] = [await freePort(), await freePort()];
@@ -78,8 +85,9 @@ export class StepCa {
         ],
       },
     };
-    // Port 80 of a test's machine belongs to somebody else.
-    const command = [builtPath("step-ca"), "--insecure", "--acme-http-port", String(httpPort)];
+    // The usual ports of a test's machine belong to somebody else.
+    const ports = ["--acme-http-port", String(httpPort), "--acme-tls-port", String(tlsPort)];
+    const command = [builtPath("step-ca"), "--insecure", ...ports];
     const daemon = await runner.start("step-ca", [...command, await file("ca.json", JSON.stringify(config))], {
       ready: () => answers(`${url}/health`, authority.cert),
     });
