@@ -13,7 +13,7 @@ FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools start test check types lint format-check format e2e faults fuzz bench profile lock package clean
+.PHONY: help setup tools start test check types lint format-check format e2e e2e-tools faults fuzz bench profile lock package clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ format: tools ## Format the sources
 
 e2e: tools ## Pull with real clients (root and Debian's docker.io, containerd, podman, skopeo, buildah, ...)
 	@$(WITH_NODE) node --test $(E2E_FLAGS) $(E2E_TESTS)
+
+e2e-tools: tools ## Build what Debian has no package of, with Go where it is installed: crane, oras, helm, BuildKit, Step-CA, ...
+	@$(WITH_NODE) node test/e2e/support/build-tools.ts
 
 faults: setup ## Prove the fault table in its long form, write test/faults/results.md (ARGS="FILE..." for some, unwritten)
 	@$(WITH_NODE) node test/faults/support/run.ts $(ARGS)

@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { buildGo } from "../../test/support/go-program.ts";
 import type { Tools } from "../lib/tools.ts";
 import type { Options } from "../options.ts";
-import { buildGo, DISTRIBUTION_3, type GoProgram, ZOT } from "./built.ts";
+import { type BuiltCandidate, DISTRIBUTION_3, ZOT } from "./built.ts";
 import { CANDIDATES, type Candidate, type CandidateName, type Missing } from "./candidate.ts";
 import { direct } from "./direct.ts";
 import { distribution } from "./distribution.ts";
@@ -41,15 +42,15 @@ function distribution3(program: string, version: string): Candidate {
 
 /** Not even looked for where it is not wanted: a build takes minutes. */
 async function builtOne(
-  program: GoProgram,
+  program: BuiltCandidate,
   options: Options,
   say: (text: string) => void,
   candidate: (file: string, version: string) => Candidate,
 ): Promise<Candidate | Missing> {
   const { name, module, version } = program;
   if (options.noGo || !isWanted(name, options)) return { name, reason: "left out (--no-go, --just)" };
-  const file = await buildGo(program, say);
-  return typeof file === "string" ? candidate(file, `${module} ${version}, built here`) : file;
+  const file = await buildGo(program, { say });
+  return typeof file === "string" ? candidate(file, `${module} ${version}, built here`) : { name, ...file };
 }
 
 function isWanted(name: CandidateName, { just }: Options): boolean {

@@ -1,5 +1,4 @@
-import { accessSync, constants } from "node:fs";
-import path from "node:path";
+import { findProgram } from "../../test/support/programs.ts";
 import { UsageError } from "../options.ts";
 
 /** Where each program comes from (Debian's package names). */
@@ -14,16 +13,6 @@ const PACKAGES = {
 } as const;
 
 export type Tool = keyof typeof PACKAGES;
-
-/** The system's folders first: they hold what the packages named here installed. */
-const FOLDERS = [
-  "/usr/sbin",
-  "/usr/bin",
-  "/sbin",
-  "/bin",
-  ...(process.env["PATH"] ?? "").split(":"),
-  "/usr/local/go/bin",
-];
 
 /** The programs that drive and stand beside us. */
 export class Tools {
@@ -47,16 +36,4 @@ export class Tools {
   path(tool: Tool): string {
     return this.#paths.get(tool) ?? "";
   }
-}
-
-/** The full path of a program, undefined where it is not installed. */
-export function findProgram(name: string): string | undefined {
-  return FOLDERS.map((folder) => path.join(folder, name)).find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }

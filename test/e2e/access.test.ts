@@ -10,6 +10,7 @@ import { containerdPull, mirror } from "./support/clients/containerd.ts";
 import { buildahFrom, byReference, byTlsReference, podmanPull, skopeoCopy } from "./support/clients/containers.ts";
 import { DockerEngine } from "./support/clients/docker.ts";
 import type { Client, Version } from "./support/contract.ts";
+import { encoded, logIn as writeLogin } from "./support/login.ts";
 import { OUTER_NAME, outerAddress } from "./support/processes.ts";
 import type { Tree } from "./support/tree.ts";
 import { skipReason } from "./support/tools.ts";
@@ -38,15 +39,12 @@ async function pullWith(world: World, start: (world: World) => Promise<Client>):
 }
 
 function basic(password: string): string {
-  return Buffer.from(`${USER}:${password}`).toString("base64");
+  return encoded(USER, password);
 }
 
-/** Where Podman, Buildah and Skopeo look for passwords: below the home folder. */
+/** Podman, Buildah and Skopeo look for passwords below the home folder. */
 async function logIn({ runner, cache }: World, password: string | undefined): Promise<void> {
-  const file = path.join(runner.folder, ".docker/config.json");
-  await mkdir(path.dirname(file), { recursive: true });
-  const auths = password === undefined ? {} : { [cache.host]: { auth: basic(password) } };
-  await writeFile(file, JSON.stringify({ auths }), { mode: 0o600 });
+  await writeLogin(runner.folder, cache.host, USER, password);
 }
 
 for (const bearer of [false, true]) {

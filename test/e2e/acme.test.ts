@@ -7,11 +7,11 @@ import { request as requestTls } from "node:https";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test, type TestContext } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
-import { connect, type TLSSocket } from "node:tls";
+import { connect } from "node:tls";
 
 import { selfSignedCertificate, testAuthority, type TestCertificate } from "../support/certificate.ts";
 import { ask } from "../support/client.ts";
+import { patiently, shown } from "./support/certificates.ts";
 import { answers, type Daemon, freePort, Runner } from "./support/processes.ts";
 import { skipReason, toolPath } from "./support/tools.ts";
 
@@ -97,23 +97,6 @@ async function reachable(port: number): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** What the server shows for a name; rejects where it is not trusted. */
-async function shown(port: number, name: string, ca: string): Promise<string> {
-  const socket: TLSSocket = connect({ host: "127.0.0.1", port, servername: name, ca });
-  try {
-    await once(socket, "secureConnect");
-    return socket.getPeerX509Certificate()?.serialNumber ?? "";
-  } finally {
-    socket.destroy();
-  }
-}
-
-/** Renewals are seconds away, and more of them on a machine that has other things to do. */
-async function patiently(isTrue: () => Promise<boolean>): Promise<void> {
-  for (const lastMs = Date.now() + 60_000; Date.now() < lastMs; await delay(50)) if (await isTrue()) return;
-  assert.fail(`never came true: ${isTrue.toString()}`);
 }
 
 const CLIENTS = 4;

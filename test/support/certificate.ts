@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { isIPv4 } from "node:net";
 
 export interface TestCertificate {
@@ -13,6 +13,8 @@ const SHA256_WITH_RSA = "1.2.840.113549.1.1.11";
 const COMMON_NAME = "2.5.4.3";
 const SUBJECT_ALT_NAME = "2.5.29.17";
 const BASIC_CONSTRAINTS = "2.5.29.19";
+const SUBJECT_KEY_ID = "2.5.29.14";
+const KEY_USAGE = "2.5.29.15";
 const EXTENDED_KEY_USAGE = "2.5.29.37";
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
@@ -52,9 +54,15 @@ export function selfSignedCertificate(
 
 export interface IssueOptions {
   readonly validDays?: readonly [from: number, to: number];
-  /** A server's certificate is of no use to a client. */
-  readonly use?: "client" | "server";
+  /** A server's certificate is of no use to a client. An authority's signs others. */
+  readonly use?: "client" | "server" | "authority";
 }
+
+const USES: Readonly<Record<NonNullable<IssueOptions["use"]>, (key: KeyObject) => Buffer[]>> = {
+  client: () => [isFor(CLIENT_AUTH)],
+  server: () => [isFor(SERVER_AUTH)],
+  authority: (key) => [isAuthority(), signsAll(), keyId(key)],
+};
 
 /** An authority that signs clients' certificates, and revokes them. */
 export interface TestAuthority extends TestCertificate {
@@ -73,10 +81,7 @@ export function testAuthority(subject = "registry-cache test authority"): TestAu
     issue: (commonName, names = [], { validDays = A_DAY, use = "client" } = {}) => {
       const keys = newKeys();
       serial += 1;
-      const extensions = [
-        isFor(use === "client" ? CLIENT_AUTH : SERVER_AUTH),
-        ...(names.length > 0 ? [altNames(names)] : []),
-      ];
+      const extensions = [...USES[use](keys.publicKey), ...(names.length > 0 ? [altNames(names)] : [])];
       const its = { subject: commonName, publicKey: keys.publicKey, issuer: subject, issuerKey: privateKey, serial };
       return { cert: certificate({ ...its, validDays, extensions }), key: keyText(keys.privateKey), serial };
     },
@@ -160,6 +165,18 @@ function isFor(use: string): Buffer {
 
 function isAuthority(): Buffer {
   return sequence(objectId(BASIC_CONSTRAINTS), der(0x04, sequence(der(0x01, Buffer.from([0xff])))));
+}
+
+/** Certificates and revocation lists. */
+function signsAll(): Buffer {
+  return sequence(objectId(KEY_USAGE), der(0x04, der(0x03, Buffer.from([1, 0x06]))));
+}
+
+function keyId(key: KeyObject): Buffer {
+  const hash = createHash("sha256")
+    .update(key.export({ type: "spki", format: "der" }))
+    .digest();
+  return sequence(objectId(SUBJECT_KEY_ID), der(0x04, der(0x04, hash.subarray(0, 20))));
 }
 
 function altNames(names: readonly string[]): Buffer {

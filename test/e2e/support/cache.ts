@@ -3,15 +3,36 @@ import path from "node:path";
 
 import { selfSignedCertificate } from "../../support/certificate.ts";
 import type { Origin } from "./origin.ts";
-import { answers, type Daemon, freePort, HOSTNAMES, OUTER_NAME, outerAddress, type Runner } from "./processes.ts";
+import {
+  accepts,
+  answers,
+  type Daemon,
+  freePort,
+  HOSTNAMES,
+  OUTER_NAME,
+  outerAddress,
+  type Runner,
+} from "./processes.ts";
 
 /** Certificate and key, beside the configuration. */
 const TLS_FILE = "tls.pem";
 
+/** A certificate that is had from an authority. */
+export interface Acme {
+  /** The configuration's `tls`, besides the mode. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** PEM that it is trusted by. */
+  readonly ca: string;
+}
+
 export interface CacheOptions {
-  readonly tls?: boolean;
+  readonly tls?: boolean | Acme;
+  /** One that is free by default. */
+  readonly port?: number;
   /** Whether it also listens on the machine's own address, by the name OUTER_NAME. */
   readonly isOuter?: boolean;
+  /** The configuration's `trusted_proxies`. */
+  readonly trustedProxies?: readonly string[];
   /** The configuration's `access`. */
   readonly access?: Readonly<Record<string, unknown>>;
   /** Texts of files beside the configuration, by their names. */
@@ -41,26 +62,31 @@ export class Cache {
   static async start(
     runner: Runner,
     origin: Origin,
-    { tls = false, isOuter = false, access, files = {} }: CacheOptions,
+    { port: wanted, tls = false, isOuter = false, trustedProxies = [], access, files = {} }: CacheOptions,
   ): Promise<Cache> {
-    const port = await freePort();
+    const port = wanted ?? (await freePort());
     const dataDir = path.join(runner.folder, "cache");
     await mkdir(dataDir);
     const config = path.join(runner.folder, "registry-cache.yaml");
-    const certificate = tls ? selfSignedCertificate(["localhost", "127.0.0.1", OUTER_NAME]) : undefined;
+    const certificate = tls === true ? selfSignedCertificate(["localhost", "127.0.0.1", OUTER_NAME]) : undefined;
+    const acme = typeof tls === "object" ? tls : undefined;
     if (certificate !== undefined) {
       await writeFile(path.join(runner.folder, TLS_FILE), certificate.cert + certificate.key, { mode: 0o600 });
     }
     for (const [name, text] of Object.entries(files))
       await writeFile(path.join(runner.folder, name), text, { mode: 0o600 });
-    await writeFile(config, configuration({ port, dataDir, upstream: origin.url, tls, isOuter, access }));
+    await writeFile(
+      config,
+      configuration({ port, dataDir, upstream: origin.url, tls, isOuter, trustedProxies, access }),
+    );
     const command = [path.join(CHECKOUT, "bin/registry-cache"), "serve", "--config", config];
     const url = `${tls ? "https" : "http"}://127.0.0.1:${port}/readyz`;
-    const ready = (): Promise<boolean> => answers(url, certificate?.cert);
+    // One by ACME comes later, and is for names only.
+    const ready = (): Promise<boolean> => (acme === undefined ? answers(url, certificate?.cert) : accepts(port));
     // The Node.js that runs this test is first in the cache's PATH too.
     const env = { PATH: `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
     const start = (): Promise<Daemon> => runner.start("serve", command, { ready, env });
-    return new Cache(port, certificate?.cert, start, await start());
+    return new Cache(port, certificate?.cert ?? acme?.ca, start, await start());
   }
 
   /** `HOSTNAME:PORT`, a name that means one registry. */
@@ -86,25 +112,32 @@ export class Cache {
 
 interface Configuration {
   readonly access: CacheOptions["access"];
+  readonly trustedProxies: readonly string[];
   readonly port: number;
   readonly dataDir: string;
   readonly upstream: string;
-  readonly tls: boolean;
+  readonly tls: boolean | Acme;
   readonly isOuter: boolean;
 }
 
 /** JSON, which is YAML too. Every tag is asked about at once again, so that the answers without an upstream are stale ones. */
-function configuration({ port, dataDir, upstream, tls, isOuter, access }: Configuration): string {
+function configuration({ port, dataDir, upstream, tls, isOuter, trustedProxies, access }: Configuration): string {
   const tags = [{ match: "*", revalidate_after: "0s" }];
   return JSON.stringify({
     listen: ["127.0.0.1", ...(isOuter ? [outerAddress()] : [])].map((host) => `${host}:${port}`),
     data_dir: dataDir,
+    trusted_proxies: trustedProxies,
     ...(access === undefined ? {} : { access }),
-    tls: tls ? { mode: "files", cert: TLS_FILE, key: TLS_FILE } : { mode: "off" },
+    tls: tlsOf(tls),
     registries: {
       dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub], tags },
       ghcr: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.ghcr], tags },
       corp: { serves: "registry.corp.example", upstream, hostnames: [HOSTNAMES.corp], tags },
     },
   });
+}
+
+function tlsOf(tls: boolean | Acme): Record<string, unknown> {
+  if (typeof tls === "object") return { mode: "acme", ...tls.settings };
+  return tls ? { mode: "files", cert: TLS_FILE, key: TLS_FILE } : { mode: "off" };
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -142,7 +142,8 @@ export class Runner {
       TMPDIR: this.folder,
       LANG: "C.UTF-8",
       HTTPS_PROXY: "http://127.0.0.1:9",
-      NO_PROXY: OUTER_NAME,
+      // All names of this machine; axios, with which the cache asks an authority, does not know loopback by itself.
+      NO_PROXY: "127.0.0.1,.cache.test",
       ...more,
     };
   }
@@ -173,6 +174,19 @@ export async function answers(url: string, ca?: string): Promise<boolean> {
     return status >= 200 && status < 300;
   } catch {
     return false;
+  }
+}
+
+/** Whether somebody takes connections at that port of the loopback address. */
+export async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }
 

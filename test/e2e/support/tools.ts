@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
-import path from "node:path";
+
+import { findProgram, PROGRAM_FOLDERS } from "../../support/programs.ts";
 
 /** Where each program comes from, for people whose machine lacks it (Debian's package names). */
 const PACKAGES = {
   buildah: "buildah",
   busybox: "busybox-static",
+  caddy: "caddy",
   containerd: "containerd",
   ctr: "containerd",
   docker: "docker.io",
@@ -27,22 +28,12 @@ export type Tool = keyof typeof PACKAGES;
 /** What the upstream and its images need, whichever client pulls. */
 const ALWAYS: readonly Tool[] = ["docker-registry", "buildah", "busybox", "setpriv", "unshare"];
 
-/** The system's folders come first: a Docker command line of another source may lie in /usr/local/bin. */
-const FOLDERS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", ...(process.env["PATH"] ?? "").split(":")];
-
 /** PATH for the programs themselves. */
-export const SEARCH_PATH = FOLDERS.join(":");
+export const SEARCH_PATH = PROGRAM_FOLDERS.join(":");
 
 /** The full path of a program, undefined where it is not installed. */
 export function find(tool: Tool): string | undefined {
-  return FOLDERS.map((folder) => path.join(folder, tool)).find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return existsSync(file);
-    } catch {
-      return false;
-    }
-  });
+  return findProgram(tool);
 }
 
 /** The full path of a program that is known to be installed. */

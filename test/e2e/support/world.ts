@@ -22,7 +22,10 @@ export interface World {
   end(): Promise<void>;
 }
 
-export async function createWorld(options: CacheOptions = {}): Promise<World> {
+/** What else runs beside the cache is started first, where the options tell of it. */
+export type MakeOptions = (runner: Runner, onEnd: World["onEnd"]) => Promise<CacheOptions>;
+
+export async function createWorld(options: CacheOptions | MakeOptions = {}): Promise<World> {
   // Short: a daemon's socket path may have 107 bytes.
   const root = await mkdtemp(path.join(tmpdir(), "rc-e2e-"));
   const stops: (() => Promise<void>)[] = [() => rm(root, { recursive: true, force: true })];
@@ -35,7 +38,9 @@ export async function createWorld(options: CacheOptions = {}): Promise<World> {
     stops.push(() => origin.stop());
     const published = await publish(runner, origin);
     const publishing = (await origin.requests()).length;
-    const cache = await Cache.start(runner, origin, options);
+    const onEnd = (stop: () => Promise<void>): void => void stops.push(stop);
+    const chosen = typeof options === "function" ? await options(runner, onEnd) : options;
+    const cache = await Cache.start(runner, origin, chosen);
     stops.push(() => cache.stop());
     return {
       runner,
@@ -44,7 +49,7 @@ export async function createWorld(options: CacheOptions = {}): Promise<World> {
       published,
       askedByCache: async () => (await origin.requests()).slice(publishing),
       folder: (prefix) => mkdtemp(path.join(root, `${prefix}-`)),
-      onEnd: (stop) => void stops.push(stop),
+      onEnd,
       end,
     };
   } catch (error) {

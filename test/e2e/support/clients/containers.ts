@@ -76,6 +76,18 @@ export const skopeoCopy: MakeClient = perPull(
   },
 );
 
+/** The files of the image that an OCI layout has as `1`. Podman checks each against its digest. */
+export async function treeOfLayout(world: World, layout: string): Promise<Tree> {
+  const folder = await world.folder("p");
+  const copy = `dir:${path.join(folder, "copy")}`;
+  await world.runner.run([toolPath("skopeo"), "copy", "--quiet", "--all", `oci:${layout}:1`, copy]);
+  const podman = [toolPath("podman"), ...storageIn(folder)];
+  const id = (await world.runner.run([...podman, "pull", "--quiet", "--arch", "amd64", copy])).trim();
+  const tree = await treeOf((await world.runner.run([...podman, "image", "mount", id])).trim());
+  await rm(folder, { recursive: true });
+  return tree;
+}
+
 async function assertWhole(copy: string, { suffix }: Version, image: PublishedImage): Promise<void> {
   const top = suffix.startsWith("@") ? suffix.slice(1) : image.indexDigest;
   assert.equal(`sha256:${await hashOf(path.join(copy, "manifest.json"))}`, top);
@@ -107,7 +119,7 @@ function perPull(pull: (world: World, pull: Pull) => Promise<Tree>): MakeClient 
         const folder = await world.folder("p");
         const conf = path.join(folder, "registries.conf");
         await writeFile(conf, registriesConf);
-        const flags = ["--root", `${folder}/root`, "--runroot", `${folder}/run`, "--storage-driver", "vfs"];
+        const flags = storageIn(folder);
         const env = { CONTAINERS_REGISTRIES_CONF: conf };
         const reference = `${name(image)}${version.suffix}`;
         const tree = await pull(world, { folder, flags, env, conf, reference, version, image });
@@ -117,4 +129,8 @@ function perPull(pull: (world: World, pull: Pull) => Promise<Tree>): MakeClient 
       stop: () => Promise.resolve(),
     };
   };
+}
+
+function storageIn(folder: string): string[] {
+  return ["--root", `${folder}/root`, "--runroot", `${folder}/run`, "--storage-driver", "vfs"];
 }

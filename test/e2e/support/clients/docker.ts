@@ -1,6 +1,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 
+import { builtPath } from "../built-tools.ts";
 import type { Client } from "../contract.ts";
 import { toolPath } from "../tools.ts";
 import { type Tree, treeOf } from "../tree.ts";
@@ -10,6 +11,8 @@ import type { World } from "../world.ts";
 export interface EngineOptions {
   readonly mirrors?: readonly string[];
   readonly insecure?: readonly string[];
+  /** Engine 29 with this image store, built by `make e2e-tools`; Debian's 20.10 where it is left out. */
+  readonly store?: "graph drivers" | "containerd";
 }
 
 /** A Docker Engine of its own: other folders, other socket, no bridge, no firewall rules. */
@@ -25,11 +28,19 @@ export class DockerEngine {
     this.#socket = path.join(folder, "s");
   }
 
-  static async start(world: World, { mirrors = [], insecure = [] }: EngineOptions): Promise<DockerEngine> {
+  static async start(world: World, options: EngineOptions): Promise<DockerEngine> {
     const folder = await world.folder("d");
     const engine = new DockerEngine(world, folder);
     const config = path.join(folder, "daemon.json");
-    await writeFile(config, JSON.stringify({ "registry-mirrors": mirrors, "insecure-registries": insecure }));
+    const { mirrors = [], insecure = [], store } = options;
+    const features = store === undefined ? {} : { features: { "containerd-snapshotter": store === "containerd" } };
+    await writeFile(
+      config,
+      JSON.stringify({ "registry-mirrors": mirrors, "insecure-registries": insecure, ...features }),
+    );
+    const program = store === undefined ? toolPath("dockerd") : builtPath("dockerd");
+    // Debian's command line speaks to the new engine too.
+    const env = { DOCKER_MIN_API_VERSION: "1.24" };
     const places = ["data-root", "exec-root", "pidfile"].map((name) => `--${name}=${path.join(folder, name)}`);
     const network = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"];
     const host = ["--host", `unix://${engine.#socket}`, "--config-file", config];
@@ -39,7 +50,7 @@ export class DockerEngine {
         () => false,
       );
     const name = path.basename(folder);
-    const daemon = await world.runner.start(name, [toolPath("dockerd"), ...places, ...network, ...host], { ready });
+    const daemon = await world.runner.start(name, [program, ...places, ...network, ...host], { ready, env });
     engine.#stop = () => daemon.stop();
     world.onEnd(engine.#stop);
     return engine;
