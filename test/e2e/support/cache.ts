@@ -35,6 +35,8 @@ export interface CacheOptions {
   readonly trustedProxies?: readonly string[];
   /** The configuration's `access`. */
   readonly access?: Readonly<Record<string, unknown>>;
+  /** Users of the upstream, which gives nothing to anybody else; their credentials are passed through. */
+  readonly originUsers?: Readonly<Record<string, string>>;
   /** Texts of files beside the configuration, by their names. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -62,7 +64,7 @@ export class Cache {
   static async start(
     runner: Runner,
     origin: Origin,
-    { port: wanted, tls = false, isOuter = false, trustedProxies = [], access, files = {} }: CacheOptions,
+    { port: wanted, tls = false, isOuter = false, trustedProxies = [], access, originUsers, files = {} }: CacheOptions,
   ): Promise<Cache> {
     const port = wanted ?? (await freePort());
     const dataDir = path.join(runner.folder, "cache");
@@ -77,7 +79,7 @@ export class Cache {
       await writeFile(path.join(runner.folder, name), text, { mode: 0o600 });
     await writeFile(
       config,
-      configuration({ port, dataDir, upstream: origin.url, tls, isOuter, trustedProxies, access }),
+      configuration({ port, dataDir, upstream: origin.url, tls, isOuter, trustedProxies, access, originUsers }),
     );
     const command = [path.join(CHECKOUT, "bin/registry-cache"), "serve", "--config", config];
     const url = `${tls ? "https" : "http"}://127.0.0.1:${port}/readyz`;
@@ -112,6 +114,7 @@ export class Cache {
 
 interface Configuration {
   readonly access: CacheOptions["access"];
+  readonly originUsers: CacheOptions["originUsers"];
   readonly trustedProxies: readonly string[];
   readonly port: number;
   readonly dataDir: string;
@@ -121,7 +124,17 @@ interface Configuration {
 }
 
 /** JSON, which is YAML too. Every tag is asked about at once again, so that the answers without an upstream are stale ones. */
-function configuration({ port, dataDir, upstream, tls, isOuter, trustedProxies, access }: Configuration): string {
+function configuration({
+  port,
+  dataDir,
+  upstream,
+  tls,
+  isOuter,
+  trustedProxies,
+  access,
+  originUsers,
+}: Configuration): string {
+  const passing = originUsers === undefined ? {} : { private_content: "pass_through" };
   const tags = [{ match: "*", revalidate_after: "0s" }];
   return JSON.stringify({
     listen: ["127.0.0.1", ...(isOuter ? [outerAddress()] : [])].map((host) => `${host}:${port}`),
@@ -130,9 +143,9 @@ function configuration({ port, dataDir, upstream, tls, isOuter, trustedProxies, 
     ...(access === undefined ? {} : { access }),
     tls: tlsOf(tls),
     registries: {
-      dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub], tags },
-      ghcr: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.ghcr], tags },
-      corp: { serves: "registry.corp.example", upstream, hostnames: [HOSTNAMES.corp], tags },
+      dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub], tags, ...passing },
+      ghcr: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.ghcr], tags, ...passing },
+      corp: { serves: "registry.corp.example", upstream, hostnames: [HOSTNAMES.corp], tags, ...passing },
     },
   });
 }

@@ -1,7 +1,8 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { hashSync } from "bcryptjs";
 
-import { answers, type Daemon, freePort, type Runner } from "./processes.ts";
+import { accepts, answers, type Daemon, freePort, type Runner } from "./processes.ts";
 import { toolPath } from "./tools.ts";
 
 /** One request as the upstream logged it. */
@@ -17,22 +18,31 @@ export class Origin {
   readonly url: string;
   /** `127.0.0.1:PORT`, as image references want it. */
   readonly host: string;
-  readonly #daemon: Daemon;
+  readonly #port: number;
+  readonly #runner: Runner;
+  #daemon: Daemon;
 
-  private constructor(port: number, daemon: Daemon) {
+  private constructor(port: number, runner: Runner, daemon: Daemon) {
     this.host = `127.0.0.1:${port}`;
     this.url = `http://${this.host}`;
+    this.#port = port;
+    this.#runner = runner;
     this.#daemon = daemon;
   }
 
   static async start(runner: Runner): Promise<Origin> {
     const port = await freePort();
-    const root = path.join(runner.folder, "origin");
-    await mkdir(root);
-    const config = path.join(runner.folder, "origin.yml");
-    await writeFile(config, configuration(port, root));
-    const ready = (): Promise<boolean> => answers(`http://127.0.0.1:${port}/v2/`);
-    return new Origin(port, await runner.start("origin", [toolPath("docker-registry"), "serve", config], { ready }));
+    await mkdir(path.join(runner.folder, "origin"));
+    return new Origin(port, runner, await started(runner, port));
+  }
+
+  /** From now on nobody gets anything there without the password of one of these users. */
+  async lock(users: Readonly<Record<string, string>>): Promise<void> {
+    const lines = Object.entries(users).map(([user, password]) => `${user}:${hashSync(password, 4)}\n`);
+    const htpasswd = path.join(this.#runner.folder, "origin.htpasswd");
+    await writeFile(htpasswd, lines.join(""));
+    await this.#daemon.stop();
+    this.#daemon = await started(this.#runner, this.#port, htpasswd);
   }
 
   /** Every request so far, in the order in which they were answered. */
@@ -46,12 +56,22 @@ export class Origin {
   }
 }
 
+async function started(runner: Runner, port: number, htpasswd?: string): Promise<Daemon> {
+  const config = path.join(runner.folder, "origin.yml");
+  await writeFile(config, configuration(port, path.join(runner.folder, "origin"), htpasswd));
+  // Whoever wants a password answers as well.
+  const ready = (): Promise<boolean> =>
+    htpasswd === undefined ? answers(`http://127.0.0.1:${port}/v2/`) : accepts(port);
+  return await runner.start("origin", [toolPath("docker-registry"), "serve", config], { ready });
+}
+
 /** YAML is a superset of JSON. */
-function configuration(port: number, root: string): string {
+function configuration(port: number, root: string, htpasswd: string | undefined): string {
   return JSON.stringify({
     version: "0.1",
     log: { level: "warn", accesslog: { disabled: false } },
     storage: { filesystem: { rootdirectory: root } },
+    ...(htpasswd === undefined ? {} : { auth: { htpasswd: { realm: "origin", path: htpasswd } } }),
     http: { addr: `127.0.0.1:${port}`, secret: "only for this run" },
   });
 }

@@ -37,9 +37,10 @@ export async function createWorld(options: CacheOptions | MakeOptions = {}): Pro
     const origin = await Origin.start(runner);
     stops.push(() => origin.stop());
     const published = await publish(runner, origin);
-    const publishing = (await origin.requests()).length;
     const onEnd = (stop: () => Promise<void>): void => void stops.push(stop);
     const chosen = typeof options === "function" ? await options(runner, onEnd) : options;
+    if (chosen.originUsers !== undefined) await origin.lock(chosen.originUsers);
+    const publishing = (await origin.requests()).length;
     const cache = await Cache.start(runner, origin, chosen);
     stops.push(() => cache.stop());
     return {
