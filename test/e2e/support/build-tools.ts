@@ -4,7 +4,7 @@ import { isProgram } from "../../support/programs.ts";
 import { BUILT_TOOLS } from "./built-tools.ts";
 
 const EACH_MS_MAX = 240_000;
-const ALL_MS_MAX = 480_000;
+const ALL_MS_MAX = 360_000;
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
