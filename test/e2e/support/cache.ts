@@ -70,7 +70,10 @@ export class Cache {
     const dataDir = path.join(runner.folder, "cache");
     await mkdir(dataDir);
     const config = path.join(runner.folder, "registry-cache.yaml");
-    const certificate = tls === true ? selfSignedCertificate(["localhost", "127.0.0.1", OUTER_NAME]) : undefined;
+    const certificate =
+      tls === true
+        ? selfSignedCertificate(["localhost", "127.0.0.1", OUTER_NAME, ...Object.values(HOSTNAMES)])
+        : undefined;
     const acme = typeof tls === "object" ? tls : undefined;
     if (certificate !== undefined) {
       await writeFile(path.join(runner.folder, TLS_FILE), certificate.cert + certificate.key, { mode: 0o600 });
@@ -134,6 +137,8 @@ function configuration({
   access,
   originUsers,
 }: Configuration): string {
+  // Docker takes any certificate from a name that leads to loopback.
+  const hubNames = isOuter ? [OUTER_NAME] : [];
   const passing = originUsers === undefined ? {} : { private_content: "pass_through" };
   const tags = [{ match: "*", revalidate_after: "0s" }];
   return JSON.stringify({
@@ -143,7 +148,7 @@ function configuration({
     ...(access === undefined ? {} : { access }),
     tls: tlsOf(tls),
     registries: {
-      dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub], tags, ...passing },
+      dockerhub: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.hub, ...hubNames], tags, ...passing },
       ghcr: { upstream, allow_private_addresses: true, hostnames: [HOSTNAMES.ghcr], tags, ...passing },
       corp: { serves: "registry.corp.example", upstream, hostnames: [HOSTNAMES.corp], tags, ...passing },
     },
