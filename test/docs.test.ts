@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { describe, it } from "node:test";
+import { describe, it, type TestContext } from "node:test";
 import { BUILT_IN_REGISTRIES } from "../src/config/built-in.ts";
 import { effectiveObject } from "../src/config/effective.ts";
 import { CONFIG_VARIABLE, SECRET_KEYS, SETTING_VARIABLES } from "../src/config/environment.ts";
 import { knownKeys } from "../src/config/schema.ts";
-import { selfSignedCertificate } from "./support/certificate.ts";
+import { selfSignedCertificate, testAuthority } from "./support/certificate.ts";
 import { configFolder } from "./support/config-folder.ts";
 
 const text = await readFile(new URL("../docs/configuration.md", import.meta.url), "utf8");
@@ -40,6 +40,10 @@ describe("docs/configuration.md", () => {
     assert.deepEqual([...rowsBelow("`rules`").keys()].toSorted(), knownKeys(["access", "rules"]).toSorted());
   });
 
+  it("has every key of an address, and no other", () => {
+    assert.deepEqual([...rowsBelow("Addresses").keys()].toSorted(), knownKeys(["listen", 0]).toSorted());
+  });
+
   it("names every built-in registry", () => {
     for (const { id } of BUILT_IN_REGISTRIES)
       assert.ok(text.includes(`\`${id}\``), `docs/configuration.md does not name ${id}`);
@@ -61,13 +65,7 @@ describe("docs/configuration.md", () => {
   });
 
   it("shows examples that work", async (t) => {
-    const folder = await configFolder(t);
-    const { cert, key } = selfSignedCertificate();
-    const authorities = { "corp-ca.pem": cert, "step-ca-root.pem": cert, "clients-ca.pem": cert };
-    await folder.write({ ...authorities, "cache.pem": cert, "cache-key.pem": key, "users.htpasswd": "" });
-    const examples = [...text.matchAll(/```yaml\n(.*?)```/gs)].map(([, example = ""]) => example);
-    assert.equal(examples.length, 6);
-    for (const example of examples) await folder.load({ files: { "registry-cache.yaml": example } });
+    assert.equal(await examplesThatLoad(t, text), 6);
   });
 
   it("names every variable", () => {
@@ -76,6 +74,32 @@ describe("docs/configuration.md", () => {
     for (const key of SECRET_KEYS) assert.ok(text.includes(`| \`REGISTRY_CACHE_<ID>_${key.toUpperCase()}\` |`));
   });
 });
+
+describe("docs/security.md", () => {
+  it("shows examples that work", async (t) => {
+    const page = await readFile(new URL("../docs/security.md", import.meta.url), "utf8");
+    // The one that begins like this is Traefik's own.
+    assert.equal(await examplesThatLoad(t, page.replace(/```yaml\nhttp:.*?```/s, "")), 10);
+  });
+});
+
+/** Loads all examples of a page, with the files that they name; says how many there are. */
+async function examplesThatLoad(t: TestContext, page: string): Promise<number> {
+  const folder = await configFolder(t);
+  const { cert, key } = selfSignedCertificate();
+  const authority = testAuthority();
+  const authorities = { "corp-ca.pem": cert, "step-ca-root.pem": cert, "clients-ca.pem": authority.cert };
+  const secrets = { "users.htpasswd": "", "lab.token": "0123456789abcdef0123456789abcdef" };
+  await folder.write({ ...authorities, ...secrets, "clients-crl.pem": authority.revocations([]) });
+  await folder.write({ "cache.pem": cert, "cache-key.pem": key });
+  const examples = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, example = ""]) => example);
+  const environment = { REGISTRY_CACHE_GHCR_PASSWORD: "secret" };
+  for (const example of examples) {
+    const isWithUser = example.includes("username:");
+    await folder.load({ files: { "registry-cache.yaml": example }, ...(isWithUser ? { environment } : {}) });
+  }
+  return examples.length;
+}
 
 /** Writing the default down must change nothing. */
 async function assertDefault(folder: Awaited<ReturnType<typeof configFolder>>, written: string): Promise<void> {
