@@ -20,6 +20,7 @@ import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
 import { RegistryTable } from "./server/find-registry.ts";
 import { challengedOf, guard, noticing } from "./server/guard.ts";
+import { KnownHosts } from "./server/known-hosts.ts";
 import { LISTENER_LIMITS, type ListenerLimits } from "./server/listener-server.ts";
 import { type LocalRoutes, localHandler } from "./server/local.ts";
 import { tokenEndpoint } from "./server/token-endpoint.ts";
@@ -64,7 +65,8 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const certificates = await openCertificates(config, log);
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
-  const api = new Api({ pull, catalog, listed, registries: table });
+  const hosts = new KnownHosts(config);
+  const api = new Api({ pull, catalog, listed, registries: table, hosts });
   const life = new AbortController();
   const bypassing = new Bypassing();
   const statistics = { ...statisticsRoutes(listed, config.registries), ...bypassingRoutes(bypassing) };
@@ -77,9 +79,10 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
       guard({ registries: table, bypassing, log }),
       noticing(bypassing, (exchange) => api.handle(exchange)),
       tokenEndpoint(table),
-      localHandler(statistics, (exchange) =>
-        exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange)),
-      ),
+      localHandler(statistics, (exchange) => {
+        exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
+        hosts.assertOwn(exchange);
+      }),
     ],
     owner: {
       tagState: async (repository, tag) => await pull.tagState(repository, tag),

@@ -16,6 +16,7 @@ import { sharesOf } from "./pull/shared-repositories.ts";
 import { StoredBlobs } from "./pull/stored-blobs.ts";
 import { newsAt, setupsOf, stopAll } from "./server/at-addresses.ts";
 import { RegistryTable } from "./server/find-registry.ts";
+import { KnownHosts } from "./server/known-hosts.ts";
 import { forwardTo } from "./server/forward.ts";
 import { HitApi } from "./server/hit-api.ts";
 import { createListenerServer } from "./server/listener-server.ts";
@@ -66,7 +67,7 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   accessChanged(setup.access);
   const welcomed = seldom((client) => link.send({ kind: "welcomed", client }));
   const table = new RegistryTable(config.registries, config.defaultRegistry);
-  const api = new HitApi({ hits, welcomed, registries: table });
+  const api = new HitApi({ hits, welcomed, registries: table, hosts: new KnownHosts(config) });
   const forward = forwardTo(ownerSocket, accesses, (authorization) => passwords.remember(authorization));
   const handlers = [async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange), forward.handle];
   const ofServers = { config, accesses, handlers, certificate: setup.certificate, log, requestLog: requestLogger(log) };

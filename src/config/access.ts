@@ -58,6 +58,7 @@ export async function readAccess(
   const access = {
     anonymous: input.anonymous ?? !knowsPeople,
     networks: input.networks ?? [],
+    hosts: [...new Set(input.hosts ?? [])],
     htpasswd,
     bearer: input.bearer ?? false,
     mtls,

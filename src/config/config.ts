@@ -78,6 +78,8 @@ export interface AccessConfig {
   readonly anonymous: boolean;
   /** Addresses and networks that may connect; none: all. */
   readonly networks: readonly string[];
+  /** Further names by which programs on the cache's own machine call it. */
+  readonly hosts: readonly string[];
   /** Absolute path of the file with users and their passwords' hashes. */
   readonly htpasswd: string | undefined;
   /** Whether passwords are asked for by the token flow instead of at each request. */

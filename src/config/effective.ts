@@ -120,6 +120,7 @@ function tlsObject({ tls, acme }: Config): Record<string, unknown> {
 function accessObject({
   anonymous,
   networks,
+  hosts,
   htpasswd,
   bearer,
   mtls,
@@ -130,6 +131,7 @@ function accessObject({
     anonymous,
     // An empty list is an error, since it would keep nobody out.
     ...(networks.length === 0 ? {} : { networks }),
+    ...(hosts.length === 0 ? {} : { hosts }),
     ...(htpasswd === undefined ? {} : { basic: { htpasswd } }),
     bearer,
     ...(mtls === undefined ? {} : { mtls: mtlsObject(mtls) }),

@@ -141,6 +141,7 @@ const accessObject = mapping({
   basic: basicObject.optional(),
   bearer: value(values.readBoolean),
   mtls: mtlsObject.optional(),
+  hosts: list(required(values.readHostname), "[cache.example.com]"),
   paths: list(secretPath, "[{ name: lab, token_file: ./path-token }]"),
   rules: list(accessRule, '[{ who: "ci-*", repository: "library/*", allow: true }]'),
 });

@@ -14,6 +14,7 @@ import { askedOf, isApiPath } from "./asked.ts";
 import type { Exchange } from "./exchange.ts";
 import { type FoundRegistry, type RegistryTable, repositoryOf } from "./find-registry.ts";
 import { challengedOf } from "./guard.ts";
+import type { KnownHosts } from "./known-hosts.ts";
 import { nextPage, pageOf, UNPAGED_ITEMS_MAX } from "./pages.ts";
 import { sendJson } from "./respond.ts";
 
@@ -22,6 +23,7 @@ export interface ApiOptions {
   readonly catalog: Pick<Catalog, "firstSeen" | "tagHistory" | "tagsOf">;
   readonly listed: Pick<Catalog, "repositories">;
   readonly registries: RegistryTable;
+  readonly hosts: KnownHosts;
 }
 
 /** The registry API below `/v2/`: request -> route -> pull -> response. */
@@ -85,6 +87,7 @@ export class Api {
     exchange.notes.repository = repository.name;
     const minAge = await this.#assertMay(exchange, repository, endpoint);
     if (found.registry.passThrough) await this.#admissions.assertIn(exchange, repository, found);
+    this.#o.hosts.assertShown(repository, exchange);
     switch (endpoint.kind) {
       case "manifest":
         exchange.notes.reference = referenceText(endpoint.reference);
@@ -171,6 +174,7 @@ export class Api {
   /** What is held: by one registry with its own names, or everything under names that can be pulled here. */
   async #catalog(exchange: Exchange, found: FoundRegistry): Promise<void> {
     assertWhole(found);
+    this.#o.hosts.assertOwn(exchange);
     if (!found.isExplicit) exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
     const page = pageOf(exchange.query);
     const prefix = `${found.registry.serves}/`;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Access } from "../access/access.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
+import { readForm } from "./form.ts";
 import {
   CERTIFICATE_HEADER,
   CLIENT_HEADER,
@@ -20,7 +21,7 @@ const FREE_SOCKETS_MAX = 64;
 /** Shorter than the owner keeps a connection without a request, or a request could meet its end. */
 const FREE_SOCKET_MS = 30_000;
 
-/** About one connection only (RFC 9110, section 7.6.1), or about a body, which nothing that is forwarded has. */
+/** About one connection only (RFC 9110, section 7.6.1), or about a body, of which what is forwarded says what it has. */
 const OWN_HEADERS: ReadonlySet<string> = new Set([
   "connection",
   "content-length",
@@ -49,7 +50,9 @@ export function forwardTo(
   const owner = { socketPath, agent, accesses };
   return {
     handle: async (exchange) => {
-      const answer = await asked(exchange, owner);
+      // Whole before anything is sent: the owner could not say what is wrong with it to somebody who is still sending.
+      const form = hasForm(exchange) ? await readForm(exchange.req) : undefined;
+      const answer = await asked(exchange, form, owner);
       if (answer.headers[RIGHT_HEADER] !== undefined) onRight(exchange.req.headers.authorization);
       await answered(exchange, answer);
       return true;
@@ -66,16 +69,15 @@ interface Owner {
 }
 
 /** A connection that had been kept may have ended meanwhile: such a request never arrived, and is sent again. */
-async function asked(exchange: Exchange, owner: Owner): Promise<IncomingMessage> {
+async function asked(exchange: Exchange, form: Buffer | undefined, owner: Owner): Promise<IncomingMessage> {
   const giveUpAtMs = performance.now() + QUEUE_WAIT_MS;
   for (;;) {
     try {
-      return await askedOnce(exchange, owner);
+      return await askedOnce(exchange, form, owner);
     } catch (error) {
       exchange.signal.throwIfAborted();
       exchange.notes.isForwarded = false;
-      // A form that was sent already cannot be sent again.
-      if (error instanceof StaleConnection && !hasForm(exchange)) continue;
+      if (error instanceof StaleConnection) continue;
       if (isQueueFull(error) && performance.now() < giveUpAtMs) {
         await sleep(QUEUE_PAUSE_MS, undefined, { signal: exchange.signal });
         continue;
@@ -101,7 +103,11 @@ class StaleConnection extends Error {
   override readonly name = "StaleConnection";
 }
 
-async function askedOnce(exchange: Exchange, { socketPath, agent, accesses }: Owner): Promise<IncomingMessage> {
+async function askedOnce(
+  exchange: Exchange,
+  form: Buffer | undefined,
+  { socketPath, agent, accesses }: Owner,
+): Promise<IncomingMessage> {
   const { req, signal } = exchange;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const asking = request({
@@ -113,7 +119,7 @@ async function askedOnce(exchange: Exchange, { socketPath, agent, accesses }: Ow
     headers: [
       ...kept(req.rawHeaders),
       ...toldOf(exchange, accesses.indexOf(exchange.access)),
-      ...(hasForm(exchange) ? [] : lengthOfNothing(req.method)),
+      ...lengthOf(form, req.method),
     ],
   });
   // From here on the owner writes the request's line, also where nobody waits for the answer any more.
@@ -121,12 +127,11 @@ async function askedOnce(exchange: Exchange, { socketPath, agent, accesses }: Ow
   asking.once("socket", (socket) => (socket.connecting ? socket.once("connect", isHeard) : isHeard()));
   asking.once("response", resolve);
   asking.once("error", (error) => reject(asking.reusedSocket ? new StaleConnection(error.message) : error));
-  if (hasForm(exchange)) req.pipe(asking);
-  else asking.end();
+  asking.end(form);
   return await promise;
 }
 
-/** The one request whose body is wanted: the owner reads it, and bounds it. */
+/** The one request whose body is wanted. */
 function hasForm({ req, path }: Exchange): boolean {
   return req.method === "POST" && path === TOKEN_PATH;
 }
@@ -145,7 +150,8 @@ function toldOf({ client, isSecure, certificateNames }: Exchange, listen: number
 }
 
 /** A push is refused whatever it sends: its body stays where it is. */
-function lengthOfNothing(method: string | undefined): string[] {
+function lengthOf(form: Buffer | undefined, method: string | undefined): string[] {
+  if (form !== undefined) return ["Content-Length", String(form.length)];
   return method === "GET" || method === "HEAD" ? [] : ["Content-Length", "0"];
 }
 

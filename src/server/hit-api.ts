@@ -7,10 +7,12 @@ import { type Asked, askedOf, isApiPath } from "./asked.ts";
 import type { Exchange } from "./exchange.ts";
 import { callerOf, challengedOf, principalNote } from "./guard.ts";
 import { type RegistryTable, repositoryOf } from "./find-registry.ts";
+import type { KnownHosts } from "./known-hosts.ts";
 
 export interface HitApiOptions {
   readonly hits: Hits;
   readonly registries: RegistryTable;
+  readonly hosts: Pick<KnownHosts, "hides">;
   /** Hears of the addresses of those who said who they are, now and then. */
   readonly welcomed: (client: string) => void;
 }
@@ -36,7 +38,8 @@ export class HitApi {
     // Whether upstream lets somebody in the owner asks it.
     if (found.registry.passThrough) return false;
     const { access } = exchange;
-    const wanted = { registryId: found.registry.id, repository: repositoryOf(found).name };
+    const repository = repositoryOf(found);
+    const wanted = { registryId: repository.registryId, repository: repository.name };
     const byTag = endpoint.kind === "manifest" && endpoint.reference.kind === "tag" ? [endpoint.reference.tag] : [];
     if (byTag.length === 0 && access.rules.askForTags(wanted)) return false;
     try {
@@ -45,6 +48,7 @@ export class HitApi {
       access.assertIn(exchange.identity, found.registry, () => challengedOf(exchange));
       // How old something is the catalog knows.
       if (access.assertMay(exchange.identity, { ...wanted, tags: byTag }) !== undefined) return false;
+      if (this.#o.hosts.hides(repository, exchange)) return false;
       if (exchange.identity.principal.method !== "anonymous") this.#o.welcomed(exchange.client ?? "");
       return true;
     } catch (error) {

@@ -1,16 +1,12 @@
-import type { IncomingMessage } from "node:http";
 import { basicCredentials } from "../access/authorization.ts";
 import { TOKEN_TOLD_S } from "../access/tokens.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { ClientGone } from "./access-log.ts";
 import type { Exchange } from "./exchange.ts";
+import { readForm } from "./form.ts";
 import type { Handler } from "./handler.ts";
 import type { RegistryTable } from "./find-registry.ts";
 import { callerOf, passesToOf, TOKEN_PATH } from "./guard.ts";
 import { sendJson } from "./respond.ts";
-
-/** A form with user, password, service and scopes. */
-const FORM_BYTES_MAX = 16 * 1024;
 
 /**
  * The token service of the distribution's token flow: GET with Basic (docs: registry/spec/auth/token), and POST with a form as OAuth2
@@ -25,7 +21,10 @@ export function tokenEndpoint(registries: Pick<RegistryTable, "ofHost">): Handle
     }
     if (req.method === "POST" || passesTo !== undefined) {
       // A token is not had by a token: it would be good for ever.
-      const header = req.method === "POST" ? headerOf(await formOf(req)) : basicOnly(req.headers.authorization);
+      const header =
+        req.method === "POST"
+          ? headerOf(new URLSearchParams((await readForm(req)).toString("utf8")))
+          : basicOnly(req.headers.authorization);
       exchange.identity = await access.identify({ ...callerOf(exchange), authorization: header, passesTo });
     }
     const { identity } = exchange;
@@ -53,21 +52,4 @@ function headerOf(form: URLSearchParams): string | undefined {
   }
   const offered = `${form.get("username") ?? ""}:${form.get("password") ?? ""}`;
   return offered === ":" ? undefined : `Basic ${Buffer.from(offered).toString("base64")}`;
-}
-
-async function formOf(req: IncomingMessage): Promise<URLSearchParams> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const piece of req as AsyncIterable<Buffer>) {
-      bytes += piece.length;
-      if (bytes > FORM_BYTES_MAX) {
-        throw new RegistryError(413, "SIZE_INVALID", "the form is too long", { headers: { Connection: "close" } });
-      }
-      pieces.push(piece);
-    }
-  } catch (error) {
-    throw error instanceof RegistryError ? error : new ClientGone("the form broke off", { cause: error });
-  }
-  return new URLSearchParams(Buffer.concat(pieces).toString("utf8"));
 }

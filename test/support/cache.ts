@@ -7,6 +7,7 @@ import { type HasAfter, tempDir } from "./temp.ts";
 export const OPEN_ACCESS: AccessConfig = {
   anonymous: true,
   networks: [],
+  hosts: [],
   htpasswd: undefined,
   bearer: false,
   mtls: undefined,
@@ -25,7 +26,8 @@ export function testRegistry(upstream: string, differs: Partial<RegistryConfig> 
     anonymous: undefined,
     libraryPrefix: true,
     credentials: undefined,
-    sharedRepositories: ["**"],
+    // Nobody's credentials open what there would be to share.
+    sharedRepositories: differs.credentials === undefined ? [] : ["**"],
     passThrough: false,
     tags: [{ match: "*", revalidate: { kind: "after", ms: 60_000 } }],
     whenDeleted: "serve",
