@@ -1,6 +1,6 @@
 # A fresh machine needs make, npm and any Node.js >= 20: what else is missing is fetched into this folder.
 
-TESTS = 'src/**/*.test.ts' 'test/*.test.ts' 'test/{support,faults}/**/*.test.ts' 'bench/**/*.test.ts'
+TESTS = 'src/**/*.test.ts' 'test/*.test.ts' 'test/{attacks,faults,support}/**/*.test.ts' 'bench/**/*.test.ts'
 E2E_TESTS = 'test/e2e/*.test.ts'
 # Concurrency suits two cores; a file that hangs fails after the timeout instead of holding everything up.
 TEST_FLAGS = --test-reporter=spec --test-concurrency=3 --test-timeout=120000

@@ -1,4 +1,5 @@
 import { access, rm, writeFile } from "node:fs/promises";
+import type { LookupFunction } from "node:net";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
@@ -45,10 +46,35 @@ export interface App {
   idle(): Promise<void>;
 }
 
-/** Builds everything; nothing listens before `start`. What was built is stopped in reverse. */
-export async function createApp(config: Config, log: Logger, limits: ListenerLimits = LISTENER_LIMITS): Promise<App> {
+/** Builds everything; nothing listens before `start`. What was built is stopped in reverse. `lookup` replaces DNS. */
+export async function createApp(
+  config: Config,
+  log: Logger,
+  limits: ListenerLimits = LISTENER_LIMITS,
+  lookup?: LookupFunction,
+): Promise<App> {
   const { lock, store, catalog } = await openHeld(config, log);
-  const upstreams = createUpstreams(config.registries, { version: packageVersion(), proxy: config.proxy });
+  try {
+    return await builtApp(config, log, { lock, store, catalog }, limits, lookup);
+  } catch (error) {
+    await catalog.close();
+    lock.release();
+    throw error;
+  }
+}
+
+async function builtApp(
+  config: Config,
+  log: Logger,
+  { lock, store, catalog }: HeldFiles,
+  limits: ListenerLimits,
+  lookup: LookupFunction | undefined,
+): Promise<App> {
+  const certificates = await openCertificates(config, log);
+  const { dataDir, listen, registries: ofAll } = config;
+  const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
+  const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
+  const upstreams = createUpstreams(config.registries, { version: packageVersion(), proxy: config.proxy, lookup });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
   const pull = createPull({
     store,
@@ -61,10 +87,6 @@ export async function createApp(config: Config, log: Logger, limits: ListenerLim
   // Who may see what clients' own credentials have opened, the upstream says, and not for lists.
   const listed = withoutFetchedWith(catalog, FETCHED_BY_CLIENTS);
   const table = new RegistryTable(config.registries, config.defaultRegistry);
-  const { dataDir, listen, registries: ofAll } = config;
-  const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
-  const certificates = await openCertificates(config, log);
-  const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
   const hosts = new KnownHosts(config);
   const api = new Api({ pull, catalog, listed, registries: table, hosts });
   const life = new AbortController();

@@ -6,7 +6,7 @@ const HEADERS_MAX = 100;
 /** `uri-host [":" port]` (RFC 9110, section 7.2); it may be empty. */
 const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d*)?$/;
 
-/** Refuses what two servers in a row could read differently: none, several or malformed Host headers. */
+/** Refuses what two servers in a row could read differently: none, several or malformed Host headers, and several Authorization ones. */
 export function assertHeaders(req: IncomingMessage): void {
   const { rawHeaders } = req;
   if (rawHeaders.length > 2 * HEADERS_MAX) {
@@ -16,6 +16,9 @@ export function assertHeaders(req: IncomingMessage): void {
   // RFC 9112, section 3.2: exactly one; HTTP/1.0 had none.
   if (host === undefined && req.httpVersion !== "1.0") throw refused(400, "the request has no Host header");
   if (countOf(rawHeaders, "host") > 1) throw refused(400, "the request has several Host headers");
+  if (req.headers.authorization !== undefined && countOf(rawHeaders, "authorization") > 1) {
+    throw refused(400, "the request has several Authorization headers");
+  }
   if (host !== undefined && !HOST.test(host)) throw refused(400, "the Host header is malformed");
 }
 

@@ -24,7 +24,7 @@ export interface UpstreamsOptions {
   /** Milliseconds of a monotonic clock; by default the process's. */
   readonly nowMs?: () => number;
   /** Replaces DNS. */
-  readonly lookup?: LookupFunction;
+  readonly lookup?: LookupFunction | undefined;
 }
 
 const NO_PROXY: ProxySettings = { httpProxy: "", httpsProxy: "", noProxy: "" };

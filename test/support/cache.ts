@@ -1,6 +1,8 @@
+import type { LookupFunction } from "node:net";
 import { type Logger, pino } from "pino";
 import { type App, createApp } from "../../src/app.ts";
 import type { AccessConfig, Config, RegistryConfig } from "../../src/config/config.ts";
+import { LISTENER_LIMITS } from "../../src/server/listener-server.ts";
 import { type HasAfter, tempDir } from "./temp.ts";
 
 /** Everybody may pull. */
@@ -57,6 +59,8 @@ export interface TestCacheOptions {
   readonly config?: Partial<Config>;
   /** By default what `TEST_LOG_LEVEL` says. */
   readonly log?: Logger;
+  /** Replaces DNS. */
+  readonly lookup?: LookupFunction;
 }
 
 export function testConfig(
@@ -94,7 +98,7 @@ export async function startCache(
   const dataDir = options.dataDir ?? (await tempDir(t));
   const config = testConfig(dataDir, registries, options.config);
   const log = options.log ?? pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" });
-  const app = await createApp(config, log);
+  const app = await createApp(config, log, LISTENER_LIMITS, options.lookup);
   const { addresses } = await app.start();
   let stopping: Promise<unknown> | undefined;
   const stop = async () => void (await (stopping ??= app.stop()));
