@@ -21,6 +21,7 @@ export function accessThere(access: AccessConfig, { methods }: Pick<Listen, "met
     mtls: chosen.has("mtls") ? access.mtls : undefined,
     paths: chosen.has("paths") ? access.paths : [],
     rules: access.rules,
+    hosts: access.hosts,
   };
   return { config, mayBeOpen: anonymous };
 }

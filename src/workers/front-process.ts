@@ -8,6 +8,11 @@ export interface FrontProcessOptions {
   readonly hear: (message: Exclude<ToOwner, { kind: "ready" | "taken" }>, front: FrontProcess) => void;
 }
 
+/** A front is told what it needs: the variables of the configuration have the passwords of upstreams. */
+function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("REGISTRY_CACHE_")));
+}
+
 /** A connection that waits for a front to take it. */
 export interface Handed {
   readonly socket: Socket;
@@ -28,7 +33,7 @@ export class FrontProcess {
   #isReady = false;
 
   constructor({ entry, hear }: FrontProcessOptions) {
-    this.#child = fork(entry);
+    this.#child = fork(entry, { env: withoutSettings(process.env) });
     const ready = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<readonly Handed[]>();
     this.ready = ready.promise;

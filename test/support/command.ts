@@ -20,6 +20,7 @@ export interface Outcome {
 export interface Command {
   /** Resolves with the first match in standard output; rejects where the process ends, or stays, without one. */
   said(pattern: RegExp): Promise<RegExpExecArray>;
+  readonly pid: number;
   signal(signal: NodeJS.Signals): void;
   ended(): Promise<Outcome>;
 }
@@ -46,6 +47,7 @@ export function startCommand(t: HasAfter, args: readonly string[], options: Comm
   });
   return {
     said: async (pattern) => await matchIn(out, pattern, closed, () => err.text),
+    pid: child.pid ?? 0,
     signal: (signal) => void child.kill(signal),
     ended: async () => {
       await closed;
