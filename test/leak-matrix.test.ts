@@ -382,7 +382,7 @@ for (const workers of [1, 2]) {
           const isItsOwn = what.startsWith("a signature") && role === "cdn" && upstream !== "open";
           if (!isItsOwn) assertNot(secret, rest, `${what}, at ${where}`);
         }
-        assert.match(authorization, allowedAt(upstream, role, seen.issued), where);
+        assert.ok(allowedAt(upstream, role, seen.issued).includes(authorization), `${authorization}, at ${where}`);
       }
     });
 
@@ -423,16 +423,17 @@ for (const workers of [1, 2]) {
 }
 
 /** What an Authorization header may be at one of an upstream's hosts. */
-function allowedAt(upstream: string, role: string, issued: ReadonlySet<string>): RegExp {
-  const own = basic("upstream-user", OF_UPSTREAMS["the password for dockerhub"]);
-  const tokens = [...issued].map((one) => `Bearer ${one}`);
-  const allowed: Readonly<Record<string, readonly string[]>> = {
-    "dockerhub registry": ["", ...tokens],
-    "dockerhub token": ["", own],
-    "corp registry": ["", `Bearer ${OF_UPSTREAMS["the token for corp"]}`],
-  };
-  const texts = (allowed[`${upstream} ${role}`] ?? [""]).map((one) => RegExp.escape(one));
-  return new RegExp(`^(?:${texts.join("|")})$`);
+function allowedAt(upstream: string, role: string, issued: ReadonlySet<string>): readonly string[] {
+  switch (`${upstream} ${role}`) {
+    case "dockerhub registry":
+      return ["", ...[...issued].map((one) => `Bearer ${one}`)];
+    case "dockerhub token":
+      return ["", basic("upstream-user", OF_UPSTREAMS["the password for dockerhub"])];
+    case "corp registry":
+      return ["", `Bearer ${OF_UPSTREAMS["the token for corp"]}`];
+    default:
+      return [""];
+  }
 }
 
 function named(what: string, secrets: ReadonlySet<string>): Record<string, string> {

@@ -105,6 +105,16 @@ test("the command line runs through a chain of symbolic links and from any folde
   assert.equal(out, `--max-semi-space-size=8|${path.join(root, "src/main.ts")}|serve|--config|a b.yaml|`);
 });
 
+test("the command line leaves no core dump, which would have every secret in it", () => {
+  const root = scripts("v24.21.0");
+  mkdirSync(path.join(root, "node_modules/commander"), { recursive: true });
+  writeFileSync(
+    path.join(root, ".node/bin/node"),
+    '#!/bin/sh\n[ "$1" = --version ] && echo v24.21.0 || ulimit -H -c\n',
+  );
+  assert.equal(run(path.join(root, "bin/registry-cache"), [], path.join(root, ".node/bin")).out, "0\n");
+});
+
 test("the command line runs what was built, unless a source was added, changed or removed since", () => {
   const root = scripts("v24.21.0");
   mkdirSync(path.join(root, "node_modules/commander"), { recursive: true });
