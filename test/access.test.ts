@@ -168,6 +168,8 @@ test("a secret path is another as soon as its file is, and what is no token chan
   await writeFile(file, "short\n");
   await eventually(async () => lines.some((line) => line.includes("cannot be read anew")));
   assert.equal(await statusOf(TOKEN), 200);
+  await writeFile(file, " ".repeat(5_000) + TOKEN);
+  await eventually(async () => lines.some((line) => line.includes("it has more than 4096 bytes")));
   const other = TOKEN.toUpperCase();
   await writeFile(file, `${other}\n`);
   await eventually(async () => (await statusOf(other)) === 200);

@@ -63,6 +63,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib",
     "access/htpasswd-file.ts",
     "access/methods.ts",
+    "access/password-length.ts",
     "explain-access.ts",
     "type upkeep/reindex-report.ts",
   ],

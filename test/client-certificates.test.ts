@@ -10,6 +10,7 @@ import type { ClientCertificates } from "../src/config/config.ts";
 import { OPEN_ACCESS, startCache, testConfig, testRegistry } from "./support/cache.ts";
 import { startCacheProcess } from "./support/cache-process.ts";
 import { NO_FILES, selfSignedCertificate, testAuthority, type TestCertificate } from "./support/certificate.ts";
+import { startCommand } from "./support/command.ts";
 import { startFakeUpstream } from "./support/fake-upstream.ts";
 import { eventually } from "./support/open-files.ts";
 import { tempDir } from "./support/temp.ts";
@@ -80,6 +81,31 @@ test("each of several authorities has a revocation list of its own", async (t) =
   assert.equal(await statusFor(manifest, good), 200);
   assert.equal(await statusFor(manifest, revoked), 403);
 });
+
+for (const workers of [1, 2]) {
+  test(`the log says what was wrong with a certificate that was refused; ${workers} workers`, async (t) => {
+    const folder = await tempDir(t);
+    const files = { "cert.pem": server.cert, "key.pem": server.key, "ca.pem": authority.cert };
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 });
+    const config = `
+listen: 127.0.0.1:0
+workers: ${workers}
+tls: { mode: files, cert: cert.pem, key: key.pem }
+access: { mtls: { ca: ca.pem } }
+`;
+    await writeFile(join(folder, "registry-cache.yaml"), config);
+    const command = startCommand(t, ["serve"], { cwd: folder });
+    const [, url] = await command.said(/"urls":\["(https:[^"]+)"\]/);
+    for (const path of ["/v2/", "/v2/library/app/manifests/1"]) {
+      assert.equal(await statusFor(`${url}${path}`, authority.issue("ci-1", [], { validDays: [-9, -2] })), 403);
+    }
+    await command.said(
+      /"status":403,[^\n]*"certificate":"CERT_HAS_EXPIRED"[^\n]*\n[^]*"certificate":"CERT_HAS_EXPIRED"/,
+    );
+    command.signal("SIGTERM");
+    assert.equal((await command.ended()).exitCode, 0);
+  });
+}
 
 test("a header cannot pass for a certificate", async (t) => {
   const { url } = await setUp(t, {}, 2);

@@ -98,13 +98,17 @@ function reflecting(status: number) {
   };
 }
 
-const STATES = ["held", "r401", "r403", "r500"] as const;
+const STATES = ["held", "r401", "r403", "r500", "elsewhere"] as const;
 const IMAGES = STATES.map((state) => `library/${state}`);
 
 async function startUpstream(life: Life, options: FakeUpstreamOptions): Promise<FakeUpstream> {
   const upstream = await startFakeUpstream(options);
   life.after(async () => await upstream.stop());
   for (const image of IMAGES) upstream.addImage(image, "1", { seed: image });
+  // The host that the registry leads to refuses.
+  for (const digest of blobsOf("elsewhere")) {
+    upstream.script({ role: "cdn", path: digest }, { kind: "answer", handler: reflecting(403), times: Infinity });
+  }
   for (const status of [401, 403, 500]) {
     upstream.script(
       { role: "registry", path: `r${status}/`, authorized: true },
@@ -372,7 +376,7 @@ for (const workers of [1, 2]) {
       }
       assert.deepEqual(statuses["has a wrong secret path"], [404]);
       assert.ok(seen.issued.size > 0 && seen.signatures.size > 0 && seen.ours.size > 0);
-      assert.ok(["r401", "r403", "r500"].every((state) => seen.heard.some(({ rest }) => rest.includes(state))));
+      assert.ok(["r401", "r403", "r500", "sig="].every((one) => seen.heard.some(({ rest }) => rest.includes(one))));
     });
 
     test("upstreams hear nothing that clients said, nor what is for others", () => {

@@ -8,10 +8,13 @@ const NEW_FILE_MODE = 0o600;
 
 /** A password file's lines, in which those that are about others stay as they are. */
 export class HtpasswdFile {
+  /** Whether there was a file. */
+  readonly isThere: boolean;
   readonly #path: string;
   readonly #lines: string[];
 
-  private constructor(path: string, lines: string[]) {
+  private constructor(path: string, isThere: boolean, lines: string[]) {
+    this.isThere = isThere;
     this.#path = path;
     this.#lines = lines;
   }
@@ -35,12 +38,13 @@ export class HtpasswdFile {
   /** A file that is not there has no lines. Rejects with the system's error. */
   static async read(path: string): Promise<HtpasswdFile> {
     const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return "";
+      if (error.code === "ENOENT") return undefined;
       throw error;
     });
     return new HtpasswdFile(
       path,
-      text
+      text !== undefined,
+      (text ?? "")
         .replace(/\n$/, "")
         .split("\n")
         .filter((line, index) => index > 0 || line !== ""),

@@ -1,5 +1,8 @@
 import { parsePasswordHash, type PasswordHash } from "./password-hash.ts";
 
+/** Of a password file: tens of thousands of users. */
+export const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024;
+
 /** Users of a password file. */
 export type Users = ReadonlyMap<string, PasswordHash>;
 

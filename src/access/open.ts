@@ -1,12 +1,12 @@
-import { readFile, stat } from "node:fs/promises";
 import type { Logger } from "pino";
 import type { AccessConfig, Listen, SecretPath } from "../config/config.ts";
+import { readAtMost } from "../lib/read-at-most.ts";
 import { stateOfFiles, WatchedFiles } from "../lib/watched-file.ts";
 import type { Access, AccessOptions } from "./access.ts";
 import { accessAtAddresses } from "./at-addresses.ts";
-import { parseHtpasswd, type Users } from "./htpasswd.ts";
+import { HTPASSWD_BYTES_MAX, parseHtpasswd, type Users } from "./htpasswd.ts";
 import { Passwords } from "./passwords.ts";
-import { isPathToken } from "./path-token.ts";
+import { isPathToken, TOKEN_FILE_BYTES_MAX } from "./path-token.ts";
 import { SealedCredentials } from "./sealed-credentials.ts";
 import { readTokenKey } from "./token-key.ts";
 import { Tokens } from "./tokens.ts";
@@ -36,8 +36,6 @@ export interface OpenAccessOptions extends Pick<AccessOptions, "registries"> {
   readonly log: Logger;
 }
 
-/** Tens of thousands of users. */
-const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024;
 const PROBLEMS_TOLD_MAX = 20;
 
 /** How many wrong passwords from one address are worth a line in the log: these, then each time twice as many. */
@@ -116,20 +114,24 @@ function followed({ file, seen, log }: Followed, read: (file: string) => Promise
   });
 }
 
+async function readText(file: string, bytesMax: number): Promise<string> {
+  const bytes = await readAtMost(file, bytesMax);
+  if (bytes === undefined) throw new Error(`it has more than ${bytesMax} bytes`);
+  return bytes.toString("utf8");
+}
+
 async function readToken(file: string): Promise<string> {
-  const text = (await readFile(file, "utf8")).trim();
+  const text = (await readText(file, TOKEN_FILE_BYTES_MAX)).trim();
   if (!isPathToken(text)) throw new Error("it has no token of 22 to 200 letters, digits, - and _");
   return text;
 }
 
 /** A line that cannot be used costs that user, and nobody else. A file that is not there yet has no users. */
 async function readUsers(file: string, log: Pick<Logger, "warn">): Promise<Users> {
-  const { size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return { size: 0 };
+  const text = await readText(file, HTPASSWD_BYTES_MAX).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
     throw error;
   });
-  if (size > HTPASSWD_BYTES_MAX) throw new Error(`it has more than ${HTPASSWD_BYTES_MAX} bytes`);
-  const text = size === 0 ? "" : await readFile(file, "utf8");
   const { users, problems } = parseHtpasswd(text);
   for (const { line, message } of problems.slice(0, PROBLEMS_TOLD_MAX))
     log.warn({ file, line, reason: message }, "a user is left out");

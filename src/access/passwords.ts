@@ -1,4 +1,3 @@
-import { createHmac, randomBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
 import { SingleFlight } from "../lib/single-flight.ts";
@@ -6,6 +5,8 @@ import { RegistryError } from "../oci/errors.ts";
 import { BcryptVerifier } from "./bcrypt.ts";
 import { addressKey, Guesses } from "./guesses.ts";
 import type { Users } from "./htpasswd.ts";
+import { PasswordKeys } from "./password-key.ts";
+import { PASSWORD_BYTES_MAX } from "./password-length.ts";
 import { matchesHash, parsePasswordHash, type PasswordHash } from "./password-hash.ts";
 
 /** For how long a password that was right, or wrong, is not looked at again since it was used last. */
@@ -17,8 +18,6 @@ const AT_ONCE = 2;
 const WAITING_MAX = 100;
 /** Of one address: others shall not wait for what somebody tries. */
 const OF_ADDRESS_MAX = 5;
-/** bcrypt looks at no more, and takes what is behind a NUL for nothing: several texts would be one password. */
-const PASSWORD_BYTES_MAX = 72;
 
 /** What was said of who is asking. */
 export interface Offered {
@@ -38,7 +37,7 @@ interface Known {
  * keyed hash of its own; who guesses is slowed down.
  */
 export class Passwords {
-  readonly #key = randomBytes(32);
+  readonly #keys = new PasswordKeys();
   readonly #known = new LRUCache<string, Known>({ maxSize: REMEMBERED_MAX, sizeCalculation: () => 1 });
   readonly #flights = new SingleFlight<boolean>();
   readonly #underWay = new Map<string, number>();
@@ -74,7 +73,7 @@ export class Passwords {
   async isRight(offered: Offered): Promise<boolean> {
     const { user, address } = offered;
     const users = this.#users;
-    const key = this.#keyOf(offered);
+    const key = this.#keys.of(offered);
     const known = this.#known.get(key, { updateAgeOnGet: true });
     if (known !== undefined) return known.isRight;
     this.#guesses.assertMay(address, user, performance.now());
@@ -110,10 +109,6 @@ export class Passwords {
       if (left > 0) this.#underWay.set(from, left);
       else this.#underWay.delete(from);
     }
-  }
-
-  #keyOf({ user, password }: Offered): string {
-    return createHmac("sha256", this.#key).update(`${user}:${password}`).digest("base64");
   }
 }
 

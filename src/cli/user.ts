@@ -1,6 +1,8 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import type { HtpasswdFile } from "../access/htpasswd-file.ts";
+import { PASSWORD_BYTES_MAX } from "../access/password-length.ts";
+import { printable } from "../lib/printable.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { CliError } from "./failure.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
@@ -87,7 +89,10 @@ async function removeUser(terminal: Terminal, options: UserOptions, name: string
 }
 
 async function listUsers(terminal: Terminal, options: UserOptions): Promise<ExitCode> {
-  const users = (await read(await pathOf(terminal, options))).users.toSorted();
+  const path = await pathOf(terminal, options);
+  const { isThere, users: unsorted } = await read(path);
+  if (!isThere) terminal.err.write(`warning: ${printable(path)} is not there, so that there are no users\n`);
+  const users = unsorted.toSorted();
   terminal.out.write(options.json === true ? `${JSON.stringify(users)}\n` : users.map((user) => `${user}\n`).join(""));
   return 0;
 }
@@ -155,8 +160,6 @@ async function passwordOf({ input }: Terminal, { passwordStdin }: UserOptions, n
   return first;
 }
 
-/** bcrypt looks at no more. */
-const PASSWORD_BYTES_MAX = 72;
 const PASSWORD_LENGTH_MIN = 8;
 
 function assertPassword(password: string): string {

@@ -30,6 +30,28 @@ describe("access", () => {
     assert.match((await load("none")).join(), /^"none" is not there, so that there are no users/);
   });
 
+  it("warns of rules that are for nobody or never decide, unless anybody's certificate may have the name", async (t) => {
+    const folder = await configFolder(t);
+    const server = selfSignedCertificate(["cache.example.com"]);
+    const hash = "$2b$04$abcdefghijklmnopqrstuuJjXvV8V0Y4l0Zp3p1Yx0n5o5bJ9c9dK";
+    const files = { users: `me:${hash}\n`, "tls.pem": server.cert + server.key, "ca.pem": testAuthority().cert };
+    await folder.write(files);
+    const tls = "tls: { mode: files, cert: tls.pem, key: tls.pem }";
+    const load = async (users: string, mtls = "") => {
+      const paths = `paths: [{ name: lab, token: "${TOKEN}" }]`;
+      const rules = "rules: [{ who: lab, allow: true }, { who: me, allow: true }, { who: ops, allow: false }]";
+      const text = `${tls}\naccess: { basic: { htpasswd: ${users} }, ${paths}, ${mtls}${rules} }\n`;
+      const { warnings } = await folder.load({ files: { "registry-cache.yaml": text } });
+      return warnings.filter((one) => one.startsWith("rule "));
+    };
+    assert.deepEqual(await load("users"), [
+      'rule 3 of access.rules is for nobody: "ops" is the name of no user, no secret path, nor `anonymous`',
+    ]);
+    assert.deepEqual(await load("users", "mtls: { ca: ca.pem }, "), []);
+    // That there are no users is a warning of its own.
+    assert.deepEqual(await load("none"), []);
+  });
+
   const cases: readonly (readonly [text: string, path: string, message: string])[] = [
     ["access: { networks: [] }", "access.networks", "has no network: that would keep nobody out"],
     [

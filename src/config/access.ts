@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
-import { parseHtpasswd } from "../access/htpasswd.ts";
+import { HTPASSWD_BYTES_MAX, parseHtpasswd } from "../access/htpasswd.ts";
 import { accessThere } from "../access/methods.ts";
+import { TOKEN_FILE_BYTES_MAX } from "../access/path-token.ts";
 import { Networks } from "../lib/networks.ts";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
@@ -18,11 +19,8 @@ import { readBounded } from "./files.ts";
 import type { Finding } from "./issues.ts";
 import { isLoopback } from "./listen-checks.ts";
 import type { AccessInput } from "./schema.ts";
+import { ruleWarnings } from "./rule-warnings.ts";
 import { readPathToken } from "./values.ts";
-
-/** Tens of thousands of users. */
-export const HTPASSWD_BYTES_MAX = 4 * 1024 * 1024;
-const TOKEN_FILE_BYTES_MAX = 4 * 1024;
 
 /** A registry, by what a rule may call it. */
 export interface NamedRegistry {
@@ -50,6 +48,8 @@ export async function readAccess(
   if (mtls?.crl !== undefined) warnings.push(...(await revocationWarnings(mtls.crl, Date.now())));
   const paths = await readPaths(input.paths ?? [], folder, findings);
   const rules = readRules(input.rules ?? [], registries, findings);
+  const names = [...(htpasswd?.users ?? []), ...(input.paths ?? []).map(({ name }) => name)];
+  warnings.push(...ruleWarnings(rules, { names, areAll: mtls === undefined && htpasswd?.isUnread !== true }));
   if (input.networks?.length === 0) {
     const hint = "remove it, or write who may ask, such as [10.0.0.0/8]";
     findings.push({ path: ["access", "networks"], message: "has no network: that would keep nobody out", hint });
@@ -59,7 +59,7 @@ export async function readAccess(
     anonymous: input.anonymous ?? !knowsPeople,
     networks: input.networks ?? [],
     hosts: [...new Set(input.hosts ?? [])],
-    htpasswd,
+    htpasswd: htpasswd?.path,
     bearer: input.bearer ?? false,
     mtls,
     paths,
@@ -83,12 +83,20 @@ export async function readAccess(
   return { access, findings, warnings };
 }
 
-/** The file's absolute path; it is read to see that it can be. */
+interface UsersFile {
+  /** Absolute. */
+  readonly path: string;
+  readonly users: readonly string[];
+  /** Something else was said of that. */
+  readonly isUnread: boolean;
+}
+
+/** The password file, which is read to see that it can be. */
 async function readUsers(
   name: string | undefined,
   folder: string,
   { findings, warnings }: { readonly findings: Finding[]; readonly warnings: string[] },
-): Promise<string | undefined> {
+): Promise<UsersFile | undefined> {
   if (name === undefined) return undefined;
   const path = resolve(folder, name);
   const at = ["access", "basic", "htpasswd"];
@@ -98,13 +106,14 @@ async function readUsers(
     if (bytes.reason === "missing")
       warnings.push(`${shown(name)} is not there, so that there are no users: \`${make}\``);
     else findings.push({ path: at, message: `${shown(name)} ${bytes.message}`, hint: bytes.hint });
-    return path;
+    return { path, users: [], isUnread: true };
   }
   // Not an error: the others can go on pulling, and `registry-cache user` can mend it.
-  for (const { line, message } of parseHtpasswd(bytes.toString("utf8")).problems) {
+  const { users, problems } = parseHtpasswd(bytes.toString("utf8"));
+  for (const { line, message } of problems) {
     warnings.push(`a user of ${shown(name)} is left out, line ${line}: ${message}`);
   }
-  return path;
+  return { path, users: [...users.keys()], isUnread: false };
 }
 
 const SOON_MS = 24 * 60 * 60_000;

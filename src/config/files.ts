@@ -1,6 +1,6 @@
-import { createReadStream } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { readAtMost } from "../lib/read-at-most.ts";
 import { ConfigError } from "./errors.ts";
 import { fileProblem } from "./yaml-text.ts";
 
@@ -74,20 +74,13 @@ export interface Unreadable {
 
 /** The whole file, or why not. Pipes will do as well: people write `--config <(...)`. */
 export async function readBounded(path: string, bytesMax: number): Promise<Buffer | Unreadable> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
   try {
-    for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
-      pieces.push(piece);
-      bytes += piece.length;
-      if (bytes > bytesMax) {
-        return { reason: "other", message: `is larger than ${bytesMax} bytes`, hint: "is it the right file?" };
-      }
-    }
+    const bytes = await readAtMost(path, bytesMax);
+    if (bytes !== undefined) return bytes;
+    return { reason: "other", message: `is larger than ${bytesMax} bytes`, hint: "is it the right file?" };
   } catch (error) {
     return unreadable(error);
   }
-  return Buffer.concat(pieces);
 }
 
 function unreadable(error: unknown): Unreadable {

@@ -1,6 +1,5 @@
 import type { Logger } from "pino";
 import { RegistryError } from "../oci/errors.ts";
-import { certificateFault } from "./client-certificate.ts";
 import type { Exchange } from "./exchange.ts";
 
 const PATH_SHOWN_MAX = 200;
@@ -46,9 +45,8 @@ function masked(path: string): string {
 }
 
 /** Of a client that was refused, what was wrong with the certificate that it showed. */
-function certificateNote({ req, res, certificateNames }: Exchange): { certificate?: string } {
+function certificateNote({ res, certificateNames, certificateFault: fault }: Exchange): { certificate?: string } {
   if (res.statusCode !== 403) return {};
-  const fault = certificateFault(req.socket);
   if (fault !== undefined) return { certificate: fault };
   return certificateNames.length === 0 ? {} : { certificate: certificateNames.join(" ") };
 }

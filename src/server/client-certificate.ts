@@ -3,9 +3,11 @@ import { TLSSocket } from "node:tls";
 
 /** Looked at once a connection. */
 const KNOWN = Symbol("names of the client's certificate");
+const FAULT = Symbol("what is wrong with the client's certificate");
 
 interface Looked extends TLSSocket {
   [KNOWN]?: readonly string[];
+  [FAULT]?: { readonly fault: string | undefined };
 }
 
 /**
@@ -20,7 +22,13 @@ export function certificateNames(socket: Socket): readonly string[] {
 
 /** Why the client's certificate is not accepted (`CERT_REVOKED`, `CRL_HAS_EXPIRED`, ...); undefined where it is, or there is none. */
 export function certificateFault(socket: Socket): string | undefined {
-  if (!(socket instanceof TLSSocket) || socket.authorized) return undefined;
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const looked: Looked = socket;
+  return (looked[FAULT] ??= { fault: faultOf(socket) }).fault;
+}
+
+function faultOf(socket: TLSSocket): string | undefined {
+  if (socket.authorized) return undefined;
   // A code, whatever the types say.
   const reason = socket.authorizationError as unknown;
   if (socket.getPeerX509Certificate() === undefined) return undefined;

@@ -5,7 +5,7 @@ import type { Target } from "./target.ts";
 
 export interface ExchangeParts extends Pick<
   Exchange,
-  "access" | "req" | "res" | "client" | "isSecure" | "certificateNames"
+  "access" | "req" | "res" | "client" | "isSecure" | "certificateNames" | "certificateFault"
 > {
   readonly request: Pick<OpenRequest, "signal">;
 }
@@ -22,6 +22,8 @@ export class Exchange {
   readonly isSecure: boolean;
   /** Of the client's certificate, where it has a valid one. */
   readonly certificateNames: readonly string[];
+  /** What is wrong with the certificate that the client shows, for the log. */
+  readonly certificateFault: string | undefined;
   readonly isHead: boolean;
   /** Path and query as sent, split; never logged with the query. */
   readonly path: string;
@@ -36,7 +38,7 @@ export class Exchange {
   readonly #request: Pick<OpenRequest, "signal">;
 
   constructor(
-    { access, req, res, client, isSecure, certificateNames, request }: ExchangeParts,
+    { access, req, res, client, isSecure, certificateNames, certificateFault, request }: ExchangeParts,
     { path, query, secret }: Target,
   ) {
     this.access = access;
@@ -45,6 +47,7 @@ export class Exchange {
     this.client = client;
     this.isSecure = isSecure;
     this.certificateNames = certificateNames;
+    this.certificateFault = certificateFault;
     this.isHead = req.method === "HEAD";
     this.path = path;
     this.query = query;

@@ -8,6 +8,7 @@ import { readForm } from "./form.ts";
 import {
   CERTIFICATE_HEADER,
   CLIENT_HEADER,
+  FAULT_HEADER,
   FRONT_HEADERS,
   LISTEN_HEADER,
   RIGHT_HEADER,
@@ -137,8 +138,9 @@ function hasForm({ req, path }: Exchange): boolean {
 }
 
 /** What the owner cannot see itself. */
-function toldOf({ client, isSecure, certificateNames }: Exchange, listen: number): string[] {
+function toldOf({ client, isSecure, certificateNames, certificateFault }: Exchange, listen: number): string[] {
   const names = certificateNames.length === 0 ? [] : [CERTIFICATE_HEADER, certificateNames.join(" ")];
+  const fault = certificateFault === undefined ? [] : [FAULT_HEADER, certificateFault];
   return [
     CLIENT_HEADER,
     client ?? "",
@@ -146,6 +148,7 @@ function toldOf({ client, isSecure, certificateNames }: Exchange, listen: number
     String(listen),
     ...(isSecure ? [SECURE_HEADER, "1"] : []),
     ...names,
+    ...fault,
   ];
 }
 

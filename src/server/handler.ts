@@ -4,7 +4,7 @@ import type { Access } from "../access/access.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { logRequest } from "./access-log.ts";
 import { assertHeaders, assertNoBody } from "./assert-request.ts";
-import { certificateNames } from "./client-certificate.ts";
+import { certificateFault, certificateNames } from "./client-certificate.ts";
 import type { Connections, OpenRequest } from "./connections.ts";
 import { Exchange } from "./exchange.ts";
 import type { Proxies } from "./proxies.ts";
@@ -16,7 +16,9 @@ export type Handler = (exchange: Exchange) => Promise<boolean> | false;
 
 /** Whose requests come in. */
 export interface Callers {
-  of(req: IncomingMessage): Pick<Exchange, "access" | "client" | "isSecure" | "certificateNames">;
+  of(
+    req: IncomingMessage,
+  ): Pick<Exchange, "access" | "client" | "isSecure" | "certificateNames" | "certificateFault">;
   /** Refuses what must not be believed, with a `RegistryError`. */
   assert(req: IncomingMessage): void;
 }
@@ -29,6 +31,7 @@ export function strangers(proxies: Proxies, access: Access): Callers {
       client: proxies.clientOf(req),
       isSecure: proxies.isSecure(req),
       certificateNames: certificateNames(req.socket),
+      certificateFault: certificateFault(req.socket),
     }),
     assert: assertHeaders,
   };

@@ -7,7 +7,7 @@ import type { Access } from "../access/access.ts";
 import type { AccessNews } from "../access/open.ts";
 import type { ClientAuthorities, Config, Listen, RegistryConfig, ShownCertificate } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
-import { CERTIFICATE_HEADER, CLIENT_HEADER, LISTEN_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
+import { CERTIFICATE_HEADER, CLIENT_HEADER, FAULT_HEADER, LISTEN_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
 import { type Callers, type Handler, requestListener } from "../server/handler.ts";
 import { type Entrance, openEntrance, type Screening } from "../server/entrance.ts";
 import {
@@ -152,6 +152,7 @@ function toldByFronts(accesses: readonly Access[]): Callers {
       certificateNames: String(headers[CERTIFICATE_HEADER] ?? "")
         .split(" ")
         .filter((name) => name !== ""),
+      certificateFault: headers[FAULT_HEADER] === undefined ? undefined : String(headers[FAULT_HEADER]),
     }),
     assert: () => undefined,
   };

@@ -5,6 +5,7 @@ import { hashSync } from "bcryptjs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AccessConfig, Config } from "../../src/config/config.ts";
+import { FRONT_HEADERS } from "../../src/server/front-headers.ts";
 import { NO_FILES, selfSignedCertificate } from "../support/certificate.ts";
 import { testRegistry } from "../support/cache.ts";
 import { ask, errorCode } from "../support/client.ts";
@@ -75,7 +76,9 @@ for (const workers of [1, 2]) {
         assert.match(refused.body.toString(), /access\.hosts/);
         assert.equal(refused.headers["access-control-allow-origin"], undefined);
       }
-      assert.equal(await statusOf(path, { ...EVIL, "X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https" }), 403);
+      const forged = { "X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https" };
+      assert.equal(await statusOf(path, { ...EVIL, ...forged }), 403);
+      for (const name of FRONT_HEADERS) assert.equal(await statusOf(path, { ...EVIL, [name]: "1" }), 403, name);
     }
     // Mirrors go on under whatever name.
     for (const path of [...pulled, ...pulled]) assert.equal(await statusOf(path, EVIL), 200, path);
