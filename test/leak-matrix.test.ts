@@ -28,6 +28,7 @@ const OF_CLIENTS = {
 const OF_UPSTREAMS = {
   "the password for dockerhub": "upstream-password-1",
   "the token for corp": "upstream-token-2",
+  "the password for the proxy": "proxy-password-3",
 } as const;
 
 const HASH = hashSync(OF_CLIENTS["a password"], 4);
@@ -186,6 +187,9 @@ async function tryEverything(life: Life, workers: number): Promise<Seen> {
     environment: {
       REGISTRY_CACHE_DOCKERHUB_PASSWORD: OF_UPSTREAMS["the password for dockerhub"],
       REGISTRY_CACHE_CORP_TOKEN: OF_UPSTREAMS["the token for corp"],
+      // Loopback is reached without it.
+      HTTP_PROXY: `http://proxy-user:${OF_UPSTREAMS["the password for the proxy"]}@127.0.0.1:9`,
+      https_proxy: `http://proxy-user:${OF_UPSTREAMS["the password for the proxy"]}@127.0.0.1:9`,
     },
   };
   const seen: Seen = {

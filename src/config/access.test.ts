@@ -14,6 +14,7 @@ describe("access", () => {
     const load = async (text: string) => (await folder.load({ files: { "registry-cache.yaml": text } })).access;
     assert.equal((await load("{}\n")).anonymous, true);
     assert.equal((await load("access: { networks: [10.0.0.0/8] }\n")).anonymous, true);
+    assert.deepEqual((await load("access: { hosts: [Cache.Example.com] }\n")).hosts, ["cache.example.com"]);
     const basic = await load("access: { basic: { htpasswd: users } }\n");
     assert.deepEqual([basic.anonymous, basic.htpasswd?.endsWith("/users")], [false, true]);
     const [path] = (await load("access: { paths: [{ name: lab, token_file: token }] }\n")).paths;

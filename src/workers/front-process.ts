@@ -8,9 +8,12 @@ export interface FrontProcessOptions {
   readonly hear: (message: Exclude<ToOwner, { kind: "ready" | "taken" }>, front: FrontProcess) => void;
 }
 
-/** A front is told what it needs: the variables of the configuration have the passwords of upstreams. */
+/** Variables that may have the passwords of upstreams, and of proxies on the way to them. */
+const SETTINGS = /^(?:REGISTRY_CACHE_.*|https?_proxy)$/i;
+
+/** A front is told what it needs, and asks no upstream. */
 function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("REGISTRY_CACHE_")));
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !SETTINGS.test(name)));
 }
 
 /** A connection that waits for a front to take it. */
