@@ -6,7 +6,7 @@ import { Rules } from "../access/rules.ts";
 import type { AccessRule } from "./config.ts";
 import { ruleWarnings } from "./rule-warnings.ts";
 
-const RULE: AccessRule = { who: "*", registry: undefined, repository: "*", tag: "*", allow: true };
+const RULE: AccessRule = { who: "*", registry: undefined, repository: "*", tag: "*", allow: true, minAgeMs: 0 };
 const KNOWN = { names: ["ci-1", "me", "lab"], areAll: true };
 
 function warned(...rules: Partial<AccessRule>[]): string[] {
@@ -47,6 +47,7 @@ test("no rule that has something left to decide", () => {
   assert.deepEqual(warned({ tag: "v*" }, {}), []);
   // It forbids digests that no tag leads to.
   assert.deepEqual(warned({ tag: "v*" }, { tag: "v1", allow: false }), []);
+  assert.deepEqual(warned({ tag: "v*" }, { tag: "v1", minAgeMs: 1 }), []);
 });
 
 test("whatever the rules, without those that never decide every verdict is what it was", () => {
@@ -56,6 +57,7 @@ test("whatever the rules, without those that never decide every verdict is what 
     repository: fc.constantFrom("*", "a/*", "a/**", "a/b", "a/b/c"),
     tag: fc.constantFrom("*", "v*", "v1", "v[0-9]", "w"),
     allow: fc.boolean(),
+    minAgeMs: fc.constantFrom(0, 1),
   });
   const wanted = fc.record({
     registryId: fc.constantFrom("hub", "ghcr"),
@@ -68,7 +70,11 @@ test("whatever the rules, without those that never decide every verdict is what 
         ruleWarnings(rules, { names: [], areAll: false }).map((text) => Number(/^rule (\d+)/.exec(text)?.[1])),
       );
       const left = rules.filter((_, index) => !idle.has(index + 1));
-      assert.equal(new Rules(left).verdict(who, what).isAllowed, new Rules(rules).verdict(who, what).isAllowed);
+      const verdictOf = (those: readonly AccessRule[]) => {
+        const { isAllowed, minAgeMs } = new Rules(those).verdictWithTwins(who, what, ["hub", "ghcr"]);
+        return { isAllowed, minAgeMs };
+      };
+      assert.deepEqual(verdictOf(left), verdictOf(rules));
     }),
   );
 });

@@ -38,11 +38,15 @@ function covers(earlier: AccessRule, later: AccessRule): boolean {
   );
 }
 
-/** A digest that no tag leads to is forbidden by a rule about tags, and allowed by none: there the earlier one may let it pass. */
+/** A digest that no tag leads to is held up by a rule about tags, and let through by none: there the earlier one may let it pass. */
 function coversTag(earlier: AccessRule, later: AccessRule): boolean {
   if (isAll(earlier.tag)) return true;
-  if (isAll(later.tag) || (earlier.allow && !later.allow)) return false;
+  if (isAll(later.tag) || (!isRestriction(earlier) && isRestriction(later))) return false;
   return isWider(earlier.tag, later.tag, compileTagGlob);
+}
+
+function isRestriction({ allow, minAgeMs }: AccessRule): boolean {
+  return !allow || minAgeMs > 0;
 }
 
 function isWider(glob: string, other: string, compile: (pattern: string) => (text: string) => boolean): boolean {
