@@ -20,8 +20,8 @@ async function piecesOf(req: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let bytes = 0;
   try {
-    // Giving up shall leave the connection, on which there is something to be said.
-    for await (const piece of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    // A request of a server leaves its connection when it is given up (Node's destroyer), so that there can be an answer.
+    for await (const piece of req as AsyncIterable<Buffer>) {
       bytes += piece.length;
       if (bytes > FORM_BYTES_MAX) throw refused(413, "the form is too long");
       pieces.push(piece);
