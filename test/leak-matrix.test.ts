@@ -261,6 +261,15 @@ for (const [scenario, workers] of [
       });
     }
 
+    test("no secret is in a token of ours, whoever reads it", () => {
+      for (const token of seen.ours) {
+        const texts = token.split(".").map((part) => Buffer.from(part, "base64url").toString("latin1"));
+        for (const [what, secret] of Object.entries({ ...OF_CLIENTS, ...OF_UPSTREAMS })) {
+          for (const text of [token, ...texts]) assertNot(secret, text, what);
+        }
+      }
+    });
+
     test("the data folder has no secret but the key of our tokens, which only its owner may read", () => {
       const key = seen.files.get("/data/token-key") ?? assert.fail("no key");
       assert.ok(seen.files.size > 5);
