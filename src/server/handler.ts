@@ -16,9 +16,7 @@ export type Handler = (exchange: Exchange) => Promise<boolean> | false;
 
 /** Whose requests come in. */
 export interface Callers {
-  of(
-    req: IncomingMessage,
-  ): Pick<Exchange, "access" | "client" | "isSecure" | "certificateNames" | "certificateFault">;
+  of(req: IncomingMessage): Pick<Exchange, "access" | "client" | "isSecure" | "certificateNames" | "certificateFault">;
   /** Refuses what must not be believed, with a `RegistryError`. */
   assert(req: IncomingMessage): void;
 }

@@ -7,7 +7,13 @@ import type { Access } from "../access/access.ts";
 import type { AccessNews } from "../access/open.ts";
 import type { ClientAuthorities, Config, Listen, RegistryConfig, ShownCertificate } from "../config/config.ts";
 import { Connections } from "../server/connections.ts";
-import { CERTIFICATE_HEADER, CLIENT_HEADER, FAULT_HEADER, LISTEN_HEADER, SECURE_HEADER } from "../server/front-headers.ts";
+import {
+  CERTIFICATE_HEADER,
+  CLIENT_HEADER,
+  FAULT_HEADER,
+  LISTEN_HEADER,
+  SECURE_HEADER,
+} from "../server/front-headers.ts";
 import { type Callers, type Handler, requestListener } from "../server/handler.ts";
 import { type Entrance, openEntrance, type Screening } from "../server/entrance.ts";
 import {

@@ -96,11 +96,11 @@ for (const workers of [1, 2]) {
 }
 
 test("attack: path traversal: what the authority asks for is a token that is awaited, and no file", async (t) => {
-  const challenges = new HttpChallenges();
   const port = await freePort();
-  await challenges.listen({ host: "127.0.0.1", port });
+  const challenges = new HttpChallenges({ host: "127.0.0.1", port });
+  await challenges.open();
   t.after(async () => await challenges.close());
-  challenges.set("the-token", "the answer");
+  await challenges.show({ name: "cache.example", token: "the-token", answer: "the answer" });
   const ask = async (path: string) =>
     await raw(`http://127.0.0.1:${port}`, `GET ${path} HTTP/1.1\r\nHost: cache.example\r\nConnection: close\r\n\r\n`);
   assert.match(await ask("/.well-known/acme-challenge/the-token"), /^HTTP\/1\.1 200 .*the answer/s);
