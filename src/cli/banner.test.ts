@@ -10,7 +10,7 @@ const NO_PROXY = { httpProxy: "", httpsProxy: "", noProxy: "" };
 function configOf(differs: Partial<Config> = {}): Config {
   return {
     source: undefined,
-    listen: [],
+    listen: [{ host: "0.0.0.0", port: 5000, methods: undefined, tls: true }],
     dataDir: "/var/lib/registry-cache",
     minFreeDiskBytes: 0,
     defaultRegistry: "dockerhub",
