@@ -1,12 +1,13 @@
 import type { AccessConfig, SecretPath } from "../config/config.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { basicCredentials, bearerToken } from "./authorization.ts";
+import { basicChallenge, type Challenged, tokenChallenge } from "./challenges.ts";
 import { compileNameGlob } from "../lib/glob.ts";
 import { Networks } from "../lib/networks.ts";
 import type { Passwords } from "./passwords.ts";
 import { ANONYMOUS, type Principal } from "./principal.ts";
 import type { MinAge } from "./quarantine.ts";
-import { Rules, type Wanted } from "./rules.ts";
+import { Rules, twinsOf, type Wanted } from "./rules.ts";
 import type { Offer, SealedCredentials } from "./sealed-credentials.ts";
 import { SecretPaths } from "./secret-paths.ts";
 import type { Tokens } from "./tokens.ts";
@@ -31,14 +32,6 @@ export interface Identity {
   readonly isWrong: boolean;
   /** What is said to an upstream, where the host name is for that; a secret. */
   readonly offer?: Offer | undefined;
-}
-
-/** Where a client that is refused may get a token, and for what. */
-export interface Challenged {
-  /** Undefined where the client has not said by what name it has found us. */
-  readonly tokenUrl: string | undefined;
-  /** `repository:library/nginx:pull`; undefined where no repository was asked for. */
-  readonly scope: string | undefined;
 }
 
 /** A registry, as far as it matters who may pull from it. */
@@ -91,7 +84,7 @@ export class Access {
     this.#config = config;
     this.#mayBeOpen = mayBeOpen;
     this.#registries = registries;
-    this.#twins = new Map(registries.map((one) => [one.id, registries.filter((other) => isTwin(one, other))]));
+    this.#twins = new Map(registries.map(({ id }) => [id, twinsIn(registries, id)]));
     this.#isUser = isUser;
     this.#tokens = tokens;
     this.#sealed = sealed;
@@ -207,19 +200,6 @@ export class Access {
     throw this.#passwords === undefined ? this.#unknown() : this.#challenge(isWrong, challenged());
   }
 
-  /** Lets in to a registry's own host name who has said what it has to say to the upstream, be it that it has nothing. */
-  assertOffered({ offer, isWrong }: Identity, challenged: () => Challenged): void {
-    if (offer === undefined) throw this.upstreamChallenge(isWrong, challenged());
-  }
-
-  /** Asks for credentials of the upstream. */
-  upstreamChallenge(isWrong: boolean, challenged: Challenged): RegistryError {
-    const message = isWrong
-      ? "upstream does not take these credentials for this repository"
-      : "this is private: pulling it here needs a user and a password of the upstream's";
-    return tokenChallenge(message, isWrong, challenged);
-  }
-
   /** The same for all registries at once, for what names the content of each of them. */
   assertInEverywhere(identity: Identity, challenged: () => Challenged): void {
     this.assertIn(identity, undefined, challenged);
@@ -264,33 +244,11 @@ export class Access {
   }
 }
 
-type Twin = AccessOptions["registries"][number];
-
-function isTwin(one: Twin, other: Twin): boolean {
-  return one.id !== other.id && one.upstream === other.upstream;
+function twinsIn(registries: AccessOptions["registries"], id: string): AccessOptions["registries"] {
+  const ids = twinsOf(registries, id);
+  return registries.filter((one) => ids.includes(one.id));
 }
-
-/** What tokens are for, in the challenge and in clients' questions. */
-const SERVICE = "registry-cache";
 
 function identityOf(principal: Principal | undefined): Identity {
   return principal === undefined ? { principal: ANONYMOUS, isWrong: true } : { principal, isWrong: false };
-}
-
-function tokenChallenge(message: string, isWrong: boolean, { tokenUrl, scope }: Challenged): RegistryError {
-  if (tokenUrl === undefined) return basicChallenge(message);
-  const parts = [
-    `realm="${tokenUrl}"`,
-    `service="${SERVICE}"`,
-    ...(scope === undefined ? [] : [`scope="${scope}"`]),
-    ...(isWrong ? ['error="invalid_token"'] : []),
-  ];
-  return new RegistryError(401, "UNAUTHORIZED", message, {
-    headers: { "WWW-Authenticate": `Bearer ${parts.join(",")}` },
-  });
-}
-
-function basicChallenge(message: string): RegistryError {
-  const headers = { "WWW-Authenticate": 'Basic realm="Registry Cache", charset="UTF-8"' };
-  return new RegistryError(401, "UNAUTHORIZED", message, { headers });
 }

@@ -1,3 +1,4 @@
+import { upstreamChallenge } from "../access/challenges.ts";
 import { Guesses } from "../access/guesses.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Repository } from "../oci/reference.ts";
@@ -18,7 +19,7 @@ export class Admissions {
 
   /** Rejects with a `RegistryError`. Credentials count at the registry's own host name alone: elsewhere they are somebody else's. */
   async assertIn(exchange: Exchange, repository: Repository, { registry, isByHost }: FoundRegistry): Promise<void> {
-    const { access, client = "", identity, signal } = exchange;
+    const { client = "", identity, signal } = exchange;
     const offered = isByHost ? identity.offer?.credentials : undefined;
     const [user, nowMs] = [offered?.user ?? "", performance.now()];
     let wasAsked = false;
@@ -29,7 +30,7 @@ export class Admissions {
     if (wasAsked && admission === "in") this.#guesses.right(client, user);
     if (wasAsked && admission === "refused") this.#guesses.wrong(client, user, nowMs);
     if (admission === "in") return;
-    if (isByHost) throw access.upstreamChallenge(admission === "refused", challengedOf(exchange, repository.name));
+    if (isByHost) throw upstreamChallenge(admission === "refused", challengedOf(exchange, repository.name));
     const message = `this is private: pull it from ${registry.hostnames.join(" or ")}, with credentials of ${registry.serves}`;
     throw new RegistryError(403, "DENIED", message);
   }

@@ -1,3 +1,4 @@
+import { assertOffered } from "../access/challenges.ts";
 import { type MinAge, Quarantine } from "../access/quarantine.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -64,7 +65,7 @@ export class Api {
         assertWhole(found);
         // Docker and Podman look for a challenge here and nowhere else.
         if (found.isByHost && found.registry.passThrough)
-          exchange.access.assertOffered(exchange.identity, () => challengedOf(exchange));
+          assertOffered(exchange.identity, () => challengedOf(exchange));
         return sendJson(exchange, 200, {});
       case "catalog":
         return await this.#catalog(exchange, found);

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
-import type { Caller, Challenged } from "../access/access.ts";
+import type { Caller } from "../access/access.ts";
+import type { Challenged } from "../access/challenges.ts";
 import type { Bypassing } from "../access/bypassing.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
