@@ -21,6 +21,18 @@ describe("access", () => {
     assert.deepEqual([path?.name, path?.token, path?.file?.endsWith("/token")], ["lab", TOKEN, true]);
   });
 
+  it("warns of credentials that a proxy may open to anybody", async (t) => {
+    const folder = await configFolder(t);
+    const load = async (more: string) => {
+      const registries = "registries: { ghcr: { username: me, password: secret } }";
+      const text = `trusted_proxies: [127.0.0.1]\n${registries}\n${more}`;
+      return (await folder.load({ files: { "registry-cache.yaml": text } })).warnings;
+    };
+    const warning = "whoever the proxy lets in can pull with the credentials of ghcr: let it ask who that is";
+    assert.deepEqual(await load(""), [warning]);
+    assert.deepEqual(await load("access: { networks: [10.0.0.0/8] }\n"), []);
+  });
+
   it("warns of users that are left out, and of a file that is not there, and starts all the same", async (t) => {
     const folder = await configFolder(t);
     await folder.write({ users: "me:$apr1$abcdefgh$0123456789\n" });

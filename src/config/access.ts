@@ -269,18 +269,38 @@ export function checkOpenCredentials(
   access: AccessConfig,
 ): Finding[] {
   return listen.flatMap((address, index): Finding[] => {
-    const { config, mayBeOpen } = accessThere(access, address);
-    if (isLoopback(address.host) || keepsStrangersOut(config.networks)) return [];
-    const given = registries.filter(({ credentials, anonymous }) => {
-      return credentials !== undefined && (mayBeOpen ? (anonymous ?? config.anonymous) : config.anonymous);
-    });
-    if (given.length === 0) return [];
-    const ids = given.map(({ id }) => id).join(", ");
-    const message = `anybody who reaches ${address.host}:${address.port} could pull with the credentials of ${ids}`;
+    const ids = isLoopback(address.host) ? [] : openedAt(address, registries, access);
+    if (ids.length === 0) return [];
+    const message = `anybody who reaches ${address.host}:${address.port} could pull with the credentials of ${ids.join(", ")}`;
     const hint =
       "write `access: { networks: [...] }` or `access: { basic: { htpasswd: FILE } }`, or listen on 127.0.0.1 alone";
     return [{ path: address.methods === undefined ? ["access"] : ["listen", index, "access"], message, hint }];
   });
+}
+
+/** Behind a proxy it is the proxy that may keep strangers out, which cannot be seen from here. */
+export function proxyWarnings(
+  registries: readonly RegistryConfig[],
+  listen: readonly Listen[],
+  access: AccessConfig,
+  trustedProxies: readonly string[],
+): string[] {
+  if (trustedProxies.length === 0) return [];
+  const behind = listen.filter(({ host }) => isLoopback(host));
+  const ids = new Set(behind.flatMap((address) => openedAt(address, registries, access)));
+  if (ids.size === 0) return [];
+  return [`whoever the proxy lets in can pull with the credentials of ${[...ids].join(", ")}: let it ask who that is`];
+}
+
+/** The registries, by id, whose credentials serve whoever comes in at an address. */
+function openedAt(address: Listen, registries: readonly RegistryConfig[], access: AccessConfig): string[] {
+  const { config, mayBeOpen } = accessThere(access, address);
+  if (keepsStrangersOut(config.networks)) return [];
+  return registries
+    .filter(({ credentials, anonymous }) => {
+      return credentials !== undefined && (mayBeOpen ? (anonymous ?? config.anonymous) : config.anonymous);
+    })
+    .map(({ id }) => id);
 }
 
 /** What addresses choose of `access` must be there. */

@@ -1,6 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { ValueError } from "../lib/value-error.ts";
-import { checkListenMethods, checkOpenCredentials, checkPassThrough, readAccess } from "./access.ts";
+import { checkListenMethods, checkOpenCredentials, checkPassThrough, proxyWarnings, readAccess } from "./access.ts";
 import { readAcme } from "./acme.ts";
 import { readAuthorities } from "./certificates.ts";
 import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
@@ -77,7 +77,11 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     tls,
     acme,
     access,
-    warnings: [...warnings, ...ofAccess.warnings],
+    warnings: [
+      ...warnings,
+      ...ofAccess.warnings,
+      ...proxyWarnings(registries, listen, access, top.trusted_proxies ?? []),
+    ],
   };
 }
 
