@@ -178,6 +178,39 @@ test("nobody guesses a registry's passwords by way of the cache", async (t) => {
   assert.equal(await guess(4), 401);
 });
 
+test("who asks for what is not there is no guesser, with the right password", async (t) => {
+  const { get } = await setUp(t);
+  for (let number = 0; number < 8; number++) {
+    assert.equal((await get(`/v2/org/missing-${number}/manifests/1`, ANN)).status, 401);
+  }
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, ANN)).status, 200);
+});
+
+test("many guesses at once are looked at a few at a time", async (t) => {
+  const { upstream, get } = await setUp(t);
+  const guesses = Array.from({ length: 60 }, (_, number) => as("ann", `guess ${number}`));
+  const statuses = await Promise.all(
+    guesses.map(async (more) => (await get(`/v2/${HIDDEN}/manifests/1`, more)).status),
+  );
+  assert.ok(statuses.includes(429));
+  // Those that are free, and those that were under way when they were used up.
+  assert.ok(upstream.count({ role: "token", authorized: true }) <= 10);
+});
+
+test("new private content is not had because one question failed", async (t) => {
+  const { upstream, get, cache, getFrom } = await setUp(t);
+  assert.equal((await get(`/v2/${OPEN}/manifests/1`)).status, 200);
+  await cache.app.idle();
+  const again = getFrom(await cache.restart());
+  // Before anybody has asked whether it is still public.
+  upstream.script({ role: "registry", path: "/tags/list?n=1" }, { kind: "status", status: 503, times: 1 });
+  const fresh = upstream.addImage(OPEN, "1", { seed: "newer" });
+  const stale = await again(`/v2/${OPEN}/manifests/1`);
+  assert.equal(stale.status, 200);
+  assert.notEqual(stale.headers["docker-content-digest"], fresh.digest);
+  assert.match(String(stale.headers["cache-status"]), /stale-server-error/);
+});
+
 test("clients' credentials are in no log and in no file", async (t) => {
   const { lines, get, dataDir, cache } = await setUp(t);
   const named = bearer(await get("/token", ANN));

@@ -124,7 +124,7 @@ export class Fills {
 
   /** Opens the blob at the repository's own upstream. */
   opener(repository: Repository, digest: Digest, lane: TransferLane = "whole"): OpenUpstream {
-    const { upstream } = registryOf(this.#o.registries, repository);
+    const upstream = registryOf(this.#o.registries, repository).upstream.forTransfer(repository.name);
     return async (range, signal) => await upstream.openBlob(repository.name, digest, range, signal, lane);
   }
 

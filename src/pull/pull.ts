@@ -7,10 +7,12 @@ import { admissionBy } from "./admission.ts";
 import { BlobPull } from "./blobs.ts";
 import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
+import { HeldContent } from "./held-content.ts";
 import { Held, type HeldOptions, type TagState } from "./held.ts";
 import { ManifestPull } from "./manifests.ts";
 import { NamedSizes } from "./named-sizes.ts";
 import { Notebook } from "./notebook.ts";
+import { OpenlyHeld } from "./openly-held.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
@@ -36,6 +38,7 @@ export interface Pull {
   readonly fills: Fills;
   /** Whether somebody with these credentials of an upstream, or without any, may be given what is held of a repository. */
   readonly admit: ReturnType<typeof admissionBy>;
+  readonly openlyHeld: OpenlyHeld;
   /** Where a tag points as far as we know; upstream is not asked. */
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   /** Uses that another process has seen. */
@@ -69,6 +72,12 @@ export function createPull(options: PullOptions): Pull {
     blobs: new BlobPull({ ...shared, blobs, fills }),
     lists,
     fills,
+    openlyHeld: new OpenlyHeld({
+      content: new HeldContent({ store, shares: () => false, log }),
+      blobs,
+      notebook,
+      tagState: async (repository, tag) => await held.tag(repository, tag),
+    }),
     admit: admissionBy({ registries, catalog, log, signal: life.signal }),
     tagState: async (repository, tag) => await held.tag(repository, tag),
     note: (uses) => uses.forEach((use) => notebook.note(use)),

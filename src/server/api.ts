@@ -3,6 +3,7 @@ import { type MinAge, Quarantine } from "../access/quarantine.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { OCI_INDEX } from "../oci/media-types.ts";
+import { contentOf, type Content } from "./repository-content.ts";
 import { parseRepositoryName, type Reference, referenceText, type Repository } from "../oci/reference.ts";
 import type { Endpoint } from "../oci/route.ts";
 import type { ManifestAnswer } from "../pull/manifests.ts";
@@ -87,20 +88,25 @@ export class Api {
     const repository = repositoryOf(found);
     exchange.notes.repository = repository.name;
     const minAge = await this.#assertMay(exchange, repository, endpoint);
-    if (found.registry.passThrough) await this.#admissions.assertIn(exchange, repository, found);
+    const heldOnly = found.registry.passThrough
+      ? await this.#admissions.assertIn(exchange, repository, found)
+      : undefined;
+    const content = contentOf(this.#o.pull, repository, heldOnly);
     this.#o.hosts.assertShown(repository, exchange);
     switch (endpoint.kind) {
       case "manifest":
         exchange.notes.reference = referenceText(endpoint.reference);
-        return await sendManifest(exchange, await this.#manifest(repository, endpoint.reference, minAge));
+        return await sendManifest(exchange, await this.#manifest(content, repository, endpoint.reference, minAge));
       case "blob":
         exchange.notes.reference = endpoint.digest;
         if (minAge !== undefined) await this.#quarantine.assertOver(repository, endpoint.digest, minAge, Date.now());
-        return await this.#blob(exchange, repository, endpoint);
+        return await this.#blob(exchange, content, endpoint);
       case "tags":
+        await heldOnly?.settled();
         return await this.#tags(exchange, repository);
       case "referrers":
         exchange.notes.reference = endpoint.digest;
+        await heldOnly?.settled();
         return await this.#referrers(exchange, repository, endpoint);
     }
   }
@@ -123,9 +129,13 @@ export class Api {
   }
 
   /** What is too new is fetched and kept all the same: its age begins to count. */
-  async #manifest(repository: Repository, reference: Reference, minAge: MinAge | undefined): Promise<ManifestAnswer> {
-    const { manifests } = this.#o.pull;
-    const answer = await manifests.get(repository, reference);
+  async #manifest(
+    content: Content,
+    repository: Repository,
+    reference: Reference,
+    minAge: MinAge | undefined,
+  ): Promise<ManifestAnswer> {
+    const answer = await content.manifest(reference);
     if (minAge === undefined) return answer;
     if (reference.kind === "digest") {
       await this.#quarantine.assertOver(repository, answer.digest, minAge, Date.now());
@@ -133,18 +143,14 @@ export class Api {
     }
     const digest = await this.#quarantine.over(repository, reference.tag, answer.digest, minAge, Date.now());
     if (digest === answer.digest) return answer;
-    const before = await manifests.get(repository, { kind: "digest", digest });
+    const before = await content.manifest({ kind: "digest", digest });
     return { ...before, outcome: { kind: "quarantined", newer: answer.digest, rule: minAge.rule } };
   }
 
-  async #blob(
-    exchange: Exchange,
-    repository: Repository,
-    { digest }: Extract<Endpoint, { kind: "blob" }>,
-  ): Promise<void> {
-    if (exchange.isHead)
-      return await sendBlobHead(exchange, digest, await this.#o.pull.blobs.head(repository, digest, exchange.signal));
-    await sendBlob(exchange, await this.#o.pull.blobs.get(repository, digest, exchange.signal));
+  async #blob(exchange: Exchange, content: Content, { digest }: Extract<Endpoint, { kind: "blob" }>): Promise<void> {
+    const { signal } = exchange;
+    if (exchange.isHead) return await sendBlobHead(exchange, digest, await content.blobHead(digest, signal));
+    await sendBlob(exchange, await content.blob(digest, signal));
   }
 
   async #tags(exchange: Exchange, repository: Repository): Promise<void> {

@@ -38,6 +38,7 @@ export async function failureOf(answer: Answer, signal: AbortSignal): Promise<Up
     status: answer.status,
     retryAfterS: parseRetryAfter(header(answer, "retry-after"), Date.now()),
     isElsewhere: !answer.fromRegistry,
+    isOfCredentials: answer.status === 401 && answer.authorization === "basic",
   });
 }
 

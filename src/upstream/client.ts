@@ -86,6 +86,14 @@ export class UpstreamClient implements Upstream {
     return "in";
   }
 
+  wasPrivate(): boolean {
+    return false;
+  }
+
+  forTransfer(): Pick<Upstream, "openBlob"> {
+    return this;
+  }
+
   /** May be called more than once: two registries may share this upstream. */
   async close(): Promise<void> {
     this.#closed ??= this.#end();

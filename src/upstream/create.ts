@@ -85,7 +85,9 @@ function createCareful(registry: RegistryConfig, options: UpstreamsOptions): Ups
   const stranger = unnamed(undefined);
   const nowMs = options.nowMs ?? (() => performance.now());
   if (!passThrough) return new OpenToAll({ own, stranger, shares: compileShared(sharedRepositories), nowMs });
-  const clientOf = ({ user: username, password }: OfferedCredentials) => unnamed({ kind: "basic", username, password });
+  // What one client's account is refused, or limited, says nothing about the others.
+  const clientOf = ({ user: username, password }: OfferedCredentials) =>
+    unnamed({ kind: "basic", username, password }, { isApart: true });
   return new PassThrough({ own, stranger, clientOf, nowMs });
 }
 
@@ -93,7 +95,7 @@ function createCareful(registry: RegistryConfig, options: UpstreamsOptions): Ups
 function createUpstream(
   registry: RegistryConfig,
   options: UpstreamsOptions,
-): (credentials: Credentials | undefined) => Upstream {
+): (credentials: Credentials | undefined, more?: { readonly isApart: boolean }) => Upstream {
   const { realms, upstreamIsOwn, allowPrivateAddresses, timeouts, ca, requestsPerSecond } = registry;
   const nowMs = options.nowMs ?? (() => performance.now());
   const upstream = new URL(registry.upstream);
@@ -111,11 +113,12 @@ function createUpstream(
   const pace = requestsPerSecond === undefined ? undefined : new Pace(requestsPerSecond, upstream.host, nowMs);
   const turn = async (signal: AbortSignal) => await pace?.turn(signal);
   const tokens = new TokenCache(createTokenFetch({ send, turn, policy, closing: closing.signal }), nowMs);
-  const gate = new Gate({ ...registry, host: upstream.host, nowMs, closing: closing.signal });
-  return (credentials) =>
+  const ofGate = { ...registry, host: upstream.host, nowMs, closing: closing.signal };
+  const gate = new Gate(ofGate);
+  return (credentials, { isApart } = { isApart: false }) =>
     new UpstreamClient({
       credentialId: credentialIdOf(upstream, credentials),
-      gate,
+      gate: isApart ? new Gate(ofGate, gate) : gate,
       exchange: new Exchange(send, turn, new Authorization(policy, credentials, tokens), policy),
       dispatcher,
       closing,

@@ -1,4 +1,4 @@
-import { LRUCache } from "lru-cache";
+import { growingCache } from "../lib/growing-cache.ts";
 import { abortedError, ranOutOfTime } from "./aborts.ts";
 import { type Admission, type BreakerState, CLOSED, type Outcome, admit, settle } from "./breaker.ts";
 import { faultOf } from "./faults.ts";
@@ -33,17 +33,23 @@ export class Gate {
   readonly #transfers: Record<TransferLane, Slots>;
   /** One for all that this upstream has, and one for each repository that fails alone. */
   #breaker: BreakerState = CLOSED;
-  readonly #repositories = new LRUCache<string, BreakerState>({ max: REPOSITORIES_MAX });
+  readonly #repositories = growingCache<string, BreakerState>(REPOSITORIES_MAX);
   readonly #serverErrors = new ServerErrors();
 
-  constructor(options: GateOptions) {
+  /** With another gate to the same upstream it shares the places, and nothing of what it learns. */
+  constructor(options: GateOptions, beside?: Gate) {
     this.#options = options;
-    this.#questions = new Slots(options.questionsMax, `questions to ${options.host} at once`);
-    const partsMax = Math.ceil(options.transfersMax * PARTS_SHARE);
-    this.#transfers = {
-      whole: new Slots(options.transfersMax, `transfers from ${options.host} at once`),
-      part: new Slots(partsMax, `transfers of parts from ${options.host} at once`),
-    };
+    const { host, questionsMax, transfersMax } = options;
+    this.#questions =
+      beside === undefined ? new Slots(questionsMax, `questions to ${host} at once`) : beside.#questions;
+    const partsMax = Math.ceil(transfersMax * PARTS_SHARE);
+    this.#transfers =
+      beside === undefined
+        ? {
+            whole: new Slots(transfersMax, `transfers from ${host} at once`),
+            part: new Slots(partsMax, `transfers of parts from ${host} at once`),
+          }
+        : beside.#transfers;
   }
 
   get available(): boolean {

@@ -88,6 +88,14 @@ export class OpenToAll implements Upstream {
     return "in";
   }
 
+  wasPrivate(): boolean {
+    return false;
+  }
+
+  forTransfer(): Pick<Upstream, "openBlob"> {
+    return this;
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#o.own.close(), this.#o.stranger.close()]);
   }

@@ -90,7 +90,8 @@ async function refusalOf(answer: HttpAnswer, request: TokenRequest, signal: Abor
   const authorization = request.credentials === undefined ? "none" : "basic";
   const failure = await failureOf({ ...answer, fromRegistry: false, authorization }, signal);
   if (authorization === "none" || failure.kind !== "forbidden") return failure;
-  return new UpstreamError("unauthorized", failure.message, { status: failure.status });
+  // Some say so of repositories that somebody's good credentials do not open.
+  return new UpstreamError("unauthorized", failure.message, { status: failure.status, isOfCredentials: false });
 }
 
 /** `token` is distribution's own name for it, `access_token` OAuth's; services send one or both. */

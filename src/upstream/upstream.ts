@@ -30,16 +30,17 @@ export interface Upstream {
   getReferrers(name: RepositoryName, subject: Digest, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /** Resolves where the repository's tags can be listed: whether whoever asks may see it. */
   assertListed(name: RepositoryName, signal: AbortSignal): Promise<void>;
-  /**
-   * Whether a client with these credentials of its own, or without any, may be given what is held of the repository.
-   * `beforeAsking` comes before credentials are shown to the registry, and may forbid that by throwing, which is thrown on.
-   */
+  /** Whether a client with these credentials of its own, or without any, may be given what is held of the repository. */
   admit(
     name: RepositoryName,
     offered: OfferedCredentials | undefined,
     signal: AbortSignal,
-    beforeAsking: () => void,
+    asking: Asking,
   ): Promise<Admission>;
+  /** Whether the repository was found not to be for everybody, when that was asked last. */
+  wasPrivate(name: RepositoryName): boolean;
+  /** For a transfer that begins now, and all its resumptions. */
+  forTransfer(name: RepositoryName): Pick<Upstream, "openBlob">;
   /** False while questions are answered with `unavailable` or `rate-limited` at once. */
   readonly available: boolean;
   close(): Promise<void>;
@@ -54,8 +55,11 @@ export interface OfferedCredentials {
 /** Stands beside content that was fetched with credentials of clients. */
 export const FETCHED_BY_CLIENTS = "clients";
 
-/** `nameless`: credentials are needed; `refused`: those that were offered open nothing. */
-export type Admission = "in" | "nameless" | "refused";
+/** `nameless`: credentials are needed; `refused`: those that were offered do not open it; `wrong`: they are nobody's. */
+export type Admission = "in" | "nameless" | "refused" | "wrong";
+
+/** Is called with the question whether credentials are good, and may put it off, or forbid it by rejecting. */
+export type Asking = (ask: () => Promise<Exclude<Admission, "nameless">>) => Promise<Exclude<Admission, "nameless">>;
 
 /**
  * Transfers of two kinds have places of their own: a `part` is for one reader who is far ahead of the fill, and must not
@@ -123,6 +127,8 @@ export class UpstreamError extends Error {
   readonly retryAfterS: number | undefined;
   /** Whether not the registry itself answered, but a host that it had led to. */
   readonly isElsewhere: boolean;
+  /** Whether the credentials themselves were refused, by whoever knows them, and not what was asked for with them. */
+  readonly isOfCredentials: boolean;
 
   constructor(
     kind: UpstreamErrorKind,
@@ -131,6 +137,7 @@ export class UpstreamError extends Error {
       status?: number | undefined;
       retryAfterS?: number | undefined;
       isElsewhere?: boolean;
+      isOfCredentials?: boolean;
       cause?: unknown;
     } = {},
   ) {
@@ -139,5 +146,6 @@ export class UpstreamError extends Error {
     this.status = options.status;
     this.retryAfterS = options.retryAfterS;
     this.isElsewhere = options.isElsewhere ?? false;
+    this.isOfCredentials = options.isOfCredentials ?? false;
   }
 }

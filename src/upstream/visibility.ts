@@ -51,8 +51,13 @@ export class Visibility {
   }
 }
 
+/** Whether somebody was told that this is not for them, by whatever name. */
+export function isRefusal({ kind }: UpstreamError): boolean {
+  return REFUSALS.has(kind);
+}
+
 /** Whether whoever asks by this upstream may see the repository. Rejects where it cannot be asked. */
-export async function isListed(
+async function isListed(
   upstream: Pick<Upstream, "assertListed">,
   name: RepositoryName,
   signal: AbortSignal,
@@ -61,7 +66,7 @@ export async function isListed(
     await upstream.assertListed(name, signal);
     return true;
   } catch (error) {
-    if (error instanceof UpstreamError && REFUSALS.has(error.kind)) return false;
+    if (error instanceof UpstreamError && isRefusal(error)) return false;
     throw error;
   }
 }
