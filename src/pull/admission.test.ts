@@ -15,14 +15,17 @@ const MINUTES_MS = 11 * 60_000;
 const APP = { registryId: "test", serves: "registry.test", name: "org/app" as RepositoryName };
 
 /** A registry to which credentials are passed, in front of an upstream whose repository is public until it is not. */
-async function setUp(t: TestContext, fetchedWith?: string) {
+async function setUp(
+  t: TestContext,
+  { fetchedWith, askBudgetMs = 30_000 }: { fetchedWith?: string; askBudgetMs?: number } = {},
+) {
   const clock = { ms: 1_000_000 };
   const hidden: string[] = [];
   const { fake } = await startBench(t, {
     fake: { auth: "bearer", users: { ann: "secret" }, privateRepositories: hidden },
   });
   fake.addImage(APP.name, "1");
-  const timeouts = { connectMs: 5_000, headersMs: 30_000, idleMs: 60_000, askBudgetMs: 50 };
+  const timeouts = { connectMs: 5_000, headersMs: 30_000, idleMs: 60_000, askBudgetMs };
   const config = registryConfig({ upstream: fake.url, realms: ["auth.test"], passThrough: true, timeouts });
   const upstream = openUpstream(t, config, { nowMs: () => clock.ms });
   const catalog = await openSqliteCatalog(IN_MEMORY);
@@ -55,7 +58,7 @@ test("without it, what needed no credentials is open, and nothing is that did", 
   const admitted = await open.ask();
   assert.ok(admitted.kind === "held-only" && admitted.why === "unreachable");
   await assert.rejects(admitted.later(), isUnavailable);
-  const closed = await setUp(t, "clients");
+  const closed = await setUp(t, { fetchedWith: "clients" });
   await closed.fake.stop();
   await assert.rejects(closed.ask(), isUnavailable);
 });
@@ -70,7 +73,7 @@ test("what was found to be private is not open because upstream cannot be asked 
 });
 
 test("a slow upstream is waited for as long as for a tag, where something is open", async (t) => {
-  const { fake, ask } = await setUp(t);
+  const { fake, ask } = await setUp(t, { askBudgetMs: 50 });
   const answer = Promise.withResolvers<void>();
   fake.script(
     { path: "/tags/list" },

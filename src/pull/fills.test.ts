@@ -47,8 +47,9 @@ async function setUp(
   const store = await openFilesystemStore({ dataDir, minFreeDiskBytes: 0 });
   const catalog = await openSqliteCatalog(IN_MEMORY);
   t.after(async () => await catalog.close());
-  const upstream: Pick<Upstream, "openBlob" | "credentialIdFor"> = {
+  const upstream: Pick<Upstream, "openBlob" | "credentialIdFor" | "forTransfer"> = {
     credentialIdFor: () => undefined,
+    forTransfer: () => upstream,
     openBlob: async (_, digest, range, signal) => {
       const found = blobs.find((one) => one.digest === digest);
       if (found === undefined) throw new UpstreamError("not-found", "no such blob");
