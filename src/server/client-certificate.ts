@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
@@ -27,6 +28,26 @@ export function certificateFault(socket: Socket): string | undefined {
   return (looked[FAULT] ??= { fault: faultOf(socket) }).fault;
 }
 
+/**
+ * Call when TLS is agreed on, before anything is read. A signature that is wrong, as that of an earlier authority with the name of the
+ * present one, is left in OpenSSL's queue of errors: its server, other than its client, does not clear that after it has looked at a
+ * certificate (tls_process_client_certificate), and Node takes what is there for an error of the next read (TLSWrap::ClearOut). To look
+ * at the certificate clears it (X509Certificate::GetPeerCert).
+ */
+export function forgetFailedCheck(socket: TLSSocket): void {
+  certificateFault(socket);
+}
+
+/**
+ * The names of the client's certificate where a handshake has failed by that queue: the certificate came in a piece of its own, so that
+ * Node looked there before it was cleared. Undefined where it failed by something else, which TLS itself says.
+ */
+export function misjudgedNames(error: Error & { library?: string }, socket: TLSSocket): string[] | undefined {
+  if (error.library === undefined || error.library === "SSL routines") return undefined;
+  const certificate = socket.getPeerX509Certificate();
+  return certificate === undefined ? undefined : namesIn(certificate);
+}
+
 function faultOf(socket: TLSSocket): string | undefined {
   if (socket.authorized) return undefined;
   // A code, whatever the types say.
@@ -38,7 +59,10 @@ function faultOf(socket: TLSSocket): string | undefined {
 function namesOf(socket: TLSSocket): string[] {
   // A resumed session without a certificate counts as authorized too (Node's VerifyPeerCertificate).
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
-  if (certificate === undefined) return [];
+  return certificate === undefined ? [] : namesIn(certificate);
+}
+
+function namesIn(certificate: X509Certificate): string[] {
   const { CN } = certificate.toLegacyObject().subject;
   const common: unknown[] = Array.isArray(CN) ? CN : [CN];
   const names = common.filter((name): name is string => typeof name === "string");

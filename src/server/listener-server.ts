@@ -7,6 +7,7 @@ import type { Logger } from "pino";
 import type { ClientAuthorities, ShownCertificate } from "../config/config.ts";
 import { pemBlocks } from "../lib/pem.ts";
 import { badRequestAnswerer, plainHttpAnswer } from "./bad-request.ts";
+import { forgetFailedCheck, misjudgedNames } from "./client-certificate.ts";
 import type { Connections } from "./connections.ts";
 import { Handshakes } from "./handshakes.ts";
 
@@ -204,14 +205,16 @@ function tlsServer(
   );
   server.on("connection", (raw: Socket) => handshakes.begin(raw));
   server.on("secureConnection", (socket: TLSSocket) => {
+    forgetFailedCheck(socket);
     handshakes.succeed(socket);
     connections.add(socket);
   });
   const answer = badRequestAnswerer(connections, limits);
   // Node reports failed handshakes here as well.
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    if (!(socket instanceof TLSSocket) || handshakes.hasSucceeded(socket)) return answer(error, socket);
-    log.debug({ client: socket.remoteAddress, err: error }, "no TLS with a client");
+    if (!(socket instanceof TLSSocket)) return answer(error, socket);
+    tellFailure(log, error, socket, handshakes.hasSucceeded(socket));
+    if (handshakes.hasSucceeded(socket)) return answer(error, socket);
     const raw = handshakes.fail(socket);
     if (error.code === "ERR_SSL_HTTP_REQUEST" && raw?.writable === true) {
       // Whether the client has gone by now is of no interest to anybody.
@@ -220,6 +223,19 @@ function tlsServer(
     socket.destroy();
   });
   return server;
+}
+
+/** What fails after TLS was agreed on is mostly HTTP, which its answer says. */
+function tellFailure(log: Logger, error: NodeJS.ErrnoException, socket: TLSSocket, hadTls: boolean): void {
+  const client = socket.remoteAddress;
+  if (hadTls) {
+    if (error.code?.startsWith("ERR_SSL_") === true) log.debug({ client, err: error }, "TLS with a client broke off");
+    return;
+  }
+  const names = misjudgedNames(error, socket);
+  if (names === undefined) return log.debug({ client, err: error }, "no TLS with a client");
+  const message = "no TLS with a client: most likely another authority of the same name has signed its certificate";
+  log.info({ client, names: names.slice(0, 1), err: error }, message);
 }
 
 function sniCallback(names: NamedContexts) {

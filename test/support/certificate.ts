@@ -71,8 +71,10 @@ export interface TestAuthority extends TestCertificate {
   revocations(serials: readonly number[]): string;
 }
 
-export function testAuthority(subject = "registry-cache test authority"): TestAuthority {
-  const { publicKey, privateKey } = newKeys();
+export function testAuthority(
+  subject = "registry-cache test authority",
+  { publicKey, privateKey }: NonNullable<CertificateOptions["keys"]> = newKeys(),
+): TestAuthority {
   const own = { subject, publicKey, issuer: subject, issuerKey: privateKey, serial: 1 };
   let serial = 1;
   return {
