@@ -162,6 +162,22 @@ for (const [args, input, error] of [
   });
 }
 
+test("check warns where passwords that are passed through can be read on their way", async (t) => {
+  const cwd = await tempDir(t);
+  const registry = "registries: { ghcr: { hostnames: [ghcr.example.com], private_content: pass_through } }";
+  const warnedAt = async (listen: string) => {
+    await writeFile(join(cwd, "registry-cache.yaml"), `listen: ${listen}\n${registry}\n`);
+    return (await runHere(["check"], cwd)).err;
+  };
+  assert.equal(await warnedAt("127.0.0.1:5000"), "");
+  for (const listen of ["0.0.0.0:5000", "[127.0.0.1:5000, 10.0.0.7:5000]"]) {
+    assert.match(
+      await warnedAt(listen),
+      /^warning: no TLS: passwords and secret paths can be read on their way here\n$/,
+    );
+  }
+});
+
 test("check shows whose certificate it is, never the key, and warns beside its output", async (t) => {
   const cwd = await tempDir(t);
   const { cert, key } = selfSignedCertificate([], { validDays: [-9, -3] });

@@ -33,6 +33,41 @@ describe("access", () => {
     assert.deepEqual(await load("access: { networks: [10.0.0.0/8] }\n"), []);
   });
 
+  it("warns of methods that no address chooses, and of certificates that none shows", async (t) => {
+    const folder = await configFolder(t);
+    const server = selfSignedCertificate(["cache.example.com"]);
+    await folder.write({ users: "", "tls.pem": server.cert + server.key, "ca.pem": testAuthority().cert });
+    const load = async (listen: string, access: string, tls = "") => {
+      const text = `listen: ${listen}\naccess: { ${access} }\n${tls}`;
+      const { warnings } = await folder.load({ files: { "registry-cache.yaml": text } });
+      return warnings.filter((one) => /counts nowhere|TLS/.test(one));
+    };
+    const nowhere = (method: string) =>
+      `access.${method} counts nowhere: each address in \`listen\` has an \`access\` without "${method}"`;
+    const basic = "basic: { htpasswd: users }";
+    const all = `networks: [10.0.0.0/8], anonymous: true, bearer: true, ${basic}`;
+    const [local, other] = ["127.0.0.1:5000", "127.0.0.1:5001"];
+    assert.deepEqual(await load(`[{ address: "${local}", access: [basic] }]`, all), [
+      nowhere("anonymous"),
+      nowhere("networks"),
+      nowhere("bearer"),
+    ]);
+    assert.deepEqual(await load(`[{ address: "${local}", access: [basic] }, "${other}"]`, all), []);
+    assert.deepEqual(
+      await load(`[{ address: "${local}", access: [networks, bearer] }]`, `${basic}, bearer: true, networks: [::1]`),
+      [],
+    );
+    assert.deepEqual(await load(`[{ address: "${local}", access: [networks] }]`, "networks: [10.0.0.0/8]"), []);
+    const tls = "tls: { mode: files, cert: tls.pem, key: tls.pem }\n";
+    const plain =
+      "nobody is spoken to with TLS, although tls.mode is files: every address in `listen` has `tls: false`";
+    assert.deepEqual(
+      await load(`[{ address: "${local}", access: [basic], tls: false }]`, `mtls: { ca: ca.pem }, ${basic}`, tls),
+      [plain, nowhere("mtls")],
+    );
+    assert.deepEqual(await load(`[{ address: "${local}", tls: false }, "${other}"]`, "", tls), []);
+  });
+
   it("warns of users that are left out, and of a file that is not there, and starts all the same", async (t) => {
     const folder = await configFolder(t);
     await folder.write({ users: "me:$apr1$abcdefgh$0123456789\n" });

@@ -18,7 +18,7 @@ import type {
 import { readBounded } from "./files.ts";
 import type { Finding } from "./issues.ts";
 import { isLoopback } from "./listen-checks.ts";
-import type { AccessInput } from "./schema.ts";
+import { ACCESS_METHODS, type AccessInput } from "./schema.ts";
 import { ruleWarnings } from "./rule-warnings.ts";
 import { readPathToken } from "./values.ts";
 
@@ -303,16 +303,30 @@ function openedAt(address: Listen, registries: readonly RegistryConfig[], access
     .map(({ id }) => id);
 }
 
-/** What addresses choose of `access` must be there. */
-export function checkListenMethods(listen: readonly Listen[], access: AccessConfig): Finding[] {
-  const isThere: Record<AccessMethod, boolean> = {
-    anonymous: true,
+/** The methods that let in, or keep out. */
+function methodsIn(access: AccessConfig): Record<AccessMethod, boolean> {
+  return {
+    anonymous: access.anonymous,
     networks: access.networks.length > 0,
     basic: access.htpasswd !== undefined,
     bearer: access.bearer,
     mtls: access.mtls !== undefined,
     paths: access.paths.length > 0,
   };
+}
+
+/** A method that is set up, and that no address chooses: a network that is to keep strangers out would keep nobody out. */
+export function unusedMethodWarnings(listen: readonly Listen[], access: AccessConfig): string[] {
+  const there = listen.map((address) => methodsIn(accessThere(access, address).config));
+  const isSetUp = methodsIn(access);
+  return ACCESS_METHODS.filter((method) => isSetUp[method] && !there.some((those) => those[method])).map(
+    (method) => `access.${method} counts nowhere: each address in \`listen\` has an \`access\` without "${method}"`,
+  );
+}
+
+/** What addresses choose of `access` must be there. */
+export function checkListenMethods(listen: readonly Listen[], access: AccessConfig): Finding[] {
+  const isThere = { ...methodsIn(access), anonymous: true };
   return listen.flatMap(({ methods, tls }, index): Finding[] => {
     const path = ["listen", index, "access"];
     if (methods?.length === 0) {

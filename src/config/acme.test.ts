@@ -90,6 +90,11 @@ describe("certificates by ACME", () => {
       "tls.directory_ca",
       '"none.pem" does not exist',
     ],
+    [
+      "listen: [{ address: 0.0.0.0:443, tls: false }]\ntls: { mode: acme, names: [a.example], challenge: tls-alpn-01 }",
+      "tls.challenge",
+      "the authority could ask nobody: every address in `listen` has `tls: false`",
+    ],
   ] as const) {
     it(`${text} is refused`, async (t) => {
       const folder = await configFolder(t);

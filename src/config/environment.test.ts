@@ -41,6 +41,21 @@ describe("the environment", () => {
     ]);
   });
 
+  it("does not make an address out of one that has methods of its own, or none of TLS", async (t) => {
+    const folder = await configFolder(t);
+    const environment = { REGISTRY_CACHE_LISTEN: "127.0.0.1:2" };
+    const said = [
+      "error: REGISTRY_CACHE_LISTEN: would replace addresses of the file that have `access` or `tls` of their own",
+      "hint: change `listen` in the file instead",
+    ];
+    for (const differs of ["access: [anonymous]", "tls: false"]) {
+      const file = `listen: ["127.0.0.1:0", { address: "127.0.0.1:1", ${differs} }]`;
+      assert.deepEqual(await folder.complaints({ files: yaml(file), environment }), said);
+    }
+    const { listen } = await folder.load({ files: yaml('listen: [{ address: "127.0.0.1:1" }]'), environment });
+    assert.equal(listen[0]?.port, 2);
+  });
+
   it("says nothing by an empty variable", async (t) => {
     const folder = await configFolder(t);
     const environment = {

@@ -1,8 +1,9 @@
 import { isIPv4 } from "node:net";
 import { shown } from "../lib/units.ts";
-import type { ListenAddress } from "./config.ts";
+import type { Listen, ListenAddress } from "./config.ts";
 import type { Finding } from "./issues.ts";
 import type { RegistryDraft } from "./registries.ts";
+import type { TlsInput } from "./schema.ts";
 
 /** An address twice in the file: the second one would fail as "in use", by ourselves. Port 0 is another one each time. */
 export function checkRepeatedListen(listen: readonly ListenAddress[]): Finding[] {
@@ -15,6 +16,20 @@ export function checkRepeatedListen(listen: readonly ListenAddress[]): Finding[]
 
 function isSame(one: ListenAddress, other: ListenAddress): boolean {
   return one.host === other.host && one.port === other.port;
+}
+
+/** By tls-alpn-01 the authority comes in where clients with TLS do. */
+export function checkAlpnListen(listen: readonly Listen[], { mode, challenge }: TlsInput): Finding[] {
+  if (mode !== "acme" || challenge !== "tls-alpn-01" || listen.some(({ tls }) => tls)) return [];
+  const message = "the authority could ask nobody: every address in `listen` has `tls: false`";
+  const hint = "remove `tls: false` where port 443 leads to, or write `challenge: http-01`";
+  return [{ path: ["tls", "challenge"], message, hint }];
+}
+
+/** A certificate that is shown to nobody. */
+export function plainWarnings(listen: readonly Listen[], { mode = "off" }: TlsInput): string[] {
+  if (mode === "off" || listen.some(({ tls }) => tls)) return [];
+  return [`nobody is spoken to with TLS, although tls.mode is ${mode}: every address in \`listen\` has \`tls: false\``];
 }
 
 /** A registry whose upstream is this cache would ask itself, which asks itself, until all connections are used up. */

@@ -1,6 +1,13 @@
 import { dirname, resolve } from "node:path";
 import { ValueError } from "../lib/value-error.ts";
-import { checkListenMethods, checkOpenCredentials, checkPassThrough, proxyWarnings, readAccess } from "./access.ts";
+import {
+  checkListenMethods,
+  checkOpenCredentials,
+  checkPassThrough,
+  proxyWarnings,
+  readAccess,
+  unusedMethodWarnings,
+} from "./access.ts";
 import { readAcme } from "./acme.ts";
 import { readAuthorities } from "./certificates.ts";
 import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
@@ -10,7 +17,7 @@ import { ConfigError, type Problem } from "./errors.ts";
 import { findConfigFile, type NamedFile } from "./files.ts";
 import { misspeltBuiltIn } from "./ids.ts";
 import type { Finding } from "./issues.ts";
-import { checkLoops, checkRepeatedListen } from "./listen-checks.ts";
+import { checkAlpnListen, checkLoops, checkRepeatedListen, plainWarnings } from "./listen-checks.ts";
 import { readOverrides } from "./overrides.ts";
 import { readProxy } from "./proxy.ts";
 import { type RegistryDraft, registryConfig } from "./registries.ts";
@@ -67,6 +74,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     problems.push(text.problem({ path: ["default_registry"], message, hint }));
   }
   const listen = top.listen ?? DEFAULTS.listen;
+  problems.push(...checkAlpnListen(listen, text.top.tls ?? {}).map(text.problem));
   problems.push(...checkListenMethods(listen, access).map(text.problem));
   problems.push(...checkPassThrough(registries, listen, access).map(text.problem));
   problems.push(...checkOpenCredentials(registries, listen, access).map(text.problem));
@@ -80,6 +88,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     warnings: [
       ...warnings,
       ...ofAccess.warnings,
+      ...plainWarnings(listen, text.top.tls ?? {}),
+      ...unusedMethodWarnings(listen, access),
       ...proxyWarnings(registries, listen, access, top.trusted_proxies ?? []),
     ],
   };

@@ -1,4 +1,5 @@
 import { ValueError } from "../lib/value-error.ts";
+import type { Listen } from "./config.ts";
 import { SETTING_VARIABLES, type Variables, variableProblem } from "./environment.ts";
 import type { Problem } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS, type TopInput } from "./schema.ts";
@@ -18,9 +19,10 @@ export function readOverrides(variables: Variables, fromFile: TopInput, problems
       return undefined;
     }
   };
-  const listen = read(SETTING_VARIABLES.listen, (text) =>
-    text.split(",").map((one) => ({ ...readListen(one.trim()), methods: undefined, tls: true })),
-  );
+  const listen = read(SETTING_VARIABLES.listen, (text) => {
+    assertReplaceable(fromFile.listen ?? []);
+    return text.split(",").map((one) => ({ ...readListen(one.trim()), methods: undefined, tls: true }));
+  });
   const dataDir = read(SETTING_VARIABLES.dataDir, (text) => readPath(text, "./data"));
   const workers = read(SETTING_VARIABLES.workers, readWorkersText);
   const format = read(SETTING_VARIABLES.logFormat, (text) => readOneOf(text, LOG_FORMATS));
@@ -32,4 +34,11 @@ export function readOverrides(variables: Variables, fromFile: TopInput, problems
     workers: workers ?? fromFile.workers,
     log: { format: format ?? fromFile.log?.format, level: level ?? fromFile.log?.level },
   };
+}
+
+/** By the environment alone an address of users would become one where all of `access` counts. */
+function assertReplaceable(listen: readonly Listen[]): void {
+  if (listen.every(({ methods, tls }) => methods === undefined && tls)) return;
+  const message = "would replace addresses of the file that have `access` or `tls` of their own";
+  throw new ValueError(message, "change `listen` in the file instead");
 }
