@@ -124,6 +124,31 @@ test("clients that look for a challenge are given one, and tokens that say the s
   }
 });
 
+test("who asks for a token with what cannot be passed on is told so", async (t) => {
+  const { cache, get } = await setUp(t);
+  const post = async (form: Record<string, string>) =>
+    await ask(`${cache.url}/token`, {
+      method: "POST",
+      headers: { Host: HOST, "Content-Type": "application/x-www-form-urlencoded" },
+      body: new URLSearchParams(form).toString(),
+    });
+  const password = { grant_type: "password", username: "ann" };
+  for (const tooLong of [
+    await get("/token", as("ann", "x".repeat(6_000))),
+    await post({ ...password, password: "x".repeat(6_000) }),
+    // It grows where it is written down.
+    await get("/token", as("ann", '"'.repeat(5_900))),
+  ]) {
+    assert.deepEqual([tooLong.status, errorCode(tooLong)], [400, "UNSUPPORTED"]);
+    assert.match(tooLong.body.toString(), /too long to be passed on/);
+  }
+  const long = bearer(await get("/token", as("ann", "x".repeat(5_900))));
+  assert.equal((await get("/v2/", long)).status, 200);
+  const refresh = await post({ grant_type: "refresh_token", refresh_token: "of another login" });
+  assert.equal(refresh.status, 400);
+  assert.match(refresh.body.toString(), /log in with a user and a password/);
+});
+
 test("credentials count at the registry's own host name alone", async (t) => {
   const { upstream, cache, get } = await setUp(t);
   const named = bearer(await get("/token", ANN));

@@ -142,9 +142,12 @@ export class Access {
   }
 
   /** A token that says to an upstream what the client would say; whether that is right the upstream is asked at each pull. */
-  sealedFor({ offer = { credentials: undefined } }: Identity, registryId: string): string {
+  sealedFor({ isWrong, offer = { credentials: undefined } }: Identity, registryId: string): string {
     if (this.#sealed === undefined) throw new Error("no credentials are passed through");
-    return this.#sealed.seal(registryId, offer, Date.now());
+    // What is wrong with a user and a password that nobody has looked at yet is their length.
+    const token = isWrong ? undefined : this.#sealed.seal(registryId, offer, Date.now());
+    if (token !== undefined) return token;
+    throw new RegistryError(400, "UNSUPPORTED", "user and password are too long to be passed on: 6,000 bytes at most");
   }
 
   /** A token for whoever was identified; for nobody one that says so. Rejects wrong credentials. */

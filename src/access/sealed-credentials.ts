@@ -36,13 +36,15 @@ export class SealedCredentials {
     this.#key = Buffer.from(hkdfSync("sha256", tokenKey, "", "registry-cache sealed credentials", KEY_BYTES));
   }
 
-  seal(registryId: string, { credentials }: Offer, nowMs: number): string {
+  /** Undefined where the token would be longer than any that is taken. */
+  seal(registryId: string, { credentials }: Offer, nowMs: number): string | undefined {
     const expiresAtS = Math.floor(nowMs / 1000) + TOKEN_LIFE_S;
     const sealed: Sealed = { for: registryId, ...credentials, expiresAtS };
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(CIPHER, this.#key, nonce, { authTagLength: TAG_BYTES });
     const text = Buffer.concat([cipher.update(JSON.stringify(sealed), "utf8"), cipher.final()]);
-    return Buffer.concat([nonce, cipher.getAuthTag(), text]).toString("base64url");
+    const token = Buffer.concat([nonce, cipher.getAuthTag(), text]).toString("base64url");
+    return token.length > TOKEN_LENGTH_MAX ? undefined : token;
   }
 
   /** What an Authorization header, a secret, says to a registry's upstream; undefined where it says nothing, or nothing good any more. */

@@ -48,7 +48,9 @@ function basicOnly(authorization: string | undefined): string | undefined {
 /** The same credentials as the Basic scheme's header; undefined for a grant of another kind. */
 function headerOf(form: URLSearchParams): string | undefined {
   if (form.get("grant_type") !== "password") {
-    throw new RegistryError(400, "UNSUPPORTED", "the only grant_type here is password");
+    // Docker has such a token where another program logged it in (`az acr login`).
+    const message = "the only grant_type here is password: log in with a user and a password, not with a token";
+    throw new RegistryError(400, "UNSUPPORTED", message);
   }
   const offered = `${form.get("username") ?? ""}:${form.get("password") ?? ""}`;
   return offered === ":" ? undefined : `Basic ${Buffer.from(offered).toString("base64")}`;
