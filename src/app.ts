@@ -9,7 +9,7 @@ import { bypassingRoutes } from "./admin/bypassing.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { CatalogError } from "./catalog/errors.ts";
-import { withoutFetchedWith } from "./catalog/listed.ts";
+import { withoutPrivate } from "./catalog/listed.ts";
 import { openCertificates } from "./certificates/certificates.ts";
 import { IN_MEMORY, openOrRebuild, openSqliteCatalog } from "./catalog/sqlite.ts";
 import type { Config } from "./config/config.ts";
@@ -84,8 +84,9 @@ async function builtApp(
     log,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
   });
-  // Who may see what clients' own credentials have opened, the upstream says, and not for lists.
-  const listed = withoutFetchedWith(catalog, FETCHED_BY_CLIENTS);
+  // Who may see what credentials have opened, the upstream says there, and not for lists; also of what was fetched before it was asked.
+  const privateOf = config.registries.filter(({ passThrough }) => passThrough).map(({ id }) => id);
+  const listed = withoutPrivate(catalog, { fetchedWith: FETCHED_BY_CLIENTS, privateOf });
   const table = new RegistryTable(config.registries, config.defaultRegistry);
   const hosts = new KnownHosts(config);
   const api = new Api({ pull, catalog, listed, registries: table, hosts });

@@ -176,6 +176,24 @@ test("no list names what is private", async (t) => {
   }
 });
 
+test("no list names what was shared before credentials were passed through", async (t) => {
+  const { passing, dataDir, getFrom } = await world(t);
+  const credentials = { kind: "basic", username: "ann", password: USERS.ann } as const;
+  const shared = { ...passing, credentials, passThrough: false, sharedRepositories: [HIDDEN] };
+  const before = await startCache(t, [shared], { dataDir });
+  for (const name of [OPEN, HIDDEN]) assert.equal((await getFrom(before)(`/v2/${name}/manifests/1`)).status, 200);
+  await before.app.idle();
+  const lists = ["/", "/?n=100", "/v2/_catalog", "/v2/docker.io/_catalog"];
+  for (const path of lists) assert.ok((await ask(`${before.url}${path}`)).body.includes("hidden"), path);
+  await before.stop();
+  const cache = await startCache(t, [passing], { dataDir });
+  for (const path of lists) {
+    const { body } = await ask(`${cache.url}${path}`);
+    assert.deepEqual([body.includes("open"), body.includes("hidden")], [true, false], path);
+  }
+  assert.equal((await getFrom(cache)(`/v2/${HIDDEN}/manifests/1`)).status, 401);
+});
+
 test("while the registry is away, what it gave to everybody is given out, and what is private to who was let in lately", async (t) => {
   const { upstream, cache, get } = await setUp(t);
   for (const name of [OPEN, HIDDEN]) assert.equal((await get(`/v2/${name}/manifests/1`, ANN)).status, 200);

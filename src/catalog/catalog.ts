@@ -117,12 +117,19 @@ export interface SavedList {
   readonly atMs: number;
 }
 
+/** Repositories that lists leave out, by what a manifest of theirs was fetched with (`Upstream.credentialIdFor`). */
+export interface Unlisted {
+  /** With these credentials, of whichever registry. */
+  readonly fetchedWith: string;
+  /** With any credentials, of these registries, by id. */
+  readonly privateOf: readonly string[];
+}
+
 export interface RepositoriesQuery {
   readonly registryId?: string;
   readonly last?: string;
   readonly limit: number;
-  /** Leaves out repositories of which a manifest was fetched with these credentials (`Upstream.credentialIdFor`). */
-  readonly exceptFetchedWith?: string;
+  readonly except?: Unlisted;
 }
 
 export interface HeldRepository {

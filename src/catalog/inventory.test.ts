@@ -56,6 +56,15 @@ describe("the catalog with 100,000 tags", () => {
     const listing = await planOf(reads, repositoriesQuery(reads, { last: "docker.io/many/r1", limit: 100 }));
     assert.match(listing[0] ?? "", /^SEARCH r USING INDEX sqlite_autoindex_repositories_1 \(path>\?\)$/);
     assert.doesNotMatch(listing.join("\n"), /SCAN|TEMP B-TREE/);
+    const except = { fetchedWith: "clients", privateOf: ["dockerhub"] };
+    const shortened = await planOf(reads, repositoriesQuery(reads, { last: "docker.io/many/r1", limit: 100, except }));
+    assert.deepEqual(
+      shortened.filter((step) => step.includes(" f ")),
+      [
+        "SEARCH f USING COVERING INDEX manifests_by_fetcher (fetched_with=?)",
+        "SEARCH f USING COVERING INDEX manifests_by_fetcher (fetched_with>?)",
+      ],
+    );
   });
 });
 

@@ -1,7 +1,7 @@
-import { sql } from "kysely";
+import { type ExpressionBuilder, sql } from "kysely";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
-import type { HeldRepository, HeldTags, RepositoriesQuery } from "./catalog.ts";
-import type { CatalogDb } from "./schema.ts";
+import type { HeldRepository, HeldTags, RepositoriesQuery, Unlisted } from "./catalog.ts";
+import type { CatalogDb, CatalogSchema, RepositoryTable } from "./schema.ts";
 
 /** Held repositories: those with at least one held manifest. */
 export function repositoriesQuery(db: CatalogDb, query: RepositoriesQuery) {
@@ -15,8 +15,8 @@ export function repositoriesQuery(db: CatalogDb, query: RepositoriesQuery) {
     .limit(query.limit);
   if (query.registryId !== undefined) found = found.where("r.registry_id", "=", query.registryId);
   if (query.last !== undefined) found = found.where("r.path", ">", query.last);
-  const { exceptFetchedWith: id } = query;
-  return id === undefined ? found : found.where("r.id", "not in", () => fetchedWith(db, id));
+  const { except } = query;
+  return except === undefined ? found : found.where(isListed(except));
 }
 
 export async function heldRepositories(db: CatalogDb, query: RepositoriesQuery): Promise<HeldRepository[]> {
@@ -43,9 +43,15 @@ export async function countImages(db: CatalogDb): Promise<ReadonlyMap<string, nu
   return new Map(rows.map((row) => [row.registry_id, row.images]));
 }
 
-/** Repositories of which a manifest was fetched with some credentials: the index `manifests_by_fetcher` has few of them. */
-function fetchedWith(db: CatalogDb, credentialId: string) {
-  return db.selectFrom("manifests as f").select("f.repository_id").where("f.fetched_with", "=", credentialId);
+/** What is left of some repositories, by the index `manifests_by_fetcher` alone, which has nothing but what credentials have fetched. */
+function isListed({ fetchedWith, privateOf }: Unlisted) {
+  return (eb: ExpressionBuilder<CatalogSchema & { r: RepositoryTable }, "r">) => {
+    const fetched = eb.selectFrom("manifests as f").select("f.repository_id");
+    const isOfClients = eb("r.id", "in", fetched.where("f.fetched_with", "=", fetchedWith));
+    if (privateOf.length === 0) return eb.not(isOfClients);
+    const isPrivate = eb("r.id", "in", fetched.where("f.fetched_with", "is not", null));
+    return eb.not(eb.or([isOfClients, eb.and([eb("r.registry_id", "in", privateOf), isPrivate])]));
+  };
 }
 
 type InventoryQuery = RepositoriesQuery & { readonly registryId: string };
@@ -54,7 +60,7 @@ type InventoryQuery = RepositoriesQuery & { readonly registryId: string };
  * Held tags, all of a repository in one text: a row for each tag would cost many times what reading the index does.
  * No tag contains a space.
  */
-export function heldTagsQuery(db: CatalogDb, { registryId, last, limit, exceptFetchedWith: id }: InventoryQuery) {
+export function heldTagsQuery(db: CatalogDb, { registryId, last, limit, except }: InventoryQuery) {
   let query = db
     .selectFrom("repositories as r")
     .select((eb) => [
@@ -79,7 +85,7 @@ export function heldTagsQuery(db: CatalogDb, { registryId, last, limit, exceptFe
     .orderBy("r.name")
     .limit(limit);
   if (last !== undefined) query = query.where("r.name", ">", last);
-  return id === undefined ? query : query.where("r.id", "not in", () => fetchedWith(db, id));
+  return except === undefined ? query : query.where(isListed(except));
 }
 
 export async function inventory(db: CatalogDb, query: InventoryQuery): Promise<HeldTags[]> {

@@ -1,13 +1,13 @@
-import type { Catalog } from "./catalog.ts";
+import type { Catalog, Unlisted } from "./catalog.ts";
 
 /** What lists are made of. */
 export type ListedCatalog = Pick<Catalog, "countImages" | "inventory" | "repositories">;
 
-/** The same without the names of repositories of which something was fetched with these credentials. */
-export function withoutFetchedWith(catalog: Catalog, credentialId: string): ListedCatalog {
+/** The same without the names of some repositories; they are counted all the same. */
+export function withoutPrivate(catalog: Catalog, except: Unlisted): ListedCatalog {
   return {
     countImages: async () => await catalog.countImages(),
-    inventory: async (query) => await catalog.inventory({ ...query, exceptFetchedWith: credentialId }),
-    repositories: async (query) => await catalog.repositories({ ...query, exceptFetchedWith: credentialId }),
+    inventory: async (query) => await catalog.inventory({ ...query, except }),
+    repositories: async (query) => await catalog.repositories({ ...query, except }),
   };
 }

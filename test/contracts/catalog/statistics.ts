@@ -70,6 +70,40 @@ export function statistics(setUp: SetUp): void {
     assert.deepEqual(Object.fromEntries(await catalog.countImages()), { dockerhub: 5, ghcr: 1 });
   });
 
+  it("leaves out what some credentials have fetched, and of some registries what any have", async (t) => {
+    const { catalog } = await setUp(t);
+    const own = (name: string) => repository(name, "corp", "corp.example");
+    const withCredentials = [
+      [nginx, undefined],
+      [redis, "bot"],
+      [repository("library/clients"), "clients"],
+      [own("open"), undefined],
+      [own("shared-once"), "bot"],
+      [own("clients"), "clients"],
+    ] as const;
+    for (const [where, fetchedWith] of withCredentials) {
+      await catalog.recordManifest(record(where, "m", { fetchedWith }));
+      await catalog.recordTag(where, latest, digest("m"), 10);
+    }
+    // One such manifest among others is enough.
+    await catalog.recordManifest(record(own("shared-once"), "public"));
+    const all = { fetchedWith: "clients", privateOf: [] };
+    const ofCorp = { fetchedWith: "clients", privateOf: ["corp", "unknown"] };
+    const shared = ["docker.io/library/nginx", "docker.io/library/redis"];
+    assert.deepEqual(await paths(catalog, { limit: 9, except: all }), [
+      "corp.example/open",
+      "corp.example/shared-once",
+      ...shared,
+    ]);
+    assert.deepEqual(await paths(catalog, { limit: 9, except: ofCorp }), ["corp.example/open", ...shared]);
+    const names = async (registryId: string, except: typeof ofCorp) =>
+      (await catalog.inventory({ registryId, limit: 9, except })).map(({ name }) => name);
+    assert.deepEqual(await names("corp", all), ["open", "shared-once"]);
+    assert.deepEqual(await names("corp", ofCorp), ["open"]);
+    assert.deepEqual(await names("dockerhub", ofCorp), ["library/nginx", "library/redis"]);
+    assert.deepEqual(Object.fromEntries(await catalog.countImages()), { corp: 3, dockerhub: 3 });
+  });
+
   it("agrees with a plain model after any sequence of records", async (t) => {
     const { catalog } = await setUp(t);
     let run = 0;
