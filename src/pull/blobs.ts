@@ -148,7 +148,8 @@ export class BlobPull {
       blobQuestion(repository, digest),
       upstream.credentialIdFor(repository.name),
       async () => {
-        const fill = this.#o.fills.start(repository, digest, size);
+        const prove = async () => await this.#belonging(repository, digest);
+        const fill = this.#o.fills.start(repository, digest, size, prove);
         const answer = await this.#follow(fill, repository, signal, "miss");
         if (answer === undefined) throw failureOf(fill);
         return answer;

@@ -36,9 +36,14 @@ async function until(fill: Fill, isSo: () => boolean): Promise<void> {
 }
 
 /** A store whose spools fail in one thing. */
-function failing(store: Store, differs: Partial<Spool>): (size: number | undefined) => Promise<Spool> {
+function failing(
+  store: Store,
+  differs: Partial<Spool>,
+  change?: (spool: Spool) => void,
+): (size: number | undefined) => Promise<Spool> {
   return async (size) => {
     const spool = await store.openSpool(DIGEST, { registryId: "test", repository: "docker.io/app", size });
+    change?.(spool);
     return new Proxy(spool, {
       get: (target, name) => {
         if (name in differs) return differs[name as keyof Spool];
@@ -279,6 +284,106 @@ test("a partial that is longer than the content is thrown away", async (t) => {
   await fill.ended;
   assert.equal(fill.state.kind, "failed");
   assert.deepEqual(await spoolFiles(), []);
+});
+
+test("nothing of a partial is shown before upstream has given the rest, all of what is hashed at once afterwards", async (t) => {
+  const { store, dataDir } = await setUp(t);
+  await leavePartial(dataDir, BYTES.subarray(0, 400_000));
+  const [asked, answer, rest] = [gate(), gate(), gate()];
+  const upstream = scriptedBlob(BYTES, { before: async () => await rest.promise });
+  const open: typeof upstream.open = async (range, signal) => {
+    asked.open();
+    await answer.promise;
+    return await upstream.open(range, signal);
+  };
+  const hashed = gate();
+  const openSpool = failing(store, {}, (spool) => {
+    const rehash = spool.rehash.bind(spool);
+    spool.rehash = async (...its) => {
+      await rehash(...its);
+      hashed.open();
+    };
+  });
+  const fill = fillOf(store, DIGEST, open, { openSpool, size: SIZE });
+  await Promise.all([asked.promise, hashed.promise]);
+  await new Promise(setImmediate);
+  assert.deepEqual([fill.writtenBytes, fill.visibleBytes], [0, 0]);
+  answer.open();
+  await until(fill, () => fill.writtenBytes === 400_000);
+  assert.equal(fill.visibleBytes, 400_000);
+  rest.open();
+  assert.ok((await drain(readerOf(fill, SIZE, upstream.open), SIZE)).bytes.equals(BYTES));
+  assert.deepEqual(upstream.asked, [{ start: 400_000 }]);
+});
+
+test("a partial that upstream does not give the rest of stays hidden, and stays", async (t) => {
+  const { store, dataDir, spoolFiles } = await setUp(t);
+  await leavePartial(dataDir, BYTES.subarray(0, 400_000));
+  const refuses = new UpstreamError("not-found", "404");
+  const fill = fillOf(store, DIGEST, scriptedBlob(BYTES, { refuses }).open, { size: SIZE });
+  await fill.ended;
+  assert.deepEqual([fill.state.kind, fill.writtenBytes, fill.visibleBytes], ["failed", 0, 0]);
+  assert.equal((await spoolFiles()).length, 2);
+});
+
+for (const [what, size, refuses] of [
+  ["of a known size", SIZE, new UpstreamError("unreachable", "not to be asked")],
+  [
+    "of an unknown size, after which upstream has nothing",
+    undefined,
+    new UpstreamError("protocol", "416", { status: 416 }),
+  ],
+] as const) {
+  test(`a partial that is whole already, ${what}, is neither shown nor committed without proof`, async (t) => {
+    const { store, dataDir, spoolFiles } = await setUp(t);
+    await leavePartial(dataDir, BYTES);
+    const unproven = async () => await Promise.reject(new UpstreamError("not-found", "404"));
+    const { open } = scriptedBlob(BYTES, { refuses });
+    const fill = fillOf(store, DIGEST, open, { prove: unproven, size });
+    await fill.ended;
+    assert.deepEqual([fill.state.kind, fill.visibleBytes], ["failed", 0]);
+    assert.equal(await store.statBlob(DIGEST), undefined);
+    assert.equal((await spoolFiles()).length, 2);
+    const proven = fillOf(store, DIGEST, open, { size });
+    await proven.ended;
+    assert.equal(await store.statBlob(DIGEST), SIZE);
+  });
+}
+
+test("an answer that is of no use throws a partial away only where the repository has the blob", async (t) => {
+  const { store, dataDir, spoolFiles } = await setUp(t);
+  const { open } = scriptedBlob(BYTES, { refuses: new UpstreamError("protocol", "400", { status: 400 }) });
+  await leavePartial(dataDir, BYTES.subarray(0, 400_000));
+  const unproven = async () => await Promise.reject(new UpstreamError("not-found", "404"));
+  await fillOf(store, DIGEST, open, { prove: unproven, size: SIZE }).ended;
+  assert.equal((await spoolFiles()).length, 2);
+  await fillOf(store, DIGEST, open, { size: SIZE }).ended;
+  assert.deepEqual(await spoolFiles(), []);
+});
+
+test("the disk breaks while a partial is hashed that nobody may see yet: readers get all from upstream", async (t) => {
+  const { store, dataDir } = await setUp(t);
+  await leavePartial(dataDir, BYTES.subarray(0, 400_000));
+  const broken = gate();
+  const openSpool = failing(store, {}, (spool) => {
+    const rehash = spool.rehash.bind(spool);
+    spool.rehash = async (...its) => {
+      await rehash(...its);
+      broken.open();
+      throw new Error("EIO");
+    };
+  });
+  const upstream = scriptedBlob(BYTES);
+  const late: typeof upstream.open = async (_, signal) => {
+    await broken.promise;
+    throw signal.aborted ? signal.reason : new UpstreamError("not-found", "404");
+  };
+  const fill = fillOf(store, DIGEST, late, { openSpool, size: SIZE });
+  const reading = drain(readerOf(fill, SIZE, upstream.open), SIZE);
+  await fill.ended;
+  assert.deepEqual([fill.state.kind, fill.writtenBytes], ["unkept", 0]);
+  assert.ok((await reading).bytes.equals(BYTES));
+  assert.deepEqual(upstream.asked, [{ start: 0, end: SIZE - 1 }]);
 });
 
 for (const [name, error] of [

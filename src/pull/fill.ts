@@ -1,12 +1,12 @@
 import type { Hash } from "node:crypto";
 import type { Logger } from "pino";
-import { Changes } from "../lib/wait.ts";
+import { Changes, orAborted } from "../lib/wait.ts";
 import { type Digest, digestAlgorithm, finishDigest, hasherFor } from "../oci/digest.ts";
 import { NoRoomError, type Spool } from "../store/store.ts";
 import { type BlobBody, UpstreamError } from "../upstream/upstream.ts";
 import { HELD_BACK_BYTES, ownPiece, type Piece } from "./bytes.ts";
 import type { ChunkCache, ChunkedFile } from "./chunks.ts";
-import { type OpenUpstream, transfer } from "./transfer.ts";
+import { type OpenUpstream, SizeDispute, transfer } from "./transfer.ts";
 
 /** When the disk fills up so near to the end, the rest is held in memory and every reader can finish. */
 const MEMORY_TAIL_BYTES_MAX = 1024 * 1024;
@@ -25,6 +25,8 @@ export interface FillOptions {
   readonly isNew: () => Promise<boolean>;
   readonly openSpool: (size: number | undefined) => Promise<Spool>;
   readonly openUpstream: OpenUpstream;
+  /** Rejects unless the repository that it is started for has the blob. Asked where no answer with its bytes has shown that. */
+  readonly prove: () => Promise<unknown>;
   /** Through which readers read the spool. */
   readonly chunks: ChunkCache;
   /** Called with the verified size after the commit: link and catalog. */
@@ -64,6 +66,10 @@ export class Fill {
   readonly #memory: Uint8Array[] = [];
   #isTailInMemory = false;
   #spooledBytes = 0;
+  /** Whether the repository that it was started for has the blob; until then nobody sees what others have left of it. */
+  #isProven = false;
+  /** Of a partial. */
+  #hashedBytes = 0;
   #wokenAtBytes = 0;
   #waking: NodeJS.Timeout | undefined;
   #readers = 0;
@@ -164,8 +170,7 @@ export class Fill {
       if (await this.#o.isNew()) asked = this.#askWhole();
       this.#spool = await this.#o.openSpool(this.#size);
       this.#chunks = this.#o.chunks.open(this.#spool);
-      await this.#takeOverPartial(this.#spool, hash);
-      await this.#transfer(this.#spool, hash, asked);
+      await this.#receive(this.#spool, hash, asked);
       this.#verify(hash);
       await this.#commit(this.#spool);
     } catch (error) {
@@ -179,15 +184,71 @@ export class Fill {
     }
   }
 
-  async #takeOverPartial(spool: Spool, hash: Hash): Promise<void> {
-    if (spool.existingBytes === 0) return;
-    if (this.#size !== undefined && spool.existingBytes > this.#size) {
-      throw new UpstreamError("protocol", `a partial of ${spool.existingBytes} bytes is longer than the content`);
+  /** What a partial lacks is asked for while the partial is hashed: its readers wait for that answer, which is the proof. */
+  async #receive(spool: Spool, hash: Hash, asked: Promise<BlobBody> | undefined): Promise<void> {
+    const from = spool.existingBytes;
+    if (from === 0) this.#isProven = true;
+    else if (from === this.#o.size && (await this.#isWhole(spool, hash))) return;
+    const pieces = this.#pieces(from, asked);
+    try {
+      const first = pieces.next();
+      if (this.#hashedBytes < from) await this.#takeOver(spool, hash, first);
+      for (let next = await first; next.done !== true; next = await pieces.next()) {
+        hash.update(next.value);
+        await this.#append(spool, next.value);
+      }
+    } finally {
+      await pieces.return();
     }
-    await spool.rehash(hash, this.#stop.signal, (bytes) => {
-      this.#spooledBytes = bytes;
-      this.#grow(bytes);
+    await this.#prove();
+    this.#setSize(this.#writtenBytes);
+  }
+
+  #pieces(from: number, asked: Promise<BlobBody> | undefined): AsyncGenerator<Uint8Array, void, void> {
+    return transfer({
+      open: firstOf(asked, this.#o.openUpstream),
+      from,
+      end: undefined,
+      size: this.#size,
+      signal: this.#stop.signal,
+      onSize: (size) => this.#setSize(size),
+      onOpened: () => this.#becomeProven(),
     });
+  }
+
+  /** As long as a manifest says, and right; where it is not, the manifest may be what is wrong. */
+  async #isWhole(spool: Spool, hash: Hash): Promise<boolean> {
+    await this.#takeOver(spool, hash, this.#prove());
+    return finishDigest(digestAlgorithm(this.digest), hash.copy()) === this.digest;
+  }
+
+  /** Ends at once where the proof is refused: nobody is to make us hash for nothing. */
+  async #takeOver(spool: Spool, hash: Hash, proof: Promise<unknown>): Promise<void> {
+    const refused = new AbortController();
+    proof.catch((error: unknown) => refused.abort(error));
+    await spool.rehash(hash, AbortSignal.any([this.#stop.signal, refused.signal]), (bytes) => {
+      this.#hashedBytes = bytes;
+      this.#showHashed();
+    });
+    await proof;
+  }
+
+  async #prove(): Promise<void> {
+    if (this.#isProven) return;
+    await orAborted(this.#o.prove(), this.#stop.signal);
+    this.#becomeProven();
+  }
+
+  #becomeProven(): void {
+    if (this.#isProven) return;
+    this.#isProven = true;
+    this.#showHashed();
+  }
+
+  #showHashed(): void {
+    if (!this.#isProven || this.#hashedBytes === 0) return;
+    this.#spooledBytes = this.#hashedBytes;
+    this.#grow(this.#hashedBytes);
   }
 
   #askWhole(): Promise<BlobBody> {
@@ -195,23 +256,6 @@ export class Fill {
     // Told to whoever takes it.
     asked.catch(() => undefined);
     return asked;
-  }
-
-  async #transfer(spool: Spool, hash: Hash, asked: Promise<BlobBody> | undefined): Promise<void> {
-    if (this.#size !== undefined && this.#writtenBytes === this.#size && this.#size > 0) return;
-    const pieces = transfer({
-      open: firstOf(asked, this.#o.openUpstream),
-      from: this.#writtenBytes,
-      end: undefined,
-      size: this.#size,
-      signal: this.#stop.signal,
-      onSize: (size) => this.#setSize(size),
-    });
-    for await (const piece of pieces) {
-      hash.update(piece);
-      await this.#append(spool, piece);
-    }
-    this.#setSize(this.#writtenBytes);
   }
 
   /**
@@ -273,6 +317,8 @@ export class Fill {
     const actual = finishDigest(digestAlgorithm(this.digest), hash);
     if (actual !== this.digest)
       throw new UpstreamError("protocol", `sent content of digest ${actual}, not ${this.digest}`);
+    const [named, bytes] = [this.#o.size ?? this.#writtenBytes, this.#writtenBytes];
+    if (named !== bytes) throw new SizeDispute(`has ${bytes} bytes where a manifest says ${named}`);
     this.#become({ kind: "verified" });
   }
 
@@ -291,13 +337,27 @@ export class Fill {
     }
     if (!(error instanceof UpstreamError)) {
       this.#logUnkept(about, error);
-      this.#become({ kind: "unkept", hash });
+      // What is not shown of a partial, readers get from upstream, and hash themselves.
+      this.#become({ kind: "unkept", hash: this.#writtenBytes === 0 ? hasherFor(this.digest) : hash });
       return await this.#dispose("discard");
     }
     this.#o.log.warn({ ...about, reason: error.message }, "a fill ended early");
     this.#become({ kind: "failed", error });
-    // Wrong bytes are of no use to anybody; the beginning of right ones is.
-    await this.#dispose(error.kind === "protocol" ? "discard" : "keep");
+    await this.#dispose((await this.#isUseless(error)) ? "discard" : "keep");
+  }
+
+  /**
+   * Wrong bytes are of no use to anybody; the beginning of right ones is. That they are wrong only the digest says, or an upstream
+   * that has the blob: anybody may push a manifest that gives any size, to a repository that does not have it.
+   */
+  async #isUseless(error: UpstreamError): Promise<boolean> {
+    if (error.kind !== "protocol" || error instanceof SizeDispute) return false;
+    try {
+      await this.#prove();
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** A store that fails in any way costs the keeping, not the pull. */

@@ -18,6 +18,7 @@ import { StoredBlobs } from "./stored-blobs.ts";
 
 const A = { ...repo("library/a"), registryId: "dockerhub" };
 const B = { ...repo("library/b"), registryId: "dockerhub" };
+const HAS_IT = async () => {};
 const PATIENT = new AbortController().signal;
 
 interface Blob {
@@ -83,7 +84,7 @@ test("a running fill is found by its digest, and forgotten when it has ended", a
   const one = held("found");
   const { fills } = await setUp(t, 2, one);
   assert.equal(fills.find(one.digest), undefined);
-  const fill = fills.start(A, one.digest, undefined);
+  const fill = fills.start(A, one.digest, undefined, HAS_IT);
   assert.equal(fills.find(one.digest), fill);
   assert.deepEqual([fills.isFrom(fill, A), fills.isFor(fill, A)], [true, true]);
   assert.deepEqual([fills.isFrom(fill, B), fills.isFor(fill, B)], [false, false]);
@@ -109,7 +110,7 @@ test("a fill that has ended is found no more while its spool is being closed", a
     });
     return spool;
   });
-  fills.start(A, one.digest, undefined);
+  fills.start(A, one.digest, undefined, HAS_IT);
   await closing.promise;
   assert.equal(fills.find(one.digest), undefined);
   assert.equal(await store.statBlob(one.digest), one.bytes.length);
@@ -120,7 +121,7 @@ test("a fill that has ended is found no more while its spool is being closed", a
 test("all who asked are linked when it is committed", async (t) => {
   const one = held("linked");
   const { fills, store } = await setUp(t, 2, one);
-  fills.alsoFor(fills.start(A, one.digest, undefined), B);
+  fills.alsoFor(fills.start(A, one.digest, undefined, HAS_IT), B);
   one.rest.open();
   await fills.idle();
   for (const repository of [A, B]) assert.equal(await store.hasLink("layer", repository, one.digest), true);
@@ -130,14 +131,14 @@ test("the oldest idle fill is paused for one that somebody waits for; one that i
   const [read, oldest, newest, wanted] = [held("read"), held("oldest"), held("newest"), blob("wanted")];
   const { fills, spooled } = await setUp(t, 3, read, oldest, newest, wanted);
   const now = t.mock.method(Date, "now", () => 1);
-  const running = [read, oldest, newest].map(({ digest }) => fills.start(A, digest, undefined));
+  const running = [read, oldest, newest].map(({ digest }) => fills.start(A, digest, undefined, HAS_IT));
   for (const [index, fill] of running.entries()) {
     fill.join();
     await begun(fill);
     now.mock.mockImplementation(() => 2 + index);
     if (index > 0) await fill.leave();
   }
-  await fills.start(A, wanted.digest, undefined).ended;
+  await fills.start(A, wanted.digest, undefined, HAS_IT).ended;
   assert.deepEqual(
     running.map((fill) => fill.state.kind),
     ["filling", "failed", "filling"],
@@ -153,10 +154,10 @@ test("the oldest idle fill is paused for one that somebody waits for; one that i
 test("with every place read, the next one waits until one ends", async (t) => {
   const [first, second] = [held("first"), blob("second")];
   const { fills } = await setUp(t, 1, first, second);
-  const running = fills.start(A, first.digest, undefined);
+  const running = fills.start(A, first.digest, undefined, HAS_IT);
   running.join();
   await begun(running);
-  const waiting = fills.start(A, second.digest, undefined);
+  const waiting = fills.start(A, second.digest, undefined, HAS_IT);
   assert.equal(fills.find(second.digest), waiting, "others join it while it waits");
   await new Promise(setImmediate);
   assert.equal(second.upstream.asked.length, 0);
@@ -169,11 +170,11 @@ test("with every place read, the next one waits until one ends", async (t) => {
 test("whoever comes while a fill is being paused gets a new one, which goes on where the old one stood", async (t) => {
   const one = held("pausing");
   const { fills, store } = await setUp(t, 2, one);
-  const old = fills.start(A, one.digest, one.bytes.length);
+  const old = fills.start(A, one.digest, one.bytes.length, HAS_IT);
   await begun(old);
   const pausing = old.pause("for the test");
   assert.equal(fills.find(one.digest), undefined);
-  const next = fills.start(A, one.digest, one.bytes.length);
+  const next = fills.start(A, one.digest, one.bytes.length, HAS_IT);
   one.rest.open();
   await Promise.all([pausing, next.ended]);
   assert.equal(next.state.kind, "verified");
@@ -184,14 +185,14 @@ test("whoever comes while a fill is being paused gets a new one, which goes on w
 test("stopping keeps partials, ends those that wait, and nothing begins afterwards", async (t) => {
   const [running, waiting] = [held("running"), blob("waiting")];
   const { fills, spooled } = await setUp(t, 1, running, waiting);
-  const fill = fills.start(A, running.digest, undefined);
+  const fill = fills.start(A, running.digest, undefined, HAS_IT);
   fill.join();
   await begun(fill);
-  const queued = fills.start(A, waiting.digest, undefined);
+  const queued = fills.start(A, waiting.digest, undefined, HAS_IT);
   const stopped = fills.stop();
   running.rest.open();
   await stopped;
-  const late = fills.start(A, blob("late").digest, undefined);
+  const late = fills.start(A, blob("late").digest, undefined, HAS_IT);
   await late.ended;
   for (const one of [fill, queued, late]) assert.equal(one.state.kind, "failed");
   assert.equal(waiting.upstream.asked.length, 0);
@@ -202,13 +203,13 @@ test("stopping keeps partials, ends those that wait, and nothing begins afterwar
 test("the places of its upstream count too: an idle fill there is paused although the cache has room for more", async (t) => {
   const [idle, read, wanted] = [held("idle"), held("read"), blob("wanted")];
   const { fills } = await setUp(t, { fillsMax: 32, transfersMax: 2 }, idle, read, wanted);
-  const running = [idle, read].map(({ digest }) => fills.start(A, digest, undefined));
+  const running = [idle, read].map(({ digest }) => fills.start(A, digest, undefined, HAS_IT));
   for (const fill of running) {
     fill.join();
     await begun(fill);
   }
   await running[0]?.leave();
-  const next = fills.start(A, wanted.digest, undefined);
+  const next = fills.start(A, wanted.digest, undefined, HAS_IT);
   await next.ended;
   assert.deepEqual(
     [running[0]?.state.kind, running[1]?.state.kind, next.state.kind],

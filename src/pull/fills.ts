@@ -78,8 +78,11 @@ export class Fills {
     entry.sources.add(upstream, this.opener(repository, fill.digest));
   }
 
-  /** Starts a fill from this repository's upstream; the caller has seen that none is running. */
-  start(repository: Repository, digest: Digest, size: number | undefined): Fill {
+  /**
+   * Starts a fill from this repository's upstream; the caller has seen that none is running. `prove` rejects unless the repository
+   * has the blob.
+   */
+  start(repository: Repository, digest: Digest, size: number | undefined, prove: () => Promise<unknown>): Fill {
     const previous = this.#entries.get(digest)?.fill;
     const registry = registryOf(this.#o.registries, repository);
     const repositories = new Map([[repositoryPath(repository), repository]]);
@@ -96,6 +99,7 @@ export class Fills {
       isNew: async () => await this.#isNew(digest, size),
       openSpool: async (known) => await this.#o.store.openSpool(digest, { ...origin, size: known }),
       openUpstream: sources.open,
+      prove,
       chunks: this.#o.chunks,
       committed: async (bytes) => await this.#link(repositories, digest, bytes),
       log: this.#o.log.child({ repository: origin.repository }),

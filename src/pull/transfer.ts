@@ -8,6 +8,13 @@ export const SIZELESS_BYTES_MAX = 16 * 1024 ** 3;
 /** Opens the content at an upstream; `range` is undefined for the whole. */
 export type OpenUpstream = (range: ByteRange | undefined, signal: AbortSignal) => Promise<BlobBody>;
 
+/** Two say different sizes: which of them is wrong nobody knows, so that it speaks against no byte. */
+export class SizeDispute extends UpstreamError {
+  constructor(message: string) {
+    super("protocol", message);
+  }
+}
+
 export interface TransferOptions {
   readonly open: OpenUpstream;
   /** First byte wanted. */
@@ -19,6 +26,8 @@ export interface TransferOptions {
   readonly signal: AbortSignal;
   /** Called once, when the whole content's size becomes known. */
   readonly onSize?: (size: number) => void;
+  /** Called when an upstream gives the content, of a size that is not another than is known. */
+  readonly onOpened?: () => void;
 }
 
 /**
@@ -33,6 +42,7 @@ export async function* transfer(options: TransferOptions): AsyncGenerator<Uint8A
     try {
       const opened = await options.open(rangeFrom(position, options), options.signal);
       size = agreedSize(size, opened, options);
+      options.onOpened?.();
       for await (const piece of continued(opened, position, options.end)) {
         position += piece.length;
         assertWithin(position, size);
@@ -60,7 +70,7 @@ function agreedSize(known: number | undefined, opened: BlobBody, options: Transf
   if (known === undefined) options.onSize?.(opened.size);
   if (known !== undefined && known !== opened.size) {
     opened.body.destroy();
-    throw new UpstreamError("protocol", `says ${opened.size} bytes where ${known} were expected`);
+    throw new SizeDispute(`says ${opened.size} bytes where ${known} were expected`);
   }
   return opened.size;
 }
@@ -89,18 +99,18 @@ async function* continued(
 }
 
 function assertWithin(position: number, size: number | undefined): void {
-  const max = size ?? SIZELESS_BYTES_MAX;
-  if (position > max) throw new UpstreamError("protocol", `sent more than ${max} bytes`);
+  const message = `sent more than ${size ?? SIZELESS_BYTES_MAX} bytes`;
+  if (size !== undefined && position > size) throw new SizeDispute(message);
+  if (position > SIZELESS_BYTES_MAX && size === undefined) throw new UpstreamError("protocol", message);
 }
 
 /**
- * A partial of unknown size that is whole already: after its last byte there is none to be had (RFC 9110, section
- * 15.5.17). If that is not so, the digest tells.
+ * A partial that is whole already, as far as its size is known: after its last byte there is none to be had (RFC 9110,
+ * section 15.5.17). If that is not so, the digest tells.
  */
 function isAllThere(error: unknown, position: number, size: number | undefined, { end }: TransferOptions): boolean {
-  return (
-    error instanceof UpstreamError && error.status === 416 && position > 0 && size === undefined && end === undefined
-  );
+  const isEnd = position > 0 && (size === undefined || position >= size);
+  return error instanceof UpstreamError && error.status === 416 && isEnd && end === undefined;
 }
 
 function isComplete(position: number, end: number | undefined): boolean {

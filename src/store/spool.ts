@@ -36,20 +36,9 @@ export async function openFileSpool(options: FileSpoolOptions): Promise<Spool> {
     // Not "a+": appending would ignore the position that a write after a failed write needs.
     const flags = constants.O_RDWR | constants.O_CREAT | NO_FOLLOW;
     const handle = await open(options.path, flags, 0o644);
-    return await beginSpool(handle, await dropForeign(handle, options));
+    return await beginSpool(handle, options);
   } catch (error) {
     rethrowNoRoom(error);
-  }
-}
-
-/** What one registry sent is gone on with for that registry only: it was never verified, and may have been meant to spoil. */
-async function dropForeign(handle: FileHandle, options: FileSpoolOptions): Promise<FileSpoolOptions> {
-  try {
-    if ((await registryOfPartial(options.path)) !== options.origin.registryId) await handle.truncate(0);
-    return options;
-  } catch (error) {
-    await handle.close();
-    throw error;
   }
 }
 
@@ -73,9 +62,9 @@ async function beginSpool(handle: FileHandle, options: FileSpoolOptions): Promis
       // An old partial is wanted again: from now on it must not be reaped as one that nobody asks for.
       const now = new Date();
       await handle.utimes(now, now);
-      // Not synced, since the first byte for a client waits for it: a partial without its origin is begun anew.
-      await replaceFile(originPath(options.path), `${JSON.stringify(options.origin)}\n`, options.unfinished);
-      return new FileSpool(handle, size, options);
+      const isForeign = size > 0 && (await registryOfPartial(options.path)) !== options.origin.registryId;
+      if (!isForeign) await writeOrigin(options);
+      return new FileSpool(handle, { existingBytes: isForeign ? 0 : size, isForeign }, options);
     } catch (error) {
       if (size === 0) await removeSpool(options.path);
       throw error;
@@ -86,6 +75,11 @@ async function beginSpool(handle: FileHandle, options: FileSpoolOptions): Promis
   }
 }
 
+/** Not synced, since the first byte for a client waits for it: a partial without its origin is begun anew. */
+async function writeOrigin({ path, origin, unfinished }: FileSpoolOptions): Promise<void> {
+  await replaceFile(originPath(path), `${JSON.stringify(origin)}\n`, unfinished);
+}
+
 class FileSpool implements Spool {
   readonly existingBytes: number;
   readonly #handle: FileHandle;
@@ -93,12 +87,22 @@ class FileSpool implements Spool {
   readonly #options: FileSpoolOptions;
   #writtenBytes: number;
   #roomCheckedAtBytes: number;
+  /**
+   * What another registry sent is not gone on with: it was never verified, and may have been meant to spoil. It makes way for the first
+   * byte, not for the question.
+   */
+  #isForeign: boolean;
 
-  constructor(handle: FileHandle, existingBytes: number, options: FileSpoolOptions) {
+  constructor(
+    handle: FileHandle,
+    { existingBytes, isForeign }: { readonly existingBytes: number; readonly isForeign: boolean },
+    options: FileSpoolOptions,
+  ) {
     this.#handle = handle;
     this.#reader = new PositionalReader(handle);
     this.#options = options;
     this.existingBytes = existingBytes;
+    this.#isForeign = isForeign;
     this.#writtenBytes = existingBytes;
     this.#roomCheckedAtBytes = existingBytes;
   }
@@ -117,12 +121,20 @@ class FileSpool implements Spool {
 
   async append(bytes: Uint8Array): Promise<void> {
     try {
+      await this.#dropForeign();
       await this.#keepReserve();
       await writeAllAt(this.#handle, bytes, this.#writtenBytes);
       this.#writtenBytes += bytes.length;
     } catch (error) {
       rethrowNoRoom(error);
     }
+  }
+
+  async #dropForeign(): Promise<void> {
+    if (!this.#isForeign) return;
+    await this.#handle.truncate(0);
+    await writeOrigin(this.#options);
+    this.#isForeign = false;
   }
 
   async #keepReserve(): Promise<void> {
@@ -141,6 +153,7 @@ class FileSpool implements Spool {
 
   async commit(): Promise<void> {
     try {
+      await this.#dropForeign();
       await this.#handle.sync();
       await renameDurably(this.#options.path, this.#options.blobPath);
     } catch (error) {
@@ -152,6 +165,7 @@ class FileSpool implements Spool {
 
   async keep(): Promise<void> {
     this.#options.onEnd();
+    if (this.#isForeign) return;
     // A write that failed half-way may have left bytes that were never counted.
     await this.#handle.truncate(this.#writtenBytes);
     if (this.#writtenBytes === 0) await this.discard();
@@ -159,6 +173,7 @@ class FileSpool implements Spool {
 
   async discard(): Promise<void> {
     this.#options.onEnd();
+    if (this.#isForeign) return;
     await removeSpool(this.#options.path);
   }
 

@@ -20,7 +20,7 @@ export interface Store {
   removeBlob(digest: Digest): Promise<void>;
   /** Whether an earlier process left a partial of it. */
   hasPartial(digest: Digest): Promise<boolean>;
-  /** The one spool of a digest: new, or the partial that an earlier process left. */
+  /** The one spool of a digest: new, or what is left of an earlier one. Another registry's partial makes way for the first byte. */
   openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool>;
 
   link(kind: LinkKind, repository: Repository, digest: Digest, fetchedWith: string | undefined): Promise<void>;

@@ -157,6 +157,32 @@ export function storeContract(kind: string, prepare: (t: TestContext) => Promise
       assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
     });
 
+    test("a partial of another registry is left alone until the first byte comes", async (t) => {
+      const store = await (await prepare(t))();
+      const first = await store.openSpool(DIGEST, ORIGIN);
+      await first.append(BYTES.subarray(0, 200_000));
+      await first.keep();
+      await first.close();
+      for (const how of ["keep", "discard"] as const) {
+        const other = await store.openSpool(DIGEST, { ...ORIGIN, registryId: "other" });
+        assert.equal(other.existingBytes, 0);
+        await other[how]();
+        await other.close();
+      }
+      const again = await store.openSpool(DIGEST, ORIGIN);
+      assert.equal(again.existingBytes, 200_000);
+      await again.keep();
+      await again.close();
+      const other = await store.openSpool(DIGEST, { ...ORIGIN, registryId: "other" });
+      await other.append(BYTES.subarray(0, 10));
+      await other.keep();
+      await other.close();
+      const last = await store.openSpool(DIGEST, ORIGIN);
+      assert.equal(last.existingBytes, 0);
+      await last.discard();
+      await last.close();
+    });
+
     test("hashing a partial stops when it is told to", async (t) => {
       const store = await (await prepare(t))();
       const first = await store.openSpool(DIGEST, ORIGIN);

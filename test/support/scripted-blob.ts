@@ -76,6 +76,7 @@ export function fillOf(store: Store, digest: Digest, open: OpenUpstream, differs
     isNew: async () => !(await store.hasPartial(digest)),
     openSpool: async (size) => await store.openSpool(digest, { registryId: "test", repository: "docker.io/app", size }),
     openUpstream: open,
+    prove: async () => {},
     chunks: new ChunkCache(),
     committed: async () => {},
     log: SILENT,
