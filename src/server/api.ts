@@ -15,6 +15,7 @@ import { askedOf, isApiPath } from "./asked.ts";
 import type { Exchange } from "./exchange.ts";
 import { type FoundRegistry, type RegistryTable, repositoryOf } from "./find-registry.ts";
 import { challengedOf } from "./guard.ts";
+import { type GetManifest, oldEnough } from "./kept-back.ts";
 import type { KnownHosts } from "./known-hosts.ts";
 import { nextPage, pageOf, UNPAGED_ITEMS_MAX } from "./pages.ts";
 import { sendJson } from "./respond.ts";
@@ -79,11 +80,7 @@ export class Api {
     }
   }
 
-  async #inRepository(
-    exchange: Exchange,
-    endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>,
-    found: FoundRegistry,
-  ): Promise<void> {
+  async #inRepository(exchange: Exchange, endpoint: InRepository, found: FoundRegistry): Promise<void> {
     const repository = repositoryOf(found);
     exchange.notes.repository = repository.name;
     const minAge = await this.#assertMay(exchange, repository, endpoint);
@@ -95,7 +92,8 @@ export class Api {
         return await sendManifest(exchange, await this.#manifest(repository, endpoint.reference, minAge));
       case "blob":
         exchange.notes.reference = endpoint.digest;
-        if (minAge !== undefined) await this.#quarantine.assertOver(repository, endpoint.digest, minAge, Date.now());
+        if (minAge !== undefined)
+          await this.#quarantine.assertOver(repository, endpoint.digest, "blob", minAge, Date.now());
         return await this.#blob(exchange, repository, endpoint);
       case "tags":
         return await this.#tags(exchange, repository);
@@ -109,32 +107,21 @@ export class Api {
   async #assertMay(
     { access, identity }: Exchange,
     repository: Repository,
-    endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>,
+    endpoint: InRepository,
   ): Promise<MinAge | undefined> {
-    const { catalog } = this.#o;
     const asked = { registryId: repository.registryId, repository: repository.name };
-    if (endpoint.kind === "manifest" && endpoint.reference.kind === "tag") {
-      return access.assertMay(identity, { ...asked, tags: [endpoint.reference.tag] });
-    }
+    const tags = tagsByName(endpoint) ?? [];
     const digest = digestOf(endpoint);
-    const tags =
-      digest === undefined || !access.rules.askForTags(asked) ? [] : await catalog.tagsOf(repository, digest);
-    return access.assertMay(identity, { ...asked, tags });
+    if (digest === undefined || !access.rules.askForTags(asked)) return access.assertMay(identity, { ...asked, tags });
+    const kind = endpoint.kind === "blob" ? "blob" : "manifest";
+    return access.assertMay(identity, { ...asked, tags: await this.#o.catalog.tagsOf(repository, digest, kind) });
   }
 
-  /** What is too new is fetched and kept all the same: its age begins to count. */
   async #manifest(repository: Repository, reference: Reference, minAge: MinAge | undefined): Promise<ManifestAnswer> {
     const { manifests } = this.#o.pull;
-    const answer = await manifests.get(repository, reference);
-    if (minAge === undefined) return answer;
-    if (reference.kind === "digest") {
-      await this.#quarantine.assertOver(repository, answer.digest, minAge, Date.now());
-      return answer;
-    }
-    const digest = await this.#quarantine.over(repository, reference.tag, answer.digest, minAge, Date.now());
-    if (digest === answer.digest) return answer;
-    const before = await manifests.get(repository, { kind: "digest", digest });
-    return { ...before, outcome: { kind: "quarantined", newer: answer.digest, rule: minAge.rule } };
+    const get: GetManifest = async (what, confirmedSinceMs) => await manifests.get(repository, what, confirmedSinceMs);
+    if (minAge === undefined) return await get(reference);
+    return await oldEnough(this.#quarantine, get, repository, reference, minAge);
   }
 
   async #blob(
@@ -191,7 +178,15 @@ export class Api {
   }
 }
 
-function digestOf(endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>) {
+type InRepository = Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>;
+
+/** The tags by which is asked, as far as the request says; undefined for a digest, to which any may lead. */
+function tagsByName(endpoint: InRepository): readonly string[] | undefined {
+  if (digestOf(endpoint) !== undefined) return undefined;
+  return endpoint.kind === "manifest" && endpoint.reference.kind === "tag" ? [endpoint.reference.tag] : [];
+}
+
+function digestOf(endpoint: InRepository) {
   switch (endpoint.kind) {
     case "tags":
       return undefined;
