@@ -83,9 +83,11 @@ export class Api {
   async #inRepository(exchange: Exchange, endpoint: InRepository, found: FoundRegistry): Promise<void> {
     const repository = repositoryOf(found);
     exchange.notes.repository = repository.name;
-    const minAge = await this.#assertMay(exchange, repository, endpoint);
+    // Nothing that is known of content may show before upstream has let the client in, and no credentials go there for what is forbidden.
+    assertByName(exchange, repository, endpoint);
     if (found.registry.passThrough) await this.#admissions.assertIn(exchange, repository, found);
     this.#o.hosts.assertShown(repository, exchange);
+    const minAge = await this.#assertMay(exchange, repository, endpoint);
     switch (endpoint.kind) {
       case "manifest":
         exchange.notes.reference = referenceText(endpoint.reference);
@@ -179,6 +181,14 @@ export class Api {
 }
 
 type InRepository = Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>;
+
+/** Rejects what the rules forbid without a look at what is held. */
+function assertByName({ access, identity }: Exchange, { registryId, name }: Repository, endpoint: InRepository): void {
+  const asked = { registryId, repository: name };
+  const tags = tagsByName(endpoint);
+  if (tags === undefined && access.rules.askForTags(asked)) access.assertNotForbidden(identity, asked);
+  else access.assertMay(identity, { ...asked, tags: tags ?? [] });
+}
 
 /** The tags by which is asked, as far as the request says; undefined for a digest, to which any may lead. */
 function tagsByName(endpoint: InRepository): readonly string[] | undefined {
