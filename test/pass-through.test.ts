@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test, type TestContext } from "node:test";
 import { pino } from "pino";
-import { startCache, testConfig, testRegistry } from "./support/cache.ts";
+import { OPEN_ACCESS, startCache, testConfig, testRegistry } from "./support/cache.ts";
 import { startCacheProcess } from "./support/cache-process.ts";
 import { type Answer, ask, errorCode } from "./support/client.ts";
 import { startFakeUpstream } from "./support/fake-upstream.ts";
@@ -265,4 +265,27 @@ test("clients' credentials are in no log and in no file", async (t) => {
     const found = execFileSync("sh", ["-c", 'grep -rlF -- "$1" "$2" || true', "sh", secret, dataDir]).toString();
     assert.equal(found, "");
   }
+});
+
+test("rules tell strangers nothing of what is held of a private repository", async (t) => {
+  const { upstream, hidden, passing, getFrom } = await world(t);
+  const rule = { who: "*", registry: undefined, repository: "**", minAgeMs: 0 };
+  const rules = [
+    { ...rule, repository: "org/closed", tag: "*", allow: false },
+    { ...rule, tag: "1*", allow: true },
+    { ...rule, tag: "*", allow: false },
+  ];
+  const get = getFrom(await startCache(t, [passing], { config: { access: { ...OPEN_ACCESS, rules } } }));
+  const paths = [`manifests/${hidden.digest}`, ...hidden.layers.map(({ digest }) => `blobs/${digest}`)];
+  const statuses = async (repository: string, more = {}) =>
+    await Promise.all(paths.map(async (path) => (await get(`/v2/${repository}/${path}`, more)).status));
+  const all = (status: number) => paths.map(() => status);
+  assert.deepEqual(await statuses(HIDDEN), all(401));
+  assert.equal((await get(`/v2/${HIDDEN}/manifests/1`, ANN)).status, 200);
+  assert.deepEqual(await statuses(HIDDEN), all(401));
+  assert.deepEqual(await statuses(HIDDEN, ANN), all(200));
+  // What is forbidden by its name alone nobody's credentials are sent for.
+  const asked = upstream.requests.length;
+  assert.deepEqual(await statuses("org/closed", ANN), all(403));
+  assert.equal(upstream.requests.length, asked);
 });

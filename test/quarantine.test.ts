@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { AccessRule } from "../src/config/config.ts";
+import { OCI_MANIFEST } from "../src/oci/media-types.ts";
 import { OPEN_ACCESS, startCache, testRegistry } from "./support/cache.ts";
 import { ask } from "./support/client.ts";
 import { startFakeUpstream } from "./support/fake-upstream.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
+const OCI_EMPTY = "application/vnd.oci.empty.v1+json";
 const RULE: AccessRule = {
   who: "*",
   registry: undefined,
@@ -16,12 +18,16 @@ const RULE: AccessRule = {
 };
 
 /** A cache with such rules whose clock is the test's; `pass` goes on to a day after its start. */
-async function setUp(t: TestContext, rules: readonly AccessRule[] = [RULE]) {
+async function setUp(
+  t: TestContext,
+  rules: readonly AccessRule[] = [RULE],
+  registry: Parameters<typeof testRegistry>[1] = {},
+) {
   const startMs = Date.now();
   t.mock.timers.enable({ apis: ["Date"], now: startMs });
   const upstream = await startFakeUpstream();
   t.after(async () => await upstream.stop());
-  const cache = await startCache(t, [testRegistry(upstream.url)], {
+  const cache = await startCache(t, [testRegistry(upstream.url, registry)], {
     config: { access: { ...OPEN_ACCESS, rules } },
   });
   const get = async (path: string) => await ask(`${cache.url}/v2/library/app/${path}`);
@@ -70,6 +76,8 @@ test("what was replaced before it was old enough is never given out by its tag",
   const { upstream, get, status, onDay } = await setUp(t);
   const good = upstream.addImage("library/app", "1", { seed: 1 });
   await status("manifests/1");
+  onDay(3);
+  assert.equal(await status("manifests/1"), 200);
   onDay(4);
   const bad = upstream.addImage("library/app", "1", { seed: 2 });
   await status("manifests/1");
@@ -85,6 +93,100 @@ test("what was replaced before it was old enough is never given out by its tag",
     assert.equal(await shown(), digest, `on day ${day}`);
   }
   assert.notEqual(bad.digest, mended.digest);
+});
+
+test("what was replaced while nobody asked is not given out by its tag: nobody knows how long it stayed", async (t) => {
+  const { upstream, get, status, onDay } = await setUp(t);
+  upstream.addImage("library/app", "1", { seed: "bad" });
+  assert.equal(await status("manifests/1"), 403);
+  onDay(0.04);
+  const mended = upstream.addImage("library/app", "1", { seed: "mended" });
+  onDay(4);
+  assert.equal(await status("manifests/1"), 403);
+  onDay(7);
+  assert.equal((await get("manifests/1")).headers["docker-content-digest"], mended.digest);
+});
+
+test("what upstream took back before it was old enough is not given out by its tag, however old it grows", async (t) => {
+  const { upstream, get, status, onDay } = await setUp(t);
+  const bad = upstream.addImage("library/app", "1", { seed: "bad" });
+  assert.equal(await status("manifests/1"), 403);
+  onDay(0.04);
+  upstream.deleteContent("library/app", bad.digest);
+  for (const day of [1, 4, 40]) {
+    onDay(day);
+    assert.equal(await status("manifests/1"), 403, `on day ${day}`);
+  }
+  assert.match((await get("manifests/1")).body.toString(), /upstream has not said since .* that the tag still points/);
+});
+
+test("what upstream took back after it was old enough is given out further", async (t) => {
+  const { upstream, status, onDay } = await setUp(t);
+  const image = upstream.addImage("library/app", "1");
+  await status("manifests/1");
+  onDay(3);
+  assert.equal(await status("manifests/1"), 200);
+  upstream.deleteContent("library/app", image.digest);
+  onDay(4);
+  assert.equal(await status("manifests/1"), 200);
+});
+
+test("who pulls once a week gets what upstream has still", async (t) => {
+  const { upstream, get, status, onDay } = await setUp(t);
+  const image = upstream.addImage("library/app", "1");
+  assert.equal(await status("manifests/1"), 403);
+  onDay(7);
+  assert.equal((await get("manifests/1")).headers["docker-content-digest"], image.digest);
+});
+
+test("while upstream is away what it confirmed when it was old enough is given out, and nothing else", async (t) => {
+  const { upstream, status, onDay } = await setUp(t);
+  for (const tag of ["1", "2"]) {
+    upstream.addImage("library/app", tag, { seed: tag });
+    assert.equal(await status(`manifests/${tag}`), 403);
+  }
+  onDay(3);
+  assert.equal(await status("manifests/1"), 200);
+  await upstream.stop();
+  onDay(4);
+  assert.deepEqual([await status("manifests/1"), await status("manifests/2")], [200, 403]);
+});
+
+test("a tag that is never asked for again is asked for once when it is old enough; an offline one stays refused", async (t) => {
+  const tags = [
+    { match: "offline", revalidate: { kind: "offline" } },
+    { match: "*", revalidate: { kind: "never" } },
+  ] as const;
+  const { upstream, status, onDay } = await setUp(t, [RULE], { tags });
+  const asked = () => upstream.count({ path: "/manifests/1" });
+  upstream.addImage("library/app", "1");
+  assert.equal(await status("manifests/1"), 403);
+  onDay(2);
+  assert.equal(await status("manifests/1"), 403);
+  assert.equal(asked(), 1);
+  onDay(3);
+  for (const _ of [1, 2]) assert.equal(await status("manifests/1"), 200);
+  assert.equal(asked(), 2);
+  assert.equal(await status("manifests/offline"), 404);
+});
+
+test("a manifest is not as old as an artifact that has its digest for a layer", async (t) => {
+  const { upstream, get, status, onDay } = await setUp(t);
+  const elsewhere = await startFakeUpstream();
+  t.after(async () => await elsewhere.stop());
+  const evil = elsewhere.addImage("library/app", "1", { seed: "evil" });
+  const config = { mediaType: OCI_EMPTY, digest: upstream.addBlob("library/app", Buffer.from("{}")), size: 2 };
+  const layers = [{ mediaType: "application/octet-stream", digest: evil.digest, size: evil.size }];
+  const note = { schemaVersion: 2, mediaType: OCI_MANIFEST, artifactType: "application/x-note", config, layers };
+  upstream.addManifest("library/app", note, { tag: "note" });
+  const good = upstream.addImage("library/app", "1", { seed: "good" });
+  for (const tag of ["note", "1"]) assert.equal(await status(`manifests/${tag}`), 403);
+  onDay(30);
+  assert.equal((await get("manifests/1")).headers["docker-content-digest"], good.digest);
+  assert.equal(upstream.addImage("library/app", "1", { seed: "evil" }).digest, evil.digest);
+  onDay(30.01);
+  assert.equal((await get("manifests/1")).headers["docker-content-digest"], good.digest);
+  for (const { digest } of evil.layers) assert.equal(await status(`blobs/${digest}`), 403);
 });
 
 test("the parts of an index are as old as the index", async (t) => {

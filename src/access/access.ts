@@ -243,8 +243,18 @@ export class Access {
     const twins = this.#twinsOf(wanted.registryId).map(({ id }) => id);
     const { isAllowed, rule = 0, minAgeMs } = this.rules.verdictWithTwins(principal.name, wanted, twins);
     if (isAllowed) return minAgeMs === 0 ? undefined : { ms: minAgeMs, rule };
-    throw new RegistryError(403, "DENIED", `rule ${rule} of this cache does not let ${principal.name} pull this`);
+    throw forbidden(principal, rule);
   }
+
+  /** Rejects what the rules forbid by the repository's name alone; what is let pass here `assertMay` judges. */
+  assertNotForbidden({ principal }: Identity, wanted: Omit<Wanted, "tags">): void {
+    const rule = this.rules.forbids(principal.name, wanted);
+    if (rule !== undefined) throw forbidden(principal, rule);
+  }
+}
+
+function forbidden({ name }: Principal, rule: number): RegistryError {
+  return new RegistryError(403, "DENIED", `rule ${rule} of this cache does not let ${name} pull this`);
 }
 
 function twinsIn(registries: AccessOptions["registries"], id: string): AccessOptions["registries"] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Guesses } from "./guesses.ts";
+import { Guesses, keysOf } from "./guesses.ts";
 
 const V4 = "192.0.2.1";
 
@@ -52,4 +52,10 @@ test("others are not made to wait, but everybody in one IPv6 network is", () => 
   assert.equal(guesses.waitMs(V4, "me", 1), 0);
   wrongs(guesses, "::ffff:192.0.2.9", 9);
   assert.equal(guesses.waitMs("::ffff:192.0.2.10", "me", 1), 0);
+});
+
+test("what is remembered of a guess does not grow with the user's name", () => {
+  const [short, long] = ["me", "m".repeat(6_000)].map((user) => keysOf(V4, user)[1].length);
+  assert.equal(long, short);
+  assert.notEqual(keysOf(V4, `${"m".repeat(6_000)}1`)[1], keysOf(V4, `${"m".repeat(6_000)}2`)[1]);
 });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { growingCache } from "../lib/growing-cache.ts";
 import { RegistryError } from "../oci/errors.ts";
 
@@ -66,10 +67,10 @@ export class Guesses {
   }
 }
 
-/** Of the address, and of the user there. */
-function keysOf(address: string, user: string): [string, string] {
+/** Of the address, and of the user there: of one size, whatever somebody takes for a user's name. */
+export function keysOf(address: string, user: string): [string, string] {
   const key = addressKey(address);
-  return [key, `${key} ${user}`];
+  return [key, `${key} ${createHash("sha256").update(user).digest("base64")}`];
 }
 
 /** Whoever has one address of IPv6 has the 2^64 of its network. */

@@ -119,3 +119,26 @@ test("a digest is never allowed where none of its tags is", () => {
     }),
   );
 });
+
+test("what no tag of a repository may be pulled by is forbidden by its name, and nothing else", () => {
+  const forbids = (...rules: readonly Partial<AccessRule>[]) => new Rules(rules.map(rule)).forbids("me", wanted());
+  assert.equal(forbids(), undefined);
+  assert.equal(forbids({ allow: false }), 1);
+  assert.equal(forbids({ tag: "v*", allow: false }, { allow: false }), 2);
+  assert.equal(forbids({ tag: "v*" }, { allow: false }), undefined);
+  assert.equal(forbids({ tag: "v*", allow: false }), undefined);
+  assert.equal(forbids({ who: "ci" }, { registry: "ghcr" }, { repository: "library/*", allow: false }), 3);
+});
+
+test("what is forbidden by a repository's name is so by each of its tags", () => {
+  const rules = fc.array(
+    fc.record({ who: fc.constantFrom("*", "me", "ci"), tag: fc.constantFrom("*", "v*", "1"), allow: fc.boolean() }),
+    { maxLength: 5 },
+  );
+  prove(
+    fc.property(rules, fc.subarray(["v1", "1", "edge"]), (some, tags) => {
+      const its = new Rules(some.map(rule));
+      if (its.forbids("me", wanted()) !== undefined) assert.ok(!its.verdict("me", wanted({ tags })).isAllowed);
+    }),
+  );
+});

@@ -62,6 +62,15 @@ export class Rules {
     return this.#rules.some((rule) => rule.tag !== undefined && isAbout(rule, registryId, repository));
   }
 
+  /** The rule that forbids all of a repository, counted from 1, whatever the tag; undefined: some of it may be allowed. */
+  forbids(who: string, { registryId, repository }: Omit<Wanted, "tags">): number | undefined {
+    const index = this.#rules.findIndex(
+      (rule) => rule.who(who) && isAbout(rule, registryId, repository) && (rule.isAllowed || rule.tag === undefined),
+    );
+    const rule = this.#rules[index];
+    return rule === undefined || rule.isAllowed ? undefined : index + 1;
+  }
+
   /** A digest may be pulled where one of the tags that lead to it may be, and as early as the first of them. */
   verdict(who: string, wanted: Wanted): Verdict {
     if (this.#rules.length === 0) return ALLOWED;

@@ -28,11 +28,11 @@ export interface Catalog {
   confirmTags(confirmations: readonly TagConfirmation[]): Promise<void>;
   tag(repository: Repository, tag: Tag): Promise<HeldTag | undefined>;
   /** Tags that lead to the digest, or did before they moved: by themselves, or by what they point to naming it. */
-  tagsOf(repository: Repository, digest: Digest): Promise<Tag[]>;
+  tagsOf(repository: Repository, digest: Digest, kind: ContentKind): Promise<Tag[]>;
   /** Where the tag points and has pointed, the latest first. */
   tagHistory(repository: Repository, tag: Tag): Promise<TagSighting[]>;
   /** When the repository was first seen to have the digest, or a manifest that leads to it; undefined: never. */
-  firstSeen(repository: Repository, digest: Digest): Promise<number | undefined>;
+  firstSeen(repository: Repository, digest: Digest, kind: ContentKind): Promise<number | undefined>;
 
   /** Last use, in few transactions; keys that are not there are ignored. */
   touch(uses: readonly Use[]): Promise<void>;
@@ -58,6 +58,9 @@ export interface Catalog {
   markSettled(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** As what a digest is asked for, or named. */
+export type ContentKind = "manifest" | "blob";
 
 export interface ManifestRecord {
   readonly repository: Repository;
@@ -94,11 +97,15 @@ export interface TagSighting {
   readonly digest: Digest;
   /** Since when. */
   readonly firstSeenAtMs: number;
+  /** When upstream last said so. */
+  readonly confirmedAtMs: number;
 }
 
 export interface TagConfirmation {
   readonly repository: Repository;
   readonly tag: Tag;
+  /** Where it points by upstream's word; a tag that points elsewhere here is passed over. */
+  readonly digest: Digest;
   readonly atMs: number;
 }
 

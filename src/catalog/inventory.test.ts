@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import type { Compilable } from "kysely";
 import { asTag, digest, nginx, record, redis, repository } from "../../test/contracts/catalog/samples.ts";
+import { planOf } from "../../test/support/query-plan.ts";
 import { tempDir } from "../../test/support/temp.ts";
 import type { HeldSnapshot } from "./catalog.ts";
 import { heldTagCountsQuery, heldTagsQuery, repositoriesQuery } from "./inventory.ts";
 import { namedByQuery } from "./manifests.ts";
-import type { CatalogDb } from "./schema.ts";
 import { SqlCatalog } from "./sql-catalog.ts";
 import { openSqliteDatabase } from "./sqlite.ts";
 
@@ -71,13 +70,4 @@ describe("the catalog with 100,000 tags", () => {
 async function timed<T>(run: () => Promise<T>): Promise<[T, number]> {
   const startMs = performance.now();
   return [await run(), performance.now() - startMs];
-}
-
-async function planOf(db: CatalogDb, query: Compilable): Promise<string[]> {
-  const compiled = query.compile();
-  const { rows } = await db.executeQuery<{ detail: string }>({
-    ...compiled,
-    sql: `explain query plan ${compiled.sql}`,
-  });
-  return rows.map((row) => row.detail);
 }

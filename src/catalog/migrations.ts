@@ -15,7 +15,7 @@ export interface SchemaWords {
 type Migration = (db: CatalogDb, words: SchemaWords) => Promise<void>;
 
 /** By version, from 1. Released ones are never edited: a change is a further one at the end. */
-const MIGRATIONS: readonly Migration[] = [createTables, indexByDigest, indexByRegistry, indexByFetcher];
+const MIGRATIONS: readonly Migration[] = [createTables, indexByDigest, indexByRegistry, indexByFetcher, indexLeading];
 
 /** The version that this release works with. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -79,6 +79,18 @@ async function indexByFetcher(db: CatalogDb): Promise<void> {
     .columns(["fetched_with", "repository_id"])
     .where(sql.ref("fetched_with"), "is not", null)
     .execute();
+}
+
+/** Version 5: which tags lead to a digest or did, and since when, from one index each. */
+async function indexLeading(db: CatalogDb): Promise<void> {
+  await db.schema.dropIndex("tags_by_digest").execute();
+  for (const table of ["tags", "tag_history"] as const) {
+    await db.schema
+      .createIndex(`${table}_by_digest`)
+      .on(table)
+      .columns(["repository_id", "digest", "tag", "first_seen_at_ms"])
+      .execute();
+  }
 }
 
 async function createRepositories(db: CatalogDb, words: SchemaWords): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Generated, Kysely } from "kysely";
+import type { ContentKind } from "./catalog.ts";
 
 /**
  * The tables as queries see them; `migrations.ts` makes them. Times are milliseconds since the epoch, sizes bytes.
@@ -58,7 +59,7 @@ export interface ReferenceTable {
   manifest_id: number;
   digest: string;
   repository_id: number;
-  kind: "manifest" | "blob";
+  kind: ContentKind;
   /** As the manifest says, or UNKNOWN_SIZE. */
   size: number;
 }

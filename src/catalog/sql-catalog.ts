@@ -73,16 +73,16 @@ export class SqlCatalog implements catalog.Catalog {
     return await tags.findTag(this.#reads, repository, tag);
   }
 
-  async tagsOf(repository: Repository, digest: Digest): Promise<Tag[]> {
-    return await leading.tagsOf(this.#reads, repository, digest);
+  async tagsOf(repository: Repository, digest: Digest, kind: catalog.ContentKind): Promise<Tag[]> {
+    return await leading.tagsOf(this.#reads, repository, digest, kind);
   }
 
   async tagHistory(repository: Repository, tag: Tag): Promise<catalog.TagSighting[]> {
     return await tags.tagHistory(this.#reads, repository, tag);
   }
 
-  async firstSeen(repository: Repository, digest: Digest): Promise<number | undefined> {
-    return await leading.firstSeen(this.#reads, repository, digest);
+  async firstSeen(repository: Repository, digest: Digest, kind: catalog.ContentKind): Promise<number | undefined> {
+    return await leading.firstSeen(this.#reads, repository, digest, kind);
   }
 
   async touch(uses: readonly catalog.Use[]): Promise<void> {

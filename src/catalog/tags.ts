@@ -112,18 +112,22 @@ export async function tagHistory(db: CatalogDb, repository: Repository, tag: Tag
   const present = await db
     .selectFrom("tags as t")
     .innerJoin("repositories as r", "r.id", "t.repository_id")
-    .select(["t.repository_id", "t.digest", "t.first_seen_at_ms"])
+    .select(["t.repository_id", "t.digest", "t.first_seen_at_ms", "t.confirmed_at_ms"])
     .where("r.path", "=", repositoryPath(repository))
     .where("t.tag", "=", tag)
     .executeTakeFirst();
   if (present === undefined) return [];
   const past = await db
     .selectFrom("tag_history as h")
-    .select(["h.digest", "h.first_seen_at_ms"])
+    .select(["h.digest", "h.first_seen_at_ms", "h.confirmed_at_ms"])
     .where("h.repository_id", "=", present.repository_id)
     .where("h.tag", "=", tag)
     .orderBy("h.id", "desc")
     .limit(TAG_HISTORY_ROWS_MAX)
     .execute();
-  return [present, ...past].map((row) => ({ digest: row.digest as Digest, firstSeenAtMs: row.first_seen_at_ms }));
+  return [present, ...past].map((row) => ({
+    digest: row.digest as Digest,
+    firstSeenAtMs: row.first_seen_at_ms,
+    confirmedAtMs: row.confirmed_at_ms,
+  }));
 }

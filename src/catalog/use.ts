@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import type { Digest } from "../oci/digest.ts";
 import { repositoryPath, type Repository } from "../oci/reference.ts";
 import type { TagConfirmation, Use } from "./catalog.ts";
 import type { CatalogDb } from "./schema.ts";
@@ -7,6 +8,8 @@ import type { CatalogDb } from "./schema.ts";
 interface Stamp {
   readonly repositoryId: number;
   readonly key: string;
+  /** What was used, or where the tag points. */
+  readonly digest: string;
   readonly atMs: number;
 }
 
@@ -23,7 +26,7 @@ export async function touch(db: CatalogDb, uses: readonly Use[]): Promise<void> 
 
 /**
  * Moves confirmations forward, and back only from a future that a wrong clock has written: when that comes true, the tag
- * would be taken for fresh. Tags that are not there are passed over.
+ * would be taken for fresh. Tags that are not there, or point elsewhere, are passed over.
  */
 export async function confirmTags(
   db: CatalogDb,
@@ -49,7 +52,7 @@ async function repositoryIds(
 }
 
 /** Each row once, with its latest time. */
-function stampsOf<N extends { readonly repository: Repository; readonly atMs: number }>(
+function stampsOf<N extends { readonly repository: Repository; readonly digest: Digest; readonly atMs: number }>(
   notes: readonly N[],
   ids: ReadonlyMap<string, number>,
   keyOf: (note: N) => string | undefined,
@@ -60,7 +63,8 @@ function stampsOf<N extends { readonly repository: Repository; readonly atMs: nu
     if (repositoryId === undefined || key === undefined) continue;
     const row = `${repositoryId} ${key}`;
     const known = latest.get(row);
-    if (known === undefined || known.atMs < note.atMs) latest.set(row, { repositoryId, key, atMs: note.atMs });
+    if (known === undefined || known.atMs < note.atMs)
+      latest.set(row, { repositoryId, key, digest: note.digest, atMs: note.atMs });
   }
   return [...latest.values()];
 }
@@ -75,13 +79,17 @@ async function move(
 ): Promise<void> {
   if (stamps.length === 0) return;
   const [table = ""] = keyColumn.split(".");
-  const rows = sql.join(stamps.map(({ repositoryId, key, atMs }) => sql`(${repositoryId}, ${key}, ${atMs})`));
+  const rows = sql.join(
+    stamps.map(({ repositoryId, key, digest, atMs }) => sql`(${repositoryId}, ${key}, ${digest}, ${atMs})`),
+  );
   const time = sql.ref(`${table}.${timeColumn}`);
   const recorded = nowMs === undefined ? sql`` : sql`, recorded_at_ms = ${nowMs}`;
   const fromFuture = nowMs === undefined ? sql`` : sql` or ${time} > ${nowMs}`;
+  // A use counts wherever the tag points by now, a confirmation does not.
+  const thatOne = nowMs === undefined ? sql`` : sql` and ${sql.ref(`${table}.digest`)} = stamps.digest`;
   await sql`
-    with stamps (repository_id, key, at_ms) as (values ${rows})
+    with stamps (repository_id, key, digest, at_ms) as (values ${rows})
     update ${sql.table(table)} set ${sql.ref(timeColumn)} = stamps.at_ms${recorded} from stamps
     where ${sql.ref(`${table}.repository_id`)} = stamps.repository_id and ${sql.ref(keyColumn)} = stamps.key
-      and (${time} < stamps.at_ms${fromFuture})`.execute(db);
+      and (${time} < stamps.at_ms${fromFuture})${thatOne}`.execute(db);
 }

@@ -29,6 +29,14 @@ test("a clock that was set back does not keep a tag fresh, and a revalidation ti
   assert.equal(tagVerdict(NOW_MS, { kind: "after", ms: 0 }, NOW_MS), "revalidate");
 });
 
+test("who wants a later confirmation has upstream asked, but never where it may not be", () => {
+  for (const revalidate of [AFTER, { kind: "never" }] as const) {
+    assert.equal(tagVerdict(NOW_MS - 10, revalidate, NOW_MS, NOW_MS - 10), "fresh");
+    assert.equal(tagVerdict(NOW_MS - 11, revalidate, NOW_MS, NOW_MS - 10), "revalidate");
+  }
+  assert.equal(tagVerdict(0, { kind: "offline" }, NOW_MS, NOW_MS), "fresh");
+});
+
 test("how long an answer stays fresh agrees with the verdict, at any time", () => {
   prove(
     fc.property(fc.nat(1e9), fc.nat(1e6), fc.integer({ min: -1e6, max: 1e6 }), (confirmed, ms, age) => {

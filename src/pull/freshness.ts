@@ -13,12 +13,21 @@ export type Verdict =
   /** Not held, and upstream may not be asked. */
   | "refuse";
 
-/** `confirmedAtMs` is undefined where the tag is not held. All times are milliseconds since the epoch. */
-export function tagVerdict(confirmedAtMs: number | undefined, revalidate: Revalidate, nowMs: number): Verdict {
+/**
+ * `confirmedAtMs` is undefined where the tag is not held; a confirmation from before `sinceMs` does not do for whoever asks. All times are
+ * milliseconds since the epoch.
+ */
+export function tagVerdict(
+  confirmedAtMs: number | undefined,
+  revalidate: Revalidate,
+  nowMs: number,
+  sinceMs = 0,
+): Verdict {
   if (confirmedAtMs === undefined) return revalidate.kind === "offline" ? "refuse" : "fetch";
+  if (revalidate.kind === "offline") return "fresh";
+  if (confirmedAtMs < sinceMs) return "revalidate";
   switch (revalidate.kind) {
     case "never":
-    case "offline":
       return "fresh";
     case "always":
       return "revalidate";

@@ -139,8 +139,14 @@ export class Held {
   async setTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void> {
     await this.#keeping(repository, digest, async () => {
       await this.#store.setTag(repository, tag, digest);
+      const before = this.#tags.get(tagKey(repository, tag));
       this.#setState(repository, tag, { digest, confirmedAtMs: atMs });
-      await this.#toCatalog(() => this.#catalog.recordTag(repository, tag, digest, atMs));
+      await this.#toCatalog(async () => {
+        // Its last confirmation may wait in the notebook still, and goes into the tag's history now or never.
+        if (before !== undefined && before.digest !== digest && before.confirmedAtMs > 0)
+          await this.#catalog.confirmTags([{ repository, tag, digest: before.digest, atMs: before.confirmedAtMs }]);
+        await this.#catalog.recordTag(repository, tag, digest, atMs);
+      });
     });
   }
 

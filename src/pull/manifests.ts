@@ -18,6 +18,8 @@ import { answerFor } from "./upstream-answer.ts";
 
 export interface ManifestAnswer extends ManifestBytes {
   readonly outcome: Outcome;
+  /** When upstream last said that the tag points there, milliseconds since the epoch; undefined without a tag. */
+  readonly confirmedAtMs?: number;
 }
 
 export interface ManifestPullOptions {
@@ -52,10 +54,11 @@ export class ManifestPull {
     this.#o = options;
   }
 
-  async get(repository: Repository, reference: Reference): Promise<ManifestAnswer> {
+  /** Upstream is asked whether a tag still points there unless it said so at `confirmedSinceMs` or later. */
+  async get(repository: Repository, reference: Reference, confirmedSinceMs?: number): Promise<ManifestAnswer> {
     const answer =
       reference.kind === "tag"
-        ? await this.#byTag(repository, reference.tag)
+        ? await this.#byTag(repository, reference.tag, confirmedSinceMs)
         : await this.#byDigest(repository, reference.digest);
     this.#o.notebook.used(repository, answer.digest, reference.kind === "tag" ? reference.tag : undefined);
     return answer;
@@ -68,12 +71,12 @@ export class ManifestPull {
 
   // ---- by tag
 
-  async #byTag(repository: Repository, tag: Tag): Promise<ManifestAnswer> {
+  async #byTag(repository: Repository, tag: Tag, confirmedSinceMs?: number): Promise<ManifestAnswer> {
     const registry = registryOf(this.#o.registries, repository);
     const revalidate = registry.tagPolicies.for(tag);
     const held = await this.#heldTagged(repository, tag);
     const nowMs = Date.now();
-    switch (tagVerdict(held?.state.confirmedAtMs, revalidate, nowMs)) {
+    switch (tagVerdict(held?.state.confirmedAtMs, revalidate, nowMs, confirmedSinceMs)) {
       case "refuse":
         throw new RegistryError(
           404,
@@ -83,8 +86,8 @@ export class ManifestPull {
       case "fetch":
         return await this.#fetchUnheld(registry, repository, tag);
       case "fresh": {
-        const { state, manifest } = held as HeldTagged;
-        return { ...manifest, outcome: freshHit(state.confirmedAtMs, revalidate, nowMs) };
+        const { confirmedAtMs } = (held as HeldTagged).state;
+        return { ...(held as HeldTagged).manifest, outcome: freshHit(confirmedAtMs, revalidate, nowMs), confirmedAtMs };
       }
       case "revalidate":
         return await this.#revalidate(registry, repository, tag, held as HeldTagged);
@@ -103,7 +106,8 @@ export class ManifestPull {
     );
     try {
       const { manifest, outcome } = await flight.result;
-      return { ...manifest, outcome: flight.joined && outcome.kind === "miss" ? { kind: "joined" } : outcome };
+      const told: Outcome = flight.joined && outcome.kind === "miss" ? { kind: "joined" } : outcome;
+      return { ...manifest, outcome: told, confirmedAtMs: Date.now() };
     } catch (error) {
       throw clientError(error);
     }
@@ -125,7 +129,8 @@ export class ManifestPull {
     );
     try {
       const answer = await within(result, startedAtMs + registry.config.timeouts.askBudgetMs - nowMs);
-      return answer === LATE ? stale(held, "slow") : { ...answer.manifest, outcome: answer.outcome };
+      if (answer === LATE) return stale(held, "slow");
+      return { ...answer.manifest, outcome: answer.outcome, confirmedAtMs: Date.now() };
     } catch (error) {
       return await this.#afterFailure(registry, repository, held, error);
     }
@@ -178,7 +183,7 @@ export class ManifestPull {
   #confirm(repository: Repository, tag: Tag, held: HeldTagged): Fetched {
     const nowMs = Date.now();
     this.#o.held.confirmTag(repository, tag, held.state, nowMs);
-    this.#o.notebook.confirmed(repository, tag, nowMs);
+    this.#o.notebook.confirmed(repository, tag, held.state.digest, nowMs);
     return { manifest: held.manifest, outcome: { kind: "revalidated" } };
   }
 
@@ -238,7 +243,8 @@ function verified(body: ManifestBody, digest: Digest): ManifestBytes {
 }
 
 function stale(held: HeldTagged, reason: StaleReason): ManifestAnswer {
-  return { ...held.manifest, outcome: { kind: "stale", reason, ageS: ageS(held.state.confirmedAtMs, Date.now()) } };
+  const { confirmedAtMs } = held.state;
+  return { ...held.manifest, outcome: { kind: "stale", reason, ageS: ageS(confirmedAtMs, Date.now()) }, confirmedAtMs };
 }
 
 /** The tag moved to a manifest that we hold already: asked upstream, nothing fetched. */

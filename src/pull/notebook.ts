@@ -48,8 +48,8 @@ export class Notebook {
     note(this.#uses, key, use);
   }
 
-  confirmed(repository: Repository, tag: Tag, atMs: number): void {
-    note(this.#confirmations, `${repositoryPath(repository)}:${tag}`, { repository, tag, atMs });
+  confirmed(repository: Repository, tag: Tag, digest: Digest, atMs: number): void {
+    note(this.#confirmations, `${repositoryPath(repository)}:${tag}`, { repository, tag, digest, atMs });
   }
 
   /** Writes what was noted; one batch at a time. */

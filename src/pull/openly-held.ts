@@ -28,7 +28,13 @@ export class OpenlyHeld {
     const state = await this.#tagState(repository, reference.tag);
     if (state === undefined) return undefined;
     const held = await this.#hits.manifest(repository, { kind: "digest", digest: state.digest });
-    return held && { ...held, outcome: { kind: "stale", reason: why, ageS: ageS(state.confirmedAtMs, Date.now()) } };
+    return (
+      held && {
+        ...held,
+        confirmedAtMs: state.confirmedAtMs,
+        outcome: { kind: "stale", reason: why, ageS: ageS(state.confirmedAtMs, Date.now()) },
+      }
+    );
   }
 
   /** `signal` is the client's. What is answered must be closed. */

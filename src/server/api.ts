@@ -16,6 +16,7 @@ import { askedOf, isApiPath } from "./asked.ts";
 import type { Exchange } from "./exchange.ts";
 import { type FoundRegistry, type RegistryTable, repositoryOf } from "./find-registry.ts";
 import { challengedOf } from "./guard.ts";
+import { oldEnough } from "./kept-back.ts";
 import type { KnownHosts } from "./known-hosts.ts";
 import { nextPage, pageOf, UNPAGED_ITEMS_MAX } from "./pages.ts";
 import { sendJson } from "./respond.ts";
@@ -80,26 +81,25 @@ export class Api {
     }
   }
 
-  async #inRepository(
-    exchange: Exchange,
-    endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>,
-    found: FoundRegistry,
-  ): Promise<void> {
+  async #inRepository(exchange: Exchange, endpoint: InRepository, found: FoundRegistry): Promise<void> {
     const repository = repositoryOf(found);
     exchange.notes.repository = repository.name;
-    const minAge = await this.#assertMay(exchange, repository, endpoint);
+    // Nothing that is known of content may show before upstream has let the client in, and no credentials go there for what is forbidden.
+    assertByName(exchange, repository, endpoint);
     const heldOnly = found.registry.passThrough
       ? await this.#admissions.assertIn(exchange, repository, found)
       : undefined;
     const content = contentOf(this.#o.pull, repository, heldOnly);
     this.#o.hosts.assertShown(repository, exchange);
+    const minAge = await this.#assertMay(exchange, repository, endpoint);
     switch (endpoint.kind) {
       case "manifest":
         exchange.notes.reference = referenceText(endpoint.reference);
         return await sendManifest(exchange, await this.#manifest(content, repository, endpoint.reference, minAge));
       case "blob":
         exchange.notes.reference = endpoint.digest;
-        if (minAge !== undefined) await this.#quarantine.assertOver(repository, endpoint.digest, minAge, Date.now());
+        if (minAge !== undefined)
+          await this.#quarantine.assertOver(repository, endpoint.digest, "blob", minAge, Date.now());
         return await this.#blob(exchange, content, endpoint);
       case "tags":
         await heldOnly?.settled();
@@ -115,36 +115,24 @@ export class Api {
   async #assertMay(
     { access, identity }: Exchange,
     repository: Repository,
-    endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>,
+    endpoint: InRepository,
   ): Promise<MinAge | undefined> {
-    const { catalog } = this.#o;
     const asked = { registryId: repository.registryId, repository: repository.name };
-    if (endpoint.kind === "manifest" && endpoint.reference.kind === "tag") {
-      return access.assertMay(identity, { ...asked, tags: [endpoint.reference.tag] });
-    }
+    const tags = tagsByName(endpoint) ?? [];
     const digest = digestOf(endpoint);
-    const tags =
-      digest === undefined || !access.rules.askForTags(asked) ? [] : await catalog.tagsOf(repository, digest);
-    return access.assertMay(identity, { ...asked, tags });
+    if (digest === undefined || !access.rules.askForTags(asked)) return access.assertMay(identity, { ...asked, tags });
+    const kind = endpoint.kind === "blob" ? "blob" : "manifest";
+    return access.assertMay(identity, { ...asked, tags: await this.#o.catalog.tagsOf(repository, digest, kind) });
   }
 
-  /** What is too new is fetched and kept all the same: its age begins to count. */
   async #manifest(
-    content: Content,
+    { manifest }: Content,
     repository: Repository,
     reference: Reference,
     minAge: MinAge | undefined,
   ): Promise<ManifestAnswer> {
-    const answer = await content.manifest(reference);
-    if (minAge === undefined) return answer;
-    if (reference.kind === "digest") {
-      await this.#quarantine.assertOver(repository, answer.digest, minAge, Date.now());
-      return answer;
-    }
-    const digest = await this.#quarantine.over(repository, reference.tag, answer.digest, minAge, Date.now());
-    if (digest === answer.digest) return answer;
-    const before = await content.manifest({ kind: "digest", digest });
-    return { ...before, outcome: { kind: "quarantined", newer: answer.digest, rule: minAge.rule } };
+    if (minAge === undefined) return await manifest(reference);
+    return await oldEnough(this.#quarantine, manifest, repository, reference, minAge);
   }
 
   async #blob(exchange: Exchange, content: Content, { digest }: Extract<Endpoint, { kind: "blob" }>): Promise<void> {
@@ -197,7 +185,23 @@ export class Api {
   }
 }
 
-function digestOf(endpoint: Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>) {
+type InRepository = Extract<Endpoint, { kind: "manifest" | "blob" | "tags" | "referrers" }>;
+
+/** Rejects what the rules forbid without a look at what is held. */
+function assertByName({ access, identity }: Exchange, { registryId, name }: Repository, endpoint: InRepository): void {
+  const asked = { registryId, repository: name };
+  const tags = tagsByName(endpoint);
+  if (tags === undefined && access.rules.askForTags(asked)) access.assertNotForbidden(identity, asked);
+  else access.assertMay(identity, { ...asked, tags: tags ?? [] });
+}
+
+/** The tags by which is asked, as far as the request says; undefined for a digest, to which any may lead. */
+function tagsByName(endpoint: InRepository): readonly string[] | undefined {
+  if (digestOf(endpoint) !== undefined) return undefined;
+  return endpoint.kind === "manifest" && endpoint.reference.kind === "tag" ? [endpoint.reference.tag] : [];
+}
+
+function digestOf(endpoint: InRepository) {
   switch (endpoint.kind) {
     case "tags":
       return undefined;

@@ -74,7 +74,7 @@ export function replacing(setUp: SetUp): void {
     await catalog.recordBlob({ repository: nginx, digest: digest("x"), size: 1, fetchedWith: undefined, atMs: 10 });
     await catalog.recordTag(nginx, latest, digest("before"), 5);
     await catalog.recordTag(nginx, latest, digest("a"), 10);
-    await catalog.confirmTags([{ repository: nginx, tag: latest, atMs: 90 }]);
+    await catalog.confirmTags([{ repository: nginx, tag: latest, digest: digest("a"), atMs: 90 }]);
     await catalog.touch([
       { repository: nginx, digest: digest("a"), tag: latest, atMs: 50 },
       { repository: nginx, digest: digest("x"), atMs: 60 },

@@ -32,21 +32,28 @@ export function tags(setUp: SetUp): void {
     const { catalog } = await setUp(t);
     await catalog.recordTag(nginx, latest, digest("a"), 10);
     await catalog.confirmTags([
-      { repository: nginx, tag: latest, atMs: 30 },
-      { repository: nginx, tag: asTag("other"), atMs: 30 },
-      { repository: redis, tag: latest, atMs: 30 },
+      { repository: nginx, tag: latest, digest: digest("a"), atMs: 30 },
+      { repository: nginx, tag: asTag("other"), digest: digest("a"), atMs: 30 },
+      { repository: redis, tag: latest, digest: digest("a"), atMs: 30 },
     ]);
-    await catalog.confirmTags([{ repository: nginx, tag: latest, atMs: 20 }]);
+    await catalog.confirmTags([{ repository: nginx, tag: latest, digest: digest("a"), atMs: 20 }]);
     await catalog.recordTag(nginx, latest, digest("a"), 25);
     assert.deepEqual(await catalog.tag(nginx, latest), { digest: digest("a"), confirmedAtMs: 30 });
     assert.equal(await catalog.tag(nginx, asTag("other")), undefined);
     await catalog.confirmTags([]);
   });
 
+  it("does not take a confirmation of one digest for one of another", async (t) => {
+    const { catalog } = await setUp(t);
+    await catalog.recordTag(nginx, latest, digest("a"), 10);
+    await catalog.confirmTags([{ repository: nginx, tag: latest, digest: digest("b"), atMs: 30 }]);
+    assert.deepEqual(await catalog.tag(nginx, latest), { digest: digest("a"), confirmedAtMs: 10 });
+  });
+
   it("takes a confirmation back that a wrong clock wrote into the future", async (t) => {
     const { catalog, clock } = await setUp(t);
     await catalog.recordTag(nginx, latest, digest("a"), clock.ms + 500);
-    await catalog.confirmTags([{ repository: nginx, tag: latest, atMs: clock.ms - 1 }]);
+    await catalog.confirmTags([{ repository: nginx, tag: latest, digest: digest("a"), atMs: clock.ms - 1 }]);
     assert.deepEqual(await catalog.tag(nginx, latest), { digest: digest("a"), confirmedAtMs: clock.ms - 1 });
     await catalog.recordTag(nginx, latest, digest("b"), clock.ms + 500);
     await catalog.recordTag(nginx, latest, digest("b"), clock.ms);
@@ -56,7 +63,7 @@ export function tags(setUp: SetUp): void {
   it("writes each digest that a tag left into its history, with first sight and last confirmation", async (t) => {
     const { catalog, db } = await setUp(t);
     await catalog.recordTag(nginx, latest, digest("a"), 10);
-    await catalog.confirmTags([{ repository: nginx, tag: latest, atMs: 15 }]);
+    await catalog.confirmTags([{ repository: nginx, tag: latest, digest: digest("a"), atMs: 15 }]);
     await catalog.recordTag(nginx, latest, digest("b"), 20);
     await catalog.recordTag(nginx, latest, digest("b"), 25);
     await catalog.recordTag(nginx, latest, digest("a"), 30);
@@ -108,7 +115,7 @@ export function use(setUp: SetUp): void {
     const names = Array.from({ length: 1_203 }, (_, index) => asTag(`t${index}`));
     await catalog.replaceHeld(once(snapshot(nginx, ["m"], Object.fromEntries(names.map((tag) => [tag, "m"])))));
     await catalog.touch(names.map((tag) => ({ repository: nginx, digest: digest("m"), tag, atMs: 20 })));
-    await catalog.confirmTags(names.map((tag) => ({ repository: nginx, tag, atMs: 30 })));
+    await catalog.confirmTags(names.map((tag) => ({ repository: nginx, tag, digest: digest("m"), atMs: 30 })));
     const rows = await db
       .selectFrom("tags")
       .select(["last_used_at_ms", "confirmed_at_ms"])
