@@ -100,6 +100,38 @@ describe("access", () => {
     assert.deepEqual(await load("none"), []);
   });
 
+  it("finds authorities whose revocation list is missing, by whom nobody would be let in", async (t) => {
+    const folder = await configFolder(t);
+    const server = selfSignedCertificate(["cache.example.com"]);
+    const [clients, other] = [testAuthority("Clients  CA"), testAuthority("other")];
+    const intermediate = clients.issue("intermediate", [], { use: "authority" });
+    const notAnAuthority = clients.issue("host-1");
+    await folder.write({
+      "tls.pem": server.cert + server.key,
+      "ca.pem": clients.cert + notAnAuthority.cert,
+      "chain.pem": clients.cert + intermediate.cert,
+      "crl.pem": clients.revocations([]),
+      // OpenSSL compares names without regard to case and spaces.
+      "same.pem": testAuthority("clients ca").revocations([]),
+      "other.pem": other.revocations([]),
+      "both.pem": other.revocations([]) + clients.revocations([]),
+    });
+    const found = async (ca: string, crl: string) => {
+      const text = `tls: { mode: files, cert: tls.pem, key: tls.pem }\naccess: { mtls: { ca: ${ca}, crl: ${crl} } }\n`;
+      return await folder.load({ files: { "registry-cache.yaml": text } }).then(
+        () => [],
+        (error: ConfigError) => error.problems.map(({ path: at, message }) => `${at}: ${message}`),
+      );
+    };
+    for (const crl of ["crl.pem", "same.pem", "both.pem"]) assert.deepEqual(await found("ca.pem", crl), [], crl);
+    assert.deepEqual(await found("ca.pem", "other.pem"), [
+      'access.mtls.crl: "other.pem" has no list of "CN=Clients  CA"',
+    ]);
+    assert.deepEqual(await found("chain.pem", "crl.pem"), [
+      'access.mtls.crl: "crl.pem" has no list of "CN=intermediate"',
+    ]);
+  });
+
   const cases: readonly (readonly [text: string, path: string, message: string])[] = [
     ["access: { networks: [] }", "access.networks", "has no network: that would keep nobody out"],
     [

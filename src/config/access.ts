@@ -5,7 +5,7 @@ import { TOKEN_FILE_BYTES_MAX } from "../access/path-token.ts";
 import { Networks } from "../lib/networks.ts";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
-import { readAuthorities, readRevocations, revocationsEnd } from "./certificates.ts";
+import { readAuthorities, readRevocations, revocationsEnd, withoutRevocations } from "./certificates.ts";
 import type {
   AccessConfig,
   AccessMethod,
@@ -152,11 +152,22 @@ export async function readClientCertificates(
   };
   const ca = await read("ca", readAuthorities(input.ca, folder));
   const crl = input.crl === undefined ? undefined : await read("crl", readRevocations(input.crl, folder));
+  if (ca !== undefined && crl !== undefined) findings.push(...(await revocationFindings(ca, crl, input.crl ?? "")));
   const files = {
     ca: resolve(folder, input.ca),
     crl: input.crl === undefined ? undefined : resolve(folder, input.crl),
   };
   return { ca: ca ?? "", crl, names: input.names ?? ["*"], files };
+}
+
+/** An authority without a list locks out everybody whose certificate it has signed, and OpenSSL says nothing of it at the start. */
+async function revocationFindings(ca: string, crl: string, file: string): Promise<Finding[]> {
+  // OpenSSL reads what it uses; what is read here is for people.
+  const missing = await withoutRevocations(ca, crl).catch(() => []);
+  const hint = "each authority of `ca` needs one, or nobody is let in by it: put its list behind those that are there";
+  return missing.map((subject) => {
+    return { path: ["access", "mtls", "crl"], message: `${shown(file)} has no list of ${shown(subject)}`, hint };
+  });
 }
 
 async function readPaths(
