@@ -98,6 +98,19 @@ test("who guesses passwords has to wait, who is known has not", async (t) => {
   assert.ok(!lines.join("").includes("guess 1"));
 });
 
+test("neither user nor password is none, and no guess: Skopeo and Podman send that when they have none", async (t) => {
+  const htpasswd = await usersFile(t, { me: "correct horse" });
+  for (const bearer of [false, true]) {
+    const { url, lines } = await setUp(t, { anonymous: false, htpasswd, bearer });
+    for (let time = 0; time < 7; time++) {
+      const answer = await ask(`${url}/v2/`, as("", ""));
+      assert.equal(answer.status, 401);
+      assert.match(answer.body.toString(), /pulling here needs a user and a password/);
+    }
+    assert.doesNotMatch(lines.join(""), /guessing/);
+  }
+});
+
 test("many at once with one password cost one hash, and are all let in", async (t) => {
   const htpasswd = await usersFile(t, { me: "correct horse" });
   const { url } = await setUp(t, { anonymous: false, htpasswd });

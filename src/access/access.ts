@@ -1,6 +1,6 @@
 import type { AccessConfig, SecretPath } from "../config/config.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { basicCredentials, bearerToken } from "./authorization.ts";
+import { basicCredentials, bearerToken, saysNothing } from "./authorization.ts";
 import { basicChallenge, type Challenged, tokenChallenge } from "./challenges.ts";
 import { compileNameGlob } from "../lib/glob.ts";
 import { Networks } from "../lib/networks.ts";
@@ -96,7 +96,8 @@ export class Access {
   }
 
   /** Who is asking. Rejects addresses that may not ask at all, secret paths that are none, and who guesses passwords. */
-  async identify(caller: Caller): Promise<Identity> {
+  async identify(asking: Caller): Promise<Identity> {
+    const caller = saysNothing(asking.authorization) ? { ...asking, authorization: undefined } : asking;
     this.#assertNetwork(caller.address);
     if (caller.passesTo !== undefined) return this.#passing(caller, caller.passesTo);
     if (caller.secret !== undefined) return { principal: this.#ofPath(caller.secret), isWrong: false };
