@@ -47,7 +47,7 @@ export interface AccessedRegistry {
 export const NOBODY: Identity = { principal: ANONYMOUS, isWrong: false };
 
 /** Clients of other registries can all send credentials: a secret in a URL is seen by more people than one in a header. */
-const SECRET_PATHS_SERVE = "docker.io";
+export const SECRET_PATHS_SERVE = "docker.io";
 
 export interface AccessOptions {
   readonly config: AccessConfig;
@@ -200,7 +200,7 @@ export class Access {
     if (principal.method === "path" && registry?.serves !== SECRET_PATHS_SERVE) {
       throw new RegistryError(403, "DENIED", "a secret path is for images of Docker Hub alone");
     }
-    if (principal.method !== "anonymous" || this.#isOpenToAll(registry)) return;
+    if (principal.method !== "anonymous" || this.isOpenToAll(registry)) return;
     throw this.#passwords === undefined ? this.#unknown() : this.#challenge(isWrong, challenged());
   }
 
@@ -211,8 +211,8 @@ export class Access {
     for (const registry of this.#registries) this.assertIn(identity, registry, challenged);
   }
 
-  /** What is closed is not open under another name of the same upstream (lscr.io is ghcr.io). */
-  #isOpenToAll(registry: AccessedRegistry | undefined): boolean {
+  /** Whether those come in who have no name. What is closed is not open under another name of the same upstream (lscr.io is ghcr.io). */
+  isOpenToAll(registry: AccessedRegistry | undefined): boolean {
     if (!this.#mayBeOpen || !(registry?.anonymous ?? this.#config.anonymous)) return false;
     return registry === undefined || this.#twinsOf(registry.id).every(({ anonymous }) => anonymous !== false);
   }
