@@ -420,6 +420,15 @@ test("behind a trusted proxy it is the client's own address and scheme that coun
   assert.equal((await ask(`${direct.url}/v2/`, from("192.0.2.7"))).status, 403);
 });
 
+test("the operator hears of a proxy that is not trusted", async (t) => {
+  const { url, lines } = await setUp(t, {});
+  for (let time = 0; time < 2; time++) await ask(`${url}/v2/`, { headers: { "X-Forwarded-Proto": "https" } });
+  const told = lines.filter((line) =>
+    line.includes("127.0.0.1 sends X-Forwarded-Proto and is not in `trusted_proxies`"),
+  );
+  assert.equal(told.length, 1);
+});
+
 test("hosts that were challenged and stay away are listed, with address and user agent; those that come back are not", async (t) => {
   const htpasswd = await usersFile(t, { me: "correct horse" });
   const access = { ...OPEN_ACCESS, anonymous: false, htpasswd };
