@@ -39,8 +39,8 @@ async function check(terminal: Terminal, options: CheckOptions, image: string | 
   const text = options.json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
   terminal.out.write(text.endsWith("\n") ? text : `${text}\n`);
   // Beside what a program may read.
-  const isOpen = config.listen.some(({ host }) => !isLoopback(host));
-  for (const warning of warningsOf(config, { isOpen })) terminal.err.write(`warning: ${printable(warning)}\n`);
+  const beyondLoopback = config.listen.some(({ host }) => !isLoopback(host));
+  for (const warning of warningsOf(config, { beyondLoopback })) terminal.err.write(`warning: ${printable(warning)}\n`);
   return 0;
 }
 
