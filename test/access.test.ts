@@ -74,7 +74,7 @@ test("with users nobody pulls without a password, and everybody is told how", as
 
 test("a changed password file counts at once for those who are new, and for those who are gone", async (t) => {
   const htpasswd = await usersFile(t, { me: "correct horse" });
-  const { url } = await setUp(t, { anonymous: false, htpasswd });
+  const { url, lines } = await setUp(t, { anonymous: false, htpasswd });
   const statusOf = async (user: string, password: string) => (await ask(`${url}/v2/`, as(user, password))).status;
   assert.equal(await statusOf("me", "correct horse"), 200);
   await writeUsers(htpasswd, { you: "battery staple" });
@@ -82,6 +82,7 @@ test("a changed password file counts at once for those who are new, and for thos
   assert.equal(await statusOf("me", "correct horse"), 401);
   await rm(htpasswd);
   await eventually(async () => (await statusOf("you", "battery staple")) === 401);
+  assert.match(lines.join(""), /"level":40,.*the password file is not there any more, so that there are no users/);
 });
 
 test("who guesses passwords has to wait, who is known has not", async (t) => {
