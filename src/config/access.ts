@@ -15,7 +15,7 @@ import type {
   RegistryConfig,
   SecretPath,
 } from "./config.ts";
-import { readBounded } from "./files.ts";
+import { openToAllWarnings, readBounded } from "./files.ts";
 import type { Finding } from "./issues.ts";
 import { isLoopback } from "./listen-checks.ts";
 import { ACCESS_METHODS, type AccessInput } from "./schema.ts";
@@ -47,6 +47,7 @@ export async function readAccess(
   const mtls = await readClientCertificates(input.mtls, folder, findings);
   if (mtls?.crl !== undefined) warnings.push(...(await revocationWarnings(mtls.crl, Date.now())));
   const paths = await readPaths(input.paths ?? [], folder, findings);
+  warnings.push(...(await secretWarnings(input, folder)));
   const rules = readRules(input.rules ?? [], registries, findings);
   const names = [...(htpasswd?.users ?? []), ...(input.paths ?? []).map(({ name }) => name)];
   warnings.push(...ruleWarnings(rules, { names, areAll: mtls === undefined && htpasswd?.isUnread !== true }));
@@ -81,6 +82,19 @@ export async function readAccess(
     });
   }
   return { access, findings, warnings };
+}
+
+/** Files of secrets that everybody on this machine may read. */
+async function secretWarnings({ basic, paths = [] }: AccessInput, folder: string): Promise<string[]> {
+  const tokenFiles = paths.flatMap(({ token_file: file }) => file ?? []);
+  const all = [
+    ...(basic === undefined ? [] : [{ file: basic.htpasswd, what: "the password file" }]),
+    ...tokenFiles.map((file) => ({ file, what: "the secret path's" })),
+  ];
+  const warnings = all.map(async ({ file, what }) => {
+    return await openToAllWarnings(resolve(folder, file), `${what} ${shown(file)}`);
+  });
+  return (await Promise.all(warnings)).flat();
 }
 
 interface UsersFile {
@@ -210,7 +224,8 @@ async function readTokenFile(
 ): Promise<string | undefined> {
   const bytes = await readBounded(resolve(folder, name), TOKEN_FILE_BYTES_MAX);
   if (!Buffer.isBuffer(bytes)) {
-    findings.push({ path, message: `${shown(name)} ${bytes.message}`, hint: bytes.hint });
+    const make = bytes.reason === "missing" ? `\`(umask 077; openssl rand -hex 24 > ${name})\` makes one` : bytes.hint;
+    findings.push({ path, message: `${shown(name)} ${bytes.message}`, hint: make });
     return undefined;
   }
   try {
