@@ -74,7 +74,12 @@ async function builtApp(
   const { dataDir, listen, registries: ofAll } = config;
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
-  const upstreams = createUpstreams(config.registries, { version: packageVersion(), proxy: config.proxy, lookup });
+  const upstreams = createUpstreams(config.registries, {
+    version: packageVersion(),
+    proxy: config.proxy,
+    lookup,
+    onRefused: (registry, reason) => log.warn({ registry, reason }, "the configured credentials were refused"),
+  });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
   const pull = createPull({
     store,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OPEN_ACCESS, testConfig, testRegistry } from "../test/support/cache.ts";
-import { explainAccess } from "./explain-access.ts";
+import { explainAccess, isSomebody } from "./explain-access.ts";
 import { RegistryError } from "./oci/errors.ts";
 
 const RULE = { who: "ci-*", registry: undefined, repository: "*", tag: "*", allow: false, minAgeMs: 0 };
@@ -16,6 +16,7 @@ const lscr = { ...ghcr, id: "lscr", serves: "lscr.io" };
 const config = testConfig("/nonexistent", [testRegistry("http://127.0.0.1:2"), ghcr, lscr], {
   access: { ...OPEN_ACCESS, rules },
 });
+const NO_USERS: ReadonlySet<string> = new Set();
 const DIGEST = `sha256:${"0".repeat(64)}`;
 
 for (const [who, image, text] of [
@@ -37,13 +38,97 @@ for (const [who, image, text] of [
   ],
 ] as const) {
   test(`${who} and ${image.slice(0, 30)}`, () => {
-    const explanation = explainAccess(config, who, image);
+    const explanation = explainAccess(config, NO_USERS, who, image);
     assert.deepEqual(explanation, { isAllowed: text.includes(" may pull "), text });
   });
 }
 
 for (const image of ["unknown.example/app:1", "UPPER/case", "nginx:", "ghcr.io/org/app@sha256:00", ""]) {
   test(`${JSON.stringify(image)} is nothing that could be pulled here`, () => {
-    assert.throws(() => explainAccess(config, "me", image), RegistryError);
+    assert.throws(() => explainAccess(config, NO_USERS, "me", image), RegistryError);
   });
 }
+
+const HERE = { host: "127.0.0.1", port: 5000, methods: undefined, tls: true };
+const SETS = {
+  users: { ...OPEN_ACCESS, anonymous: false, htpasswd: "/nonexistent" },
+  path: { ...OPEN_ACCESS, anonymous: false, paths: [{ name: "lab", token: "0".repeat(22) }] },
+  networks: { ...OPEN_ACCESS, networks: ["10.0.0.0/8"] },
+};
+const hub = testRegistry("http://127.0.0.1:2");
+
+for (const [name, differs, who, text] of [
+  [
+    "users only",
+    { access: SETS.users },
+    "anonymous",
+    "anonymous may not pull ghcr.io/org/app:1: it is asked for a name first",
+  ],
+  ["users only", { access: SETS.users }, "ann", "ann may pull ghcr.io/org/app:1: no rule is about that"],
+  ["networks", { access: SETS.networks }, "anonymous", "anonymous may pull ghcr.io/org/app:1: no rule is about that"],
+  [
+    "an open registry",
+    { access: SETS.users, registries: [hub, { ...ghcr, anonymous: true }] },
+    "anonymous",
+    "anonymous may pull ghcr.io/org/app:1: no rule is about that",
+  ],
+  [
+    "another name of a closed one",
+    { access: OPEN_ACCESS, registries: [hub, ghcr, { ...lscr, anonymous: false }] },
+    "anonymous",
+    "anonymous may not pull ghcr.io/org/app:1: it is asked for a name first",
+  ],
+  [
+    "one open address",
+    {
+      access: SETS.users,
+      listen: [
+        { ...HERE, methods: ["anonymous"] },
+        { ...HERE, host: "::1", port: 5001 },
+      ],
+    },
+    "anonymous",
+    "anonymous may pull ghcr.io/org/app:1: no rule is about that; at 127.0.0.1:5000 alone, elsewhere it is asked for a name first",
+  ],
+  [
+    "an open registry at an address that wants names",
+    {
+      access: SETS.users,
+      registries: [hub, { ...ghcr, anonymous: true }],
+      listen: [{ ...HERE, methods: ["basic"] }],
+    },
+    "anonymous",
+    "anonymous may not pull ghcr.io/org/app:1: it is asked for a name first",
+  ],
+  [
+    "one address with users",
+    { access: SETS.users, listen: [HERE, { ...HERE, host: "::1", methods: ["anonymous"] }] },
+    "ann",
+    "ann may pull ghcr.io/org/app:1: no rule is about that; at 127.0.0.1:5000 alone, elsewhere the way it says who it is does not count",
+  ],
+  [
+    "no address with users",
+    { access: SETS.users, listen: [{ ...HERE, methods: ["anonymous"] }] },
+    "ann",
+    "ann may not pull ghcr.io/org/app:1: the way it says who it is does not count at any address in `listen`",
+  ],
+  [
+    "a secret path",
+    { access: SETS.path },
+    "lab",
+    "lab may not pull ghcr.io/org/app:1: a secret path is for images of Docker Hub alone",
+  ],
+] as const) {
+  test(`${who} with ${name}`, () => {
+    const its = testConfig("/nonexistent", [hub, ghcr], { listen: [HERE], ...differs });
+    const explanation = explainAccess(its, new Set(["ann"]), who, "ghcr.io/org/app:1");
+    assert.deepEqual(explanation, { isAllowed: text.includes(" may pull "), text });
+  });
+}
+
+test("somebody is a user, a secret path, whoever may have a certificate, or nobody", () => {
+  const mtls = { ca: "", crl: undefined, names: ["ci-*"], files: { ca: "", crl: undefined } };
+  const its = testConfig("/nonexistent", [hub], { access: { ...SETS.users, paths: SETS.path.paths, mtls } });
+  const found = ["ann", "lab", "ci-7", "anonymous", "bob"].filter((who) => isSomebody(its, new Set(["ann"]), who));
+  assert.deepEqual(found, ["ann", "lab", "ci-7", "anonymous"]);
+});

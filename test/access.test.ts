@@ -74,7 +74,7 @@ test("with users nobody pulls without a password, and everybody is told how", as
 
 test("a changed password file counts at once for those who are new, and for those who are gone", async (t) => {
   const htpasswd = await usersFile(t, { me: "correct horse" });
-  const { url } = await setUp(t, { anonymous: false, htpasswd });
+  const { url, lines } = await setUp(t, { anonymous: false, htpasswd });
   const statusOf = async (user: string, password: string) => (await ask(`${url}/v2/`, as(user, password))).status;
   assert.equal(await statusOf("me", "correct horse"), 200);
   await writeUsers(htpasswd, { you: "battery staple" });
@@ -82,6 +82,7 @@ test("a changed password file counts at once for those who are new, and for thos
   assert.equal(await statusOf("me", "correct horse"), 401);
   await rm(htpasswd);
   await eventually(async () => (await statusOf("you", "battery staple")) === 401);
+  assert.match(lines.join(""), /"level":40,.*the password file is not there any more, so that there are no users/);
 });
 
 test("who guesses passwords has to wait, who is known has not", async (t) => {
@@ -96,6 +97,19 @@ test("who guesses passwords has to wait, who is known has not", async (t) => {
   assert.equal((await ask(`${url}/v2/`, as("me", "correct horse"))).status, 200);
   assert.ok(lines.some((line) => line.includes("guessing passwords") && line.includes('"wrongPasswords":5')));
   assert.ok(!lines.join("").includes("guess 1"));
+});
+
+test("neither user nor password is none, and no guess: Skopeo and Podman send that when they have none", async (t) => {
+  const htpasswd = await usersFile(t, { me: "correct horse" });
+  for (const bearer of [false, true]) {
+    const { url, lines } = await setUp(t, { anonymous: false, htpasswd, bearer });
+    for (let time = 0; time < 7; time++) {
+      const answer = await ask(`${url}/v2/`, as("", ""));
+      assert.equal(answer.status, 401);
+      assert.match(answer.body.toString(), /pulling here needs a user and a password/);
+    }
+    assert.doesNotMatch(lines.join(""), /guessing/);
+  }
 });
 
 test("many at once with one password cost one hash, and are all let in", async (t) => {
@@ -405,6 +419,15 @@ test("behind a trusted proxy it is the client's own address and scheme that coun
   assert.equal((await ask(`${behind.url}/v2/`, from("192.0.2.7, 198.51.100.7"))).status, 403);
   const direct = await startCache(t, registries, { config: { access } });
   assert.equal((await ask(`${direct.url}/v2/`, from("192.0.2.7"))).status, 403);
+});
+
+test("the operator hears of a proxy that is not trusted", async (t) => {
+  const { url, lines } = await setUp(t, {});
+  for (let time = 0; time < 2; time++) await ask(`${url}/v2/`, { headers: { "X-Forwarded-Proto": "https" } });
+  const told = lines.filter((line) =>
+    line.includes("127.0.0.1 sends X-Forwarded-Proto and is not in `trusted_proxies`"),
+  );
+  assert.equal(told.length, 1);
 });
 
 test("hosts that were challenged and stay away are listed, with address and user agent; those that come back are not", async (t) => {

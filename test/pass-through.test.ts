@@ -75,6 +75,14 @@ for (const workers of [1, 2]) {
   });
 }
 
+test("neither user nor password is shown to nobody, and is not taken for wrong ones", async (t) => {
+  const { get, upstream } = await setUp(t);
+  const answer = await get(`/v2/${HIDDEN}/manifests/1`, as("", ""));
+  assert.equal(answer.status, 401);
+  assert.match(answer.body.toString(), /this is private: pulling it here needs a user and a password/);
+  assert.ok(upstream.requests.every(({ headers }) => headers.authorization !== as("", "").headers["Authorization"]));
+});
+
 test("what is public is for everybody, without anybody's credentials", async (t) => {
   const { upstream, open, get } = await setUp(t);
   assert.equal((await get(`/v2/${OPEN}/manifests/1`)).status, 200);

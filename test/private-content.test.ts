@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { pino } from "pino";
 import type { RegistryConfig } from "../src/config/config.ts";
 import { startCache, testRegistry } from "./support/cache.ts";
 import { ask, errorCode } from "./support/client.ts";
@@ -33,6 +34,22 @@ async function setUp(t: TestContext, differs: Partial<RegistryConfig> = {}) {
   };
   return { upstream, ...images, start, cache: await start() };
 }
+
+test("credentials that the upstream refuses are told of, to the operator and to clients", async (t) => {
+  const lines: string[] = [];
+  const log = pino({ level: "warn" }, { write: (line: string) => void lines.push(line) });
+  const { upstream } = await setUp(t);
+  const credentials = { ...CREDENTIALS, password: "changed" };
+  const cache = await startCache(t, [testRegistry(upstream.url, { credentials })], { dataDir: await tempDir(t), log });
+  for (const path of [`${OPEN}/manifests/1`, `${OPEN}/tags/list`]) {
+    const refused = await ask(`${cache.url}/v2/${path}`);
+    assert.deepEqual([refused.status, errorCode(refused)], [403, "DENIED"], path);
+    assert.match(refused.body.toString(), /"this cache's credentials were refused upstream: GET /);
+  }
+  assert.equal(lines.length, 1, lines.join(""));
+  assert.match(lines.join(""), /"registry":"dockerhub".*"msg":"the configured credentials were refused"/);
+  assert.doesNotMatch(lines.join(""), /changed/);
+});
 
 test("credentials are used for what everybody may have, and open nothing else", async (t) => {
   const { upstream, open, hidden, cache } = await setUp(t);

@@ -1,6 +1,6 @@
 import type { AccessConfig, SecretPath } from "../config/config.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { basicCredentials, bearerToken } from "./authorization.ts";
+import { basicCredentials, bearerToken, saysNothing } from "./authorization.ts";
 import { basicChallenge, type Challenged, tokenChallenge } from "./challenges.ts";
 import { compileNameGlob } from "../lib/glob.ts";
 import { Networks } from "../lib/networks.ts";
@@ -47,7 +47,7 @@ export interface AccessedRegistry {
 export const NOBODY: Identity = { principal: ANONYMOUS, isWrong: false };
 
 /** Clients of other registries can all send credentials: a secret in a URL is seen by more people than one in a header. */
-const SECRET_PATHS_SERVE = "docker.io";
+export const SECRET_PATHS_SERVE = "docker.io";
 
 export interface AccessOptions {
   readonly config: AccessConfig;
@@ -96,7 +96,8 @@ export class Access {
   }
 
   /** Who is asking. Rejects addresses that may not ask at all, secret paths that are none, and who guesses passwords. */
-  async identify(caller: Caller): Promise<Identity> {
+  async identify(asking: Caller): Promise<Identity> {
+    const caller = saysNothing(asking.authorization) ? { ...asking, authorization: undefined } : asking;
     this.#assertNetwork(caller.address);
     if (caller.passesTo !== undefined) return this.#passing(caller, caller.passesTo);
     if (caller.secret !== undefined) return { principal: this.#ofPath(caller.secret), isWrong: false };
@@ -199,7 +200,7 @@ export class Access {
     if (principal.method === "path" && registry?.serves !== SECRET_PATHS_SERVE) {
       throw new RegistryError(403, "DENIED", "a secret path is for images of Docker Hub alone");
     }
-    if (principal.method !== "anonymous" || this.#isOpenToAll(registry)) return;
+    if (principal.method !== "anonymous" || this.isOpenToAll(registry)) return;
     throw this.#passwords === undefined ? this.#unknown() : this.#challenge(isWrong, challenged());
   }
 
@@ -210,8 +211,8 @@ export class Access {
     for (const registry of this.#registries) this.assertIn(identity, registry, challenged);
   }
 
-  /** What is closed is not open under another name of the same upstream (lscr.io is ghcr.io). */
-  #isOpenToAll(registry: AccessedRegistry | undefined): boolean {
+  /** Whether those come in who have no name. What is closed is not open under another name of the same upstream (lscr.io is ghcr.io). */
+  isOpenToAll(registry: AccessedRegistry | undefined): boolean {
     if (!this.#mayBeOpen || !(registry?.anonymous ?? this.#config.anonymous)) return false;
     return registry === undefined || this.#twinsOf(registry.id).every(({ anonymous }) => anonymous !== false);
   }

@@ -10,6 +10,12 @@ export function basicCredentials(
   return colon === -1 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
+/** Whether neither user nor password stands in a header of the Basic scheme, which Skopeo and Podman send when they have none. */
+export function saysNothing(header: string | undefined): boolean {
+  const credentials = basicCredentials(header);
+  return credentials?.user === "" && credentials.password === "";
+}
+
 /** Longer ones are nobody's user and password, and each costs a hash. */
 const ENCODED_LENGTH_MAX = 1_024;
 

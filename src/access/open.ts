@@ -59,7 +59,9 @@ export async function openAccess(
   const changed = () => onChange(news());
   const watched = [
     followed({ file: config.htpasswd, seen: usersSeen, log }, async (file) => {
-      const users = await readUsers(file, log);
+      const users = await readUsers(file, log, () => {
+        log.warn({ file }, "the password file is not there any more, so that there are no users");
+      });
       passwords?.replace(users);
       changed();
       log.info({ file, users: users.size }, "users were read anew");
@@ -127,10 +129,11 @@ async function readToken(file: string): Promise<string> {
 }
 
 /** A line that cannot be used costs that user, and nobody else. A file that is not there yet has no users. */
-async function readUsers(file: string, log: Pick<Logger, "warn">): Promise<Users> {
+async function readUsers(file: string, log: Pick<Logger, "warn">, onMissing = () => {}): Promise<Users> {
   const text = await readText(file, HTPASSWD_BYTES_MAX).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
+    if (error.code !== "ENOENT") throw error;
+    onMissing();
+    return "";
   });
   const { users, problems } = parseHtpasswd(text);
   for (const { line, message } of problems.slice(0, PROBLEMS_TOLD_MAX))

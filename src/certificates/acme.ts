@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { AcmeConfig, Certificate, ShownCertificate } from "../config/config.ts";
+import type { AcmeConfig, Certificate, Config, Listen, ShownCertificate } from "../config/config.ts";
 import { within } from "../lib/wait.ts";
 import type { Screening } from "../server/entrance.ts";
 import { AcmeStore } from "./acme-store.ts";
@@ -25,11 +25,17 @@ export interface Acme {
 }
 
 /** Rejects with the system's error. */
-export async function openAcme(config: AcmeConfig, dataDir: string, log: Logger): Promise<Acme> {
+export async function openAcme(
+  config: AcmeConfig,
+  { dataDir, listen }: Pick<Config, "dataDir"> & { readonly listen: readonly Pick<Listen, "port" | "tls">[] },
+  log: Logger,
+): Promise<Acme> {
   const store = new AcmeStore(dataDir, config.directory);
   const shown = await openShown(config, store);
   const challenges: Challenges =
-    config.challenge.kind === "http-01" ? new HttpChallenges(config.challenge.listen) : new AlpnChallenges(log);
+    config.challenge.kind === "http-01"
+      ? new HttpChallenges(config.challenge.listen, listen.find(({ tls }) => tls)?.port)
+      : new AlpnChallenges(log);
   const life = new AbortController();
   const { signal } = life;
   const authority = new Authority({ config, store, challenges, log, signal });

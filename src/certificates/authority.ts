@@ -5,6 +5,7 @@ import type { AcmeConfig, Certificate } from "../config/config.ts";
 import { Changes, orAborted } from "../lib/wait.ts";
 import type { AcmeStore } from "./acme-store.ts";
 import type { Challenges } from "./challenges.ts";
+import { failAtOnce } from "./reaching.ts";
 
 /** For one question to the authority. */
 const QUESTION_MS = 30_000;
@@ -95,6 +96,7 @@ export class Authority {
   async #library() {
     const { default: acme } = await import("acme-client");
     acme.axios.defaults.timeout = QUESTION_MS;
+    failAtOnce(acme.axios);
     const { directoryCa } = this.#o.config;
     if (directoryCa !== undefined) acme.axios.defaults.httpsAgent ??= new Agent({ ca: directoryCa });
     return acme;

@@ -24,7 +24,7 @@ export interface Certificates {
 /** Rejects with the system's error. */
 export async function openCertificates(config: Config, log: Logger): Promise<Certificates> {
   const { tls, access } = config;
-  const acme = config.acme && (await openAcme(config.acme, config.dataDir, log));
+  const acme = config.acme && (await openAcme(config.acme, config, log));
   const certificate = acme?.certificate ?? tls;
   const following: Following[] = [];
   return {

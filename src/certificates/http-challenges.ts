@@ -7,6 +7,8 @@ const PREFIX = "/.well-known/acme-challenge/";
 const HEADER_BYTES_MAX = 8 * 1024;
 const REQUEST_MS = 10_000;
 const CONNECTIONS_MAX = 1_000;
+/** What `https://` means where no port is said. */
+const HTTPS_PORT = 443;
 
 /** Answers http-01 challenges (RFC 8555, section 8.3) on plain HTTP, and sends everybody else to https. */
 export class HttpChallenges implements Challenges {
@@ -17,9 +19,11 @@ export class HttpChallenges implements Challenges {
   readonly #answers = new Map<string, string>();
   readonly #server: Server;
 
-  constructor(address: ListenAddress) {
+  /** `httpsPort` is where everybody else is sent. */
+  constructor(address: ListenAddress, httpsPort: number = HTTPS_PORT) {
     this.#address = address;
     const options = { maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS };
+    const port = httpsPort === HTTPS_PORT ? "" : `:${httpsPort}`;
     this.#server = createServer(options, ({ url = "/", headers }, res) => {
       const answer = url.startsWith(PREFIX) ? this.#answers.get(url.slice(PREFIX.length)) : undefined;
       res.setHeader("Connection", "close");
@@ -29,7 +33,7 @@ export class HttpChallenges implements Challenges {
       }
       const host = /^[A-Za-z0-9.-]+/.exec(headers.host ?? "")?.[0];
       if (url.startsWith(PREFIX) || host === undefined) res.writeHead(404).end();
-      else res.writeHead(308, { Location: `https://${host}${url}` }).end();
+      else res.writeHead(308, { Location: `https://${host}${port}${url}` }).end();
     });
     this.#server.maxConnections = CONNECTIONS_MAX;
   }

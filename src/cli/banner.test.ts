@@ -66,14 +66,14 @@ test("the banner names the file that the settings came from", () => {
   assert.match(banner(started, "1.2.3", { strong: keep, quiet: keep }), /^ {2}settings {4}\.\/registry-cache\.yaml$/m);
 });
 
-for (const [addresses, isOpen] of [
+for (const [addresses, beyondLoopback] of [
   [["127.0.0.1:5000", "[::1]:5000", "localhost:5000"], false],
   [["127.0.0.1:5000", "0.0.0.0:5000"], true],
   [["[::]:5000"], true],
   [["10.0.0.7:5000"], true],
 ] as const) {
   test(`whether other machines may reach it: ${addresses.join(", ")}`, () => {
-    assert.equal(startedOf(configOf(), addresses).isOpen, isOpen);
+    assert.equal(startedOf(configOf(), addresses).beyondLoopback, beyondLoopback);
   });
 }
 
@@ -83,6 +83,7 @@ test("one registry is not called several", () => {
 });
 
 const tls = { ...selfSignedCertificate(), files: NO_FILES };
+const AT = { host: "127.0.0.1", port: 5000, methods: undefined, tls: true };
 const corp = testRegistry("http://127.0.0.1:1", { id: "corp", serves: "registry.corp.example" });
 
 for (const [what, addresses, config, tryIt] of [
@@ -109,6 +110,49 @@ for (const [what, addresses, config, tryIt] of [
   ["loopback, without any registry", ["127.0.0.1:5000"], { registries: [] }, "curl http://127.0.0.1:5000/readyz"],
   // Docker takes any certificate from loopback.
   ["loopback with TLS", ["127.0.0.1:5000"], { tls }, "docker pull 127.0.0.1:5000/docker.io/library/alpine:latest"],
+  [
+    "users alone",
+    ["127.0.0.1:5000"],
+    { access: { ...OPEN_ACCESS, anonymous: false, htpasswd: "/users" } },
+    "docker login 127.0.0.1:5000 && docker pull 127.0.0.1:5000/docker.io/library/alpine:latest",
+  ],
+  [
+    "an address for everybody beside one for users",
+    ["127.0.0.1:5000", "127.0.0.1:5001"],
+    {
+      access: { ...OPEN_ACCESS, anonymous: false, htpasswd: "/users" },
+      listen: [AT, { ...AT, port: 5001, methods: ["anonymous"] }],
+    },
+    "docker pull 127.0.0.1:5001/docker.io/library/alpine:latest",
+  ],
+  [
+    "a registry for everybody",
+    ["127.0.0.1:5000"],
+    {
+      access: { ...OPEN_ACCESS, anonymous: false, htpasswd: "/users" },
+      registries: [testRegistry("http://127.0.0.1:1", { anonymous: true })],
+    },
+    "docker pull 127.0.0.1:5000/docker.io/library/alpine:latest",
+  ],
+  // Docker would have to be set up for both.
+  [
+    "secret paths alone",
+    ["127.0.0.1:5000"],
+    { access: { ...OPEN_ACCESS, anonymous: false, paths: [{ name: "lab", token: "0" }] } },
+    "curl http://127.0.0.1:5000/readyz",
+  ],
+  [
+    "networks that this machine is not in",
+    ["0.0.0.0:5000"],
+    { access: { ...OPEN_ACCESS, networks: ["10.0.0.0/8"] } },
+    "curl http://127.0.0.1:5000/readyz",
+  ],
+  [
+    "networks that it is in",
+    ["localhost:5000"],
+    { access: { ...OPEN_ACCESS, networks: ["127.0.0.0/8"] } },
+    "docker pull localhost:5000/docker.io/library/alpine:latest",
+  ],
   ["another address with TLS", ["10.0.0.7:5000"], { tls }, "curl --insecure https://10.0.0.7:5000/readyz"],
 ] as const) {
   test(`what to try works as it is printed: ${what}`, () => {
@@ -132,21 +176,24 @@ test("each of several addresses is judged for itself", () => {
   const started = startedOf(config, ["127.0.0.1:5000", "0.0.0.0:5443", "10.0.0.7:5001"]);
   assert.deepEqual(started.urls, ["http://127.0.0.1:5000", "https://0.0.0.0:5443", "http://10.0.0.7:5001"]);
   const open = "no password and no TLS: everybody who reaches 10.0.0.7:5001 can pull";
-  assert.deepEqual(warningsOf(config, { isOpen: true }), [open]);
+  assert.deepEqual(warningsOf(config, { beyondLoopback: true }), [open]);
 });
 
 test("with passwords it is TLS alone that may be lacking, and nothing where networks keep strangers out", () => {
   const closed = { ...OPEN_ACCESS, anonymous: false };
-  assert.deepEqual(warningsOf(configOf({ tls, access: closed }), { isOpen: true }), []);
-  assert.match(warningsOf(configOf({ access: closed }), { isOpen: true }).join(), /^no TLS: passwords/);
+  assert.deepEqual(warningsOf(configOf({ tls, access: closed }), { beyondLoopback: true }), []);
+  assert.match(warningsOf(configOf({ access: closed }), { beyondLoopback: true }).join(), /^no TLS: passwords/);
   const fenced = { ...OPEN_ACCESS, networks: ["10.0.0.0/8"] };
-  assert.deepEqual(warningsOf(configOf({ access: fenced }), { isOpen: true }), []);
+  assert.deepEqual(warningsOf(configOf({ access: fenced }), { beyondLoopback: true }), []);
 });
 
 test("what is lacking where others reach the cache is said after what the configuration is warned about", () => {
   const warnings = ["the certificate expired"];
   const all = "everybody who reaches this address can pull";
-  assert.deepEqual(warningsOf(configOf({ tls, warnings }), { isOpen: false }), warnings);
-  assert.deepEqual(warningsOf(configOf({ tls, warnings }), { isOpen: true }), [...warnings, `no password: ${all}`]);
-  assert.deepEqual(warningsOf(configOf(), { isOpen: true }), [`no password and no TLS: ${all}`]);
+  assert.deepEqual(warningsOf(configOf({ tls, warnings }), { beyondLoopback: false }), warnings);
+  assert.deepEqual(warningsOf(configOf({ tls, warnings }), { beyondLoopback: true }), [
+    ...warnings,
+    `no password: ${all}`,
+  ]);
+  assert.deepEqual(warningsOf(configOf(), { beyondLoopback: true }), [`no password and no TLS: ${all}`]);
 });

@@ -1,6 +1,7 @@
 import { accessThere } from "../access/methods.ts";
-import type { Config } from "../config/config.ts";
+import type { Config, RegistryConfig } from "../config/config.ts";
 import { proxyText } from "../config/proxy.ts";
+import { Networks } from "../lib/networks.ts";
 
 /** What an operator wants to know once everything runs. */
 export interface Started {
@@ -15,7 +16,7 @@ export interface Started {
   /** Processes that answer clients; left out where there is one. */
   readonly workers?: number;
   /** Whether other machines may reach it. */
-  readonly isOpen: boolean;
+  readonly beyondLoopback: boolean;
   /** A command that shows that it works. */
   readonly tryIt: string;
 }
@@ -29,7 +30,7 @@ export function startedOf(config: Config, addresses: readonly string[]): Started
     ...(proxy === undefined ? {} : { proxy }),
     registries: config.registries.map(({ serves }) => serves),
     ...(config.workers > 1 ? { workers: config.workers } : {}),
-    isOpen: !addresses.every((address) => isLoopback(hostOf(address))),
+    beyondLoopback: !addresses.every((address) => isLoopback(hostOf(address))),
     tryIt: tryIt(config, addresses),
   };
 }
@@ -41,17 +42,40 @@ function schemeAt({ tls, acme, listen }: Config, index: number): "http" | "https
 }
 
 /**
- * Docker takes plain HTTP and any certificate from loopback addresses only, so elsewhere it is `curl` that needs no set-up.
- * Certificates are for names, and here an address is all that is known.
+ * Docker takes plain HTTP and any certificate from loopback addresses only, so elsewhere it is `curl` that needs no set-up, and so it
+ * is where nobody comes in by what Docker can be told on a command line. Certificates are for names, and here an address is all that
+ * is known.
  */
 function tryIt(config: Config, addresses: readonly string[]): string {
-  const local = addresses.map(loopbackOf).find((address) => address !== undefined);
   const registry = config.registries.find(({ serves }) => serves === "docker.io") ?? config.registries[0];
   const image = registry?.serves === "docker.io" ? "docker.io/library/alpine" : `${registry?.serves ?? ""}/REPOSITORY`;
-  if (local !== undefined && registry !== undefined) return `docker pull ${local}/${image}:latest`;
-  const address = local ?? addresses[0] ?? "";
-  const scheme = schemeAt(config, addresses.map((one) => loopbackOf(one) ?? one).indexOf(address));
-  return `${scheme === "http" ? "curl" : "curl --insecure"} ${scheme}://${address}/readyz`;
+  const local = addresses.map(loopbackOf);
+  const pull = (address: string | undefined) => `docker pull ${address}/${image}:latest`;
+  const open = local.find((address, index) => waysInAt(config, index, address, registry).includes("nameless"));
+  if (open !== undefined) return pull(open);
+  const asking = local.find((address, index) => waysInAt(config, index, address, registry).includes("password"));
+  if (asking !== undefined) return `docker login ${asking} && ${pull(asking)}`;
+  const at = Math.max(
+    0,
+    local.findIndex((address) => address !== undefined),
+  );
+  const scheme = schemeAt(config, at);
+  return `${scheme === "http" ? "curl" : "curl --insecure"} ${scheme}://${local[at] ?? addresses[at] ?? ""}/readyz`;
+}
+
+/** How programs of this machine pull from a registry by a loopback address, as far as Docker can do so. */
+function waysInAt(
+  { access, listen }: Config,
+  index: number,
+  address: string | undefined,
+  registry: RegistryConfig | undefined,
+): readonly ("nameless" | "password")[] {
+  if (address === undefined || registry === undefined) return [];
+  const { config, mayBeOpen } = accessThere(access, listen[index] ?? { methods: undefined });
+  const host = hostOf(address).replace("localhost", "127.0.0.1").replaceAll(/[[\]]/g, "");
+  if (config.networks.length > 0 && !new Networks(config.networks).includes(host)) return [];
+  if (mayBeOpen && (registry.anonymous ?? config.anonymous)) return ["nameless"];
+  return config.htpasswd === undefined ? [] : ["password"];
 }
 
 /** The address by which this machine's own programs reach the listener; undefined where that is no loopback address. */
@@ -71,8 +95,8 @@ export function isLoopback(host: string): boolean {
 }
 
 /** What the operator should know although everything runs. */
-export function warningsOf(config: Config, { isOpen }: Pick<Started, "isOpen">): string[] {
-  if (!isOpen) return [...config.warnings];
+export function warningsOf(config: Config, { beyondLoopback }: Pick<Started, "beyondLoopback">): string[] {
+  if (!beyondLoopback) return [...config.warnings];
   const lacking = config.listen.flatMap(({ host }, index) => {
     // With one address it need not be said which.
     const here = config.listen.length === 1 ? "this address" : `${host}:${config.listen[index]?.port ?? ""}`;

@@ -17,7 +17,7 @@ export function checkCommand({ terminal, exit }: Invocation): Command {
     .summary("check the configuration and print what it amounts to")
     .description("Check the configuration and print what it amounts to, with all defaults and without secrets.")
     .option("--json", "print JSON")
-    .option("--as <name>", "say whether this user may pull the image, by the rules of `access`")
+    .option("--as <name>", "say whether this user may pull the image, by `access`")
     .argument("[image]", "with --as: the image, such as ghcr.io/org/app:1")
     .addHelpText("after", HELP)
     .action(async (image: string | undefined, _options: unknown, command: Command) => {
@@ -39,8 +39,8 @@ async function check(terminal: Terminal, options: CheckOptions, image: string | 
   const text = options.json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
   terminal.out.write(text.endsWith("\n") ? text : `${text}\n`);
   // Beside what a program may read.
-  const isOpen = config.listen.some(({ host }) => !isLoopback(host));
-  for (const warning of warningsOf(config, { isOpen })) terminal.err.write(`warning: ${printable(warning)}\n`);
+  const beyondLoopback = config.listen.some(({ host }) => !isLoopback(host));
+  for (const warning of warningsOf(config, { beyondLoopback })) terminal.err.write(`warning: ${printable(warning)}\n`);
   return 0;
 }
 
@@ -57,8 +57,12 @@ async function explain(
     const hint = isFile ? `did you mean --config ${image}?` : "registry-cache check --as ci-runner ghcr.io/org/app:1";
     throw new CliError(message, { hint, exitCode: 2 });
   }
-  const { explainAccess } = await import("../explain-access.ts");
-  const explanation = explained(() => explainAccess(config, who, image));
+  const { explainAccess, isSomebody, usersOf } = await import("../explain-access.ts");
+  const users = await usersOf(config);
+  const explanation = explained(() => explainAccess(config, users, who, image));
+  if (!isSomebody(config, users, who)) {
+    terminal.err.write(`warning: no user, secret path or certificate here is called ${printable(who)}\n`);
+  }
   terminal.out.write(json === true ? `${JSON.stringify(explanation)}\n` : `${printable(explanation.text)}\n`);
   return explanation.isAllowed ? 0 : 1;
 }

@@ -110,15 +110,28 @@ test("check --as says what the rules say, in words, as JSON and by the exit code
   );
   const denied = await runHere(["check", "--as", "ci-1", "ghcr.io/org/app:1"], cwd);
   const text = "ci-1 may not pull ghcr.io/org/app:1: rule 1 of access.rules forbids it";
-  assert.deepEqual(denied, { exitCode: 1, out: `${text}\n`, err: "" });
+  const nobody = "warning: no user, secret path or certificate here is called ci-1\n";
+  assert.deepEqual(denied, { exitCode: 1, out: `${text}\n`, err: nobody });
   const allowed = await runHere(["check", "--json", "--as", "ci-1", "nginx"], cwd);
   const explanation = { isAllowed: true, text: "ci-1 may pull docker.io/library/nginx:latest: no rule is about that" };
-  assert.deepEqual(allowed, { exitCode: 0, out: `${JSON.stringify(explanation)}\n`, err: "" });
+  assert.deepEqual(allowed, { exitCode: 0, out: `${JSON.stringify(explanation)}\n`, err: nobody });
   const unknown = await runHere(["check", "--as", "ci-1", "nowhere.example/app"], cwd);
   assert.deepEqual(
     [unknown.exitCode, unknown.err],
     [2, 'error: the registry "nowhere.example" is not configured here\n'],
   );
+});
+
+test("check --as knows the users of the password file, and who is let in without a name", async (t) => {
+  const cwd = await tempDir(t);
+  await writeFile(join(cwd, "registry-cache.yaml"), "access: { basic: { htpasswd: users } }\n");
+  await writeFile(join(cwd, "users"), "ann:$2b$04$abcdefghijklmnopqrstuuJjXvV8V0Y4l0Zp3p1Yx0n5o5bJ9c9dK\n");
+  const ann = await runHere(["check", "--as", "ann", "nginx"], cwd);
+  const pulls = "ann may pull docker.io/library/nginx:latest: no rule is about that\n";
+  assert.deepEqual(ann, { exitCode: 0, out: pulls, err: "" });
+  const nobody = await runHere(["check", "--as", "anonymous", "nginx"], cwd);
+  const asked = "anonymous may not pull docker.io/library/nginx:latest: it is asked for a name first\n";
+  assert.deepEqual(nobody, { exitCode: 1, out: asked, err: "" });
 });
 
 test("users are added, changed, listed and removed, and a password is never printed", async (t) => {

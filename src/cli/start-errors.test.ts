@@ -32,7 +32,7 @@ hint: stop the program that listens there, or choose another port: REGISTRY_CACH
     "a port for the privileged",
     onPort("EACCES", "0.0.0.0", 80),
     `error: cannot listen on 0.0.0.0:80: not permitted
-hint: ports below 1024 need privileges; choose a higher port: REGISTRY_CACHE_LISTEN=0.0.0.0:5000
+hint: ports below 1024 need the right to them: \`AmbientCapabilities=CAP_NET_BIND_SERVICE\` in the systemd unit, \`--cap-add NET_BIND_SERVICE\` in a container; or choose a higher port: REGISTRY_CACHE_LISTEN=0.0.0.0:5000
 `,
   ],
   [
@@ -119,8 +119,7 @@ function selfCaused(): Error {
   return error;
 }
 
-test("a port 80 that is taken is told as what it is for", () => {
-  const error = Object.assign(new Error("x"), { code: "EADDRINUSE", syscall: "listen", address: "0.0.0.0", port: 80 });
+test("a port 80 that cannot be had is told as what it is for", () => {
   const acme = {
     directory: "https://ca.example/dir",
     directoryCa: undefined,
@@ -129,8 +128,18 @@ test("a port 80 that is taken is told as what it is for", () => {
     oneEach: false,
     challenge: { kind: "http-01", listen: { host: "0.0.0.0", port: 80 } },
   } as const;
-  const told = explainStart(error, { dataDir: "/data", acme });
-  assert.ok(told instanceof CliError);
-  assert.equal(told.message, "cannot listen on 0.0.0.0:80: the port is in use");
-  assert.match(told.hint ?? "", /`tls\.http_listen` names$/);
+  for (const [code, reason, hint] of [
+    [
+      "EADDRINUSE",
+      "the port is in use",
+      /\(tls\.mode: acme\): free the port, or lead port 80 .*`tls\.http_listen` names/,
+    ],
+    ["EACCES", "not permitted", /CAP_NET_BIND_SERVICE.*; or lead port 80 to .*`tls\.http_listen` names/],
+  ] as const) {
+    const told = explainStart(onPort(code, "0.0.0.0", 80), { dataDir: "/data", acme });
+    assert.ok(told instanceof CliError);
+    assert.equal(told.message, `cannot listen on 0.0.0.0:80: ${reason}`);
+    assert.match(told.hint ?? "", hint);
+    if (code === "EACCES") assert.doesNotMatch(told.hint ?? "", /free the port/);
+  }
 });

@@ -36,6 +36,10 @@ function systemErrorIn(error: unknown): SystemError | undefined {
   return undefined;
 }
 
+/** What systemd, and then Docker, call that right. */
+const PRIVILEGED =
+  "ports below 1024 need the right to them: `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the systemd unit, `--cap-add NET_BIND_SERVICE` in a container";
+
 function listenFailure(error: SystemError): CliError {
   const where = addressOf(error);
   const failure = (reason: string, hint: string) =>
@@ -47,7 +51,7 @@ function listenFailure(error: SystemError): CliError {
         `stop the program that listens there, or choose another port: ${otherPort(error)}`,
       );
     case "EACCES":
-      return failure("not permitted", `ports below 1024 need privileges; choose a higher port: ${otherPort(error)}`);
+      return failure("not permitted", `${PRIVILEGED}; or choose a higher port: ${otherPort(error)}`);
     case "EADDRNOTAVAIL":
       return failure(
         "this machine has no such address",
@@ -64,8 +68,9 @@ function listenFailure(error: SystemError): CliError {
 /** There is no choosing another port: the authority asks at port 80, whatever listens here. */
 function challengeFailure(error: SystemError): CliError {
   const reason = { EADDRINUSE: "the port is in use", EACCES: "not permitted" }[error.code] ?? error.code;
-  const hint =
-    "the authority asks there for a certificate (tls.mode: acme): free the port, or lead port 80 to the one that `tls.http_listen` names";
+  const lead = "lead port 80 to the one that `tls.http_listen` names, or write `challenge: tls-alpn-01`";
+  const asks = "the authority asks there for a certificate (tls.mode: acme)";
+  const hint = error.code === "EACCES" ? `${asks}; ${PRIVILEGED}; or ${lead}` : `${asks}: free the port, or ${lead}`;
   return new CliError(`cannot listen on ${addressOf(error)}: ${reason}`, { hint, cause: error });
 }
 

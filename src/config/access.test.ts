@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { chmod } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { selfSignedCertificate, testAuthority } from "../../test/support/certificate.ts";
 import { configFolder } from "../../test/support/config-folder.ts";
@@ -78,6 +80,43 @@ describe("access", () => {
     assert.match((await load("none")).join(), /^"none" is not there, so that there are no users/);
   });
 
+  it("warns of secrets that every user of the machine may read", async (t) => {
+    const folder = await configFolder(t);
+    const access = "access: { basic: { htpasswd: users }, paths: [{ name: lab, token_file: lab.token }] }";
+    const files = {
+      "registry-cache.yaml": `${access}\n`,
+      users: "",
+      "lab.token": TOKEN,
+      ".env": "REGISTRY_CACHE_GHCR_USERNAME=me\nREGISTRY_CACHE_GHCR_PASSWORD=secret\n",
+    };
+    assert.deepEqual((await folder.load({ files })).warnings, []);
+    for (const name of Object.keys(files)) await chmod(join(folder.path, name), 0o644);
+    const may = "every user of this machine may read";
+    assert.deepEqual((await folder.load()).warnings, [
+      `${may} the password file "users": chmod o= takes that back`,
+      `${may} the secret path's "lab.token": chmod o= takes that back`,
+      `${may} REGISTRY_CACHE_GHCR_PASSWORD in ".env": chmod o= takes that back`,
+    ]);
+    // Without a secret in it, it may be read by whomever.
+    const plain = { ".env": "REGISTRY_CACHE_LOG_LEVEL=warn\n" };
+    assert.equal((await folder.load({ files: plain })).warnings.length, 2);
+  });
+
+  it("says how a token for a path is made where its file is missing, and one thing where `mode` is", async (t) => {
+    const folder = await configFolder(t);
+    await folder.write({ "ca.pem": testAuthority().cert });
+    const complaints = async (text: string) =>
+      await folder.complaints({ files: { "registry-cache.yaml": `${text}\n` } });
+    assert.deepEqual(await complaints("access: { paths: [{ name: lab, token_file: lab.token }] }"), [
+      'error: registry-cache.yaml:1: access.paths[0].token_file: "lab.token" does not exist',
+      "hint: `(umask 077; openssl rand -hex 24 > lab.token)` makes one",
+    ]);
+    assert.deepEqual(await complaints("tls: { cert: c.pem, key: k.pem }\naccess: { mtls: { ca: ca.pem } }"), [
+      "error: registry-cache.yaml:1: tls.mode: is missing: without it nobody is served by TLS",
+      "hint: write `mode: files`",
+    ]);
+  });
+
   it("warns of rules that are for nobody or never decide, unless anybody's certificate may have the name", async (t) => {
     const folder = await configFolder(t);
     const server = selfSignedCertificate(["cache.example.com"]);
@@ -98,6 +137,38 @@ describe("access", () => {
     assert.deepEqual(await load("users", "mtls: { ca: ca.pem }, "), []);
     // That there are no users is a warning of its own.
     assert.deepEqual(await load("none"), []);
+  });
+
+  it("finds authorities whose revocation list is missing, by whom nobody would be let in", async (t) => {
+    const folder = await configFolder(t);
+    const server = selfSignedCertificate(["cache.example.com"]);
+    const [clients, other] = [testAuthority("Clients  CA"), testAuthority("other")];
+    const intermediate = clients.issue("intermediate", [], { use: "authority" });
+    const notAnAuthority = clients.issue("host-1");
+    await folder.write({
+      "tls.pem": server.cert + server.key,
+      "ca.pem": clients.cert + notAnAuthority.cert,
+      "chain.pem": clients.cert + intermediate.cert,
+      "crl.pem": clients.revocations([]),
+      // OpenSSL compares names without regard to case and spaces.
+      "same.pem": testAuthority("clients ca").revocations([]),
+      "other.pem": other.revocations([]),
+      "both.pem": other.revocations([]) + clients.revocations([]),
+    });
+    const found = async (ca: string, crl: string) => {
+      const text = `tls: { mode: files, cert: tls.pem, key: tls.pem }\naccess: { mtls: { ca: ${ca}, crl: ${crl} } }\n`;
+      return await folder.load({ files: { "registry-cache.yaml": text } }).then(
+        () => [],
+        (error: ConfigError) => error.problems.map(({ path: at, message }) => `${at}: ${message}`),
+      );
+    };
+    for (const crl of ["crl.pem", "same.pem", "both.pem"]) assert.deepEqual(await found("ca.pem", crl), [], crl);
+    assert.deepEqual(await found("ca.pem", "other.pem"), [
+      'access.mtls.crl: "other.pem" has no list of "CN=Clients  CA"',
+    ]);
+    assert.deepEqual(await found("chain.pem", "crl.pem"), [
+      'access.mtls.crl: "crl.pem" has no list of "CN=intermediate"',
+    ]);
   });
 
   const cases: readonly (readonly [text: string, path: string, message: string])[] = [

@@ -5,7 +5,7 @@ import { TOKEN_FILE_BYTES_MAX } from "../access/path-token.ts";
 import { Networks } from "../lib/networks.ts";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
-import { readAuthorities, readRevocations, revocationsEnd } from "./certificates.ts";
+import { readAuthorities, readRevocations, revocationsEnd, withoutRevocations } from "./certificates.ts";
 import type {
   AccessConfig,
   AccessMethod,
@@ -15,7 +15,7 @@ import type {
   RegistryConfig,
   SecretPath,
 } from "./config.ts";
-import { readBounded } from "./files.ts";
+import { openToAllWarnings, readBounded } from "./files.ts";
 import type { Finding } from "./issues.ts";
 import { isLoopback } from "./listen-checks.ts";
 import { ACCESS_METHODS, type AccessInput } from "./schema.ts";
@@ -47,6 +47,7 @@ export async function readAccess(
   const mtls = await readClientCertificates(input.mtls, folder, findings);
   if (mtls?.crl !== undefined) warnings.push(...(await revocationWarnings(mtls.crl, Date.now())));
   const paths = await readPaths(input.paths ?? [], folder, findings);
+  warnings.push(...(await secretWarnings(input, folder)));
   const rules = readRules(input.rules ?? [], registries, findings);
   const names = [...(htpasswd?.users ?? []), ...(input.paths ?? []).map(({ name }) => name)];
   warnings.push(...ruleWarnings(rules, { names, areAll: mtls === undefined && htpasswd?.isUnread !== true }));
@@ -81,6 +82,19 @@ export async function readAccess(
     });
   }
   return { access, findings, warnings };
+}
+
+/** Files of secrets that everybody on this machine may read. */
+async function secretWarnings({ basic, paths = [] }: AccessInput, folder: string): Promise<string[]> {
+  const tokenFiles = paths.flatMap(({ token_file: file }) => file ?? []);
+  const all = [
+    ...(basic === undefined ? [] : [{ file: basic.htpasswd, what: "the password file" }]),
+    ...tokenFiles.map((file) => ({ file, what: "the secret path's" })),
+  ];
+  const warnings = all.map(async ({ file, what }) => {
+    return await openToAllWarnings(resolve(folder, file), `${what} ${shown(file)}`);
+  });
+  return (await Promise.all(warnings)).flat();
 }
 
 interface UsersFile {
@@ -152,11 +166,22 @@ export async function readClientCertificates(
   };
   const ca = await read("ca", readAuthorities(input.ca, folder));
   const crl = input.crl === undefined ? undefined : await read("crl", readRevocations(input.crl, folder));
+  if (ca !== undefined && crl !== undefined) findings.push(...(await revocationFindings(ca, crl, input.crl ?? "")));
   const files = {
     ca: resolve(folder, input.ca),
     crl: input.crl === undefined ? undefined : resolve(folder, input.crl),
   };
   return { ca: ca ?? "", crl, names: input.names ?? ["*"], files };
+}
+
+/** An authority without a list locks out everybody whose certificate it has signed, and OpenSSL says nothing of it at the start. */
+async function revocationFindings(ca: string, crl: string, file: string): Promise<Finding[]> {
+  // OpenSSL reads what it uses; what is read here is for people.
+  const missing = await withoutRevocations(ca, crl).catch(() => []);
+  const hint = "each authority of `ca` needs one, or nobody is let in by it: put its list behind those that are there";
+  return missing.map((subject) => {
+    return { path: ["access", "mtls", "crl"], message: `${shown(file)} has no list of ${shown(subject)}`, hint };
+  });
 }
 
 async function readPaths(
@@ -199,7 +224,8 @@ async function readTokenFile(
 ): Promise<string | undefined> {
   const bytes = await readBounded(resolve(folder, name), TOKEN_FILE_BYTES_MAX);
   if (!Buffer.isBuffer(bytes)) {
-    findings.push({ path, message: `${shown(name)} ${bytes.message}`, hint: bytes.hint });
+    const make = bytes.reason === "missing" ? `\`(umask 077; openssl rand -hex 24 > ${name})\` makes one` : bytes.hint;
+    findings.push({ path, message: `${shown(name)} ${bytes.message}`, hint: make });
     return undefined;
   }
   try {

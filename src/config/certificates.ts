@@ -68,6 +68,20 @@ export async function revocationsEnd(crl: string): Promise<Date | undefined> {
 }
 
 /**
+ * Which of these authorities (PEM) have none among these revocation lists (PEM), by their subjects; OpenSSL then refuses every
+ * certificate that they have signed, be it another authority's. Names are compared as OpenSSL does.
+ */
+export async function withoutRevocations(ca: string, crl: string): Promise<string[]> {
+  const { X509Certificate: Parsed, X509Crl } = await import("@peculiar/x509");
+  const comparable = (name: string) => name.toLowerCase().replaceAll(/\s+/g, " ");
+  const issuers = new Set(pemBlocks(crl, REVOCATIONS).map((list) => comparable(new X509Crl(list).issuer)));
+  const subjects = pemCertificates(ca)
+    .filter((pem) => readCertificate(pem)?.ca === true)
+    .map((pem) => new Parsed(pem).subject);
+  return [...new Set(subjects)].filter((subject) => !issuers.has(comparable(subject)));
+}
+
+/**
  * A PEM file's text, whatever is in it.
  *
  * @throws ValueError

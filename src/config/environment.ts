@@ -44,13 +44,16 @@ export interface EnvironmentOptions {
   readonly folderName: string;
 }
 
+/** The file beside the configuration. */
+export const DOT_ENV = ".env";
+
 /** Our variables that have a value: the process's own ones, and those of `.env` that it does not set. */
 export async function readVariables(
   { environment, folder, folderName }: EnvironmentOptions,
   problems: Problem[],
 ): Promise<Variables> {
   const variables = new Map<string, Variable>();
-  for (const variable of await readDotEnv(join(folder, ".env"), `${folderName}.env`, problems)) {
+  for (const variable of await readDotEnv(join(folder, DOT_ENV), `${folderName}${DOT_ENV}`, problems)) {
     variables.set(variable.name, variable);
   }
   for (const [name, value] of Object.entries(environment)) {

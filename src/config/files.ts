@@ -1,4 +1,4 @@
-import { lstat } from "node:fs/promises";
+import { lstat, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { readAtMost } from "../lib/read-at-most.ts";
 import { ConfigError } from "./errors.ts";
@@ -91,4 +91,14 @@ function unreadable(error: unknown): Unreadable {
     return { reason: "other", message: "may not be read", hint: "give this process's user the right to read it" };
   }
   return { reason: "other", message: `cannot be read (${code === "" ? String(error) : code})`, hint: undefined };
+}
+
+const OTHERS_MAY_READ = 0o004;
+
+/** A file with a secret that every user of the machine may read; `what` names it. */
+export async function openToAllWarnings(path: string, what: string): Promise<string[]> {
+  // Pipes and what is gone by now are nobody's concern.
+  const stats = await stat(path).catch(() => undefined);
+  if (stats?.isFile() !== true || (stats.mode & OTHERS_MAY_READ) === 0) return [];
+  return [`every user of this machine may read ${what}: chmod o= takes that back`];
 }

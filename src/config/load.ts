@@ -1,4 +1,5 @@
 import { dirname, resolve } from "node:path";
+import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import {
   checkListenMethods,
@@ -12,9 +13,16 @@ import { readAcme } from "./acme.ts";
 import { readAuthorities } from "./certificates.ts";
 import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
 import type { Config, RegistryConfig } from "./config.ts";
-import { CONFIG_VARIABLE, readVariables, secretVariable, unknownVariables, type Variables } from "./environment.ts";
+import {
+  CONFIG_VARIABLE,
+  DOT_ENV,
+  readVariables,
+  secretVariable,
+  unknownVariables,
+  type Variables,
+} from "./environment.ts";
 import { ConfigError, type Problem } from "./errors.ts";
-import { findConfigFile, type NamedFile } from "./files.ts";
+import { findConfigFile, type NamedFile, openToAllWarnings } from "./files.ts";
 import { misspeltBuiltIn } from "./ids.ts";
 import type { Finding } from "./issues.ts";
 import { checkAlpnListen, checkLoops, checkRepeatedListen, plainWarnings } from "./listen-checks.ts";
@@ -63,7 +71,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   problems.push(...ofAcme.map(text.problem));
   const { access, ...ofAccess } = await readAccess(text.top.access ?? {}, context.folder, text.drafts);
   problems.push(...ofAccess.findings.map(text.problem));
-  if (access.mtls !== undefined && (text.top.tls?.mode ?? "off") === "off") {
+  // Where `mode` is what is missing, that was said.
+  if (access.mtls !== undefined && (text.top.tls?.mode ?? "off") === "off" && findings.length === 0) {
     const hint = "write `tls: { mode: files, cert: FILE, key: FILE }`";
     problems.push(text.problem({ path: ["access", "mtls"], message: "is of no use without TLS", hint }));
   }
@@ -88,11 +97,21 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     warnings: [
       ...warnings,
       ...ofAccess.warnings,
+      ...(await dotEnvWarnings(variables, context.folder)),
       ...plainWarnings(listen, text.top.tls ?? {}),
       ...unusedMethodWarnings(listen, access),
       ...proxyWarnings(registries, listen, access, top.trusted_proxies ?? []),
     ],
   };
+}
+
+/** Of a `.env` file that has secrets. */
+async function dotEnvWarnings(variables: Variables, folder: string): Promise<string[]> {
+  const secret = [...variables.values()].find(
+    ({ file, name }) => file !== undefined && /_(?:PASSWORD|TOKEN)$/.test(name),
+  );
+  if (secret?.file === undefined) return [];
+  return await openToAllWarnings(resolve(folder, DOT_ENV), `${secret.name} in ${shown(secret.file)}`);
 }
 
 /** A registry that could not be read does not lack its keys as well, and may well be the default. */

@@ -1,11 +1,11 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import { joined, readCertificate, readCertificates, readPem } from "./certificates.ts";
 import type { TlsConfig } from "./config.ts";
+import { openToAllWarnings } from "./files.ts";
 import type { Finding } from "./issues.ts";
 import type { TlsInput } from "./schema.ts";
 
@@ -35,7 +35,10 @@ export async function readTls(input: TlsInput, folder: string, nowMs: number = D
   }
   const mismatch = pairFinding({ cert, key }, chain, readKey);
   if (mismatch !== undefined) return { ...PLAIN, findings: [mismatch] };
-  const warnings = [...validityWarnings(cert, chain, nowMs), ...(await accessWarnings(key, folder))];
+  const warnings = [
+    ...validityWarnings(cert, chain, nowMs),
+    ...(await openToAllWarnings(resolve(folder, key), `the private key ${shown(key)}`)),
+  ];
   const files = { cert: resolve(folder, cert), key: resolve(folder, key) };
   return { tls: { cert: joined(chain), key: readKey.pem, files }, findings, warnings };
 }
@@ -140,13 +143,4 @@ function validityWarnings(name: string, chain: readonly string[], nowMs: number)
 /** A date without its time, as a person writes it. */
 export function day(date: Date): string {
   return date.toISOString().slice(0, "2000-01-01".length);
-}
-
-const OTHERS_MAY_READ = 0o004;
-
-async function accessWarnings(name: string, folder: string): Promise<string[]> {
-  // Pipes and what is gone by now are nobody's concern.
-  const stats = await stat(resolve(folder, name)).catch(() => undefined);
-  if (stats?.isFile() !== true || (stats.mode & OTHERS_MAY_READ) === 0) return [];
-  return [`every user of this machine may read the private key ${shown(name)}: chmod o= takes that back`];
 }

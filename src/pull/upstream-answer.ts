@@ -24,6 +24,14 @@ export function answerFor(error: UpstreamError, wanted: Wanted): RegistryError {
     // Not 401: that would need a challenge, and make Docker send its Docker Hub password here (moby#30880).
     case "unauthorized":
     case "forbidden":
+      if (error.isOfCredentials) {
+        return new RegistryError(
+          403,
+          "DENIED",
+          `this cache's credentials were refused upstream: ${error.message}`,
+          options,
+        );
+      }
       return new RegistryError(403, "DENIED", `upstream denies it (private, or not there): ${error.message}`, options);
     case "rate-limited":
       return new RegistryError(429, "TOOMANYREQUESTS", `upstream limits our requests: ${error.message}`, later);

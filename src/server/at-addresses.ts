@@ -28,7 +28,12 @@ export function setupsOf({
   requestLog,
 }: SetupsOptions): readonly ListenerSetup[] {
   const connections = new Connections();
-  const proxies = new Proxies(config.trustedProxies);
+  const proxies = new Proxies(config.trustedProxies, (address) =>
+    log.warn(
+      `${address} sends X-Forwarded-Proto and is not in \`trusted_proxies\`: if it is a proxy of yours, name it there; ` +
+        "until then all of its clients count as that address, and as speaking plain HTTP",
+    ),
+  );
   return accesses.map((access, index) => ({
     handle: requestListener(handlers, connections, requestLog, strangers(proxies, access)),
     connections,

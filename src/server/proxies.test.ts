@@ -31,3 +31,17 @@ test("nobody is believed without being trusted", () => {
   assert.equal(new Proxies([]).isSecure(from("192.0.2.9", headers)), false);
   assert.equal(new Proxies(["192.0.2.0/24"]).isSecure(from("192.0.2.9", headers)), true);
 });
+
+test("an address that says what proxies say, and is not trusted, is told of once, and not more than so many", () => {
+  const told: string[] = [];
+  const proxies = new Proxies(["10.0.0.0/8"], (address) => void told.push(address));
+  for (const address of ["10.0.0.1", "127.0.0.1", "127.0.0.1", "192.0.2.1"]) {
+    proxies.clientOf(from(address, { "x-forwarded-proto": "https" }));
+  }
+  proxies.clientOf(from("192.0.2.2", { "x-forwarded-for": "192.0.2.3" }));
+  assert.deepEqual(told, ["127.0.0.1", "192.0.2.1"]);
+  for (let host = 0; host < 200; host += 1) {
+    proxies.clientOf(from(`198.51.100.${host}`, { "x-forwarded-proto": "https" }));
+  }
+  assert.equal(told.length, 100);
+});

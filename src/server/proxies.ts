@@ -5,12 +5,18 @@ import { Networks } from "../lib/networks.ts";
 
 /** More than any chain of proxies has. */
 const HOPS_MAX = 20;
+/** Addresses that are told of: a client may say whatever it likes, and from many of them. */
+const TOLD_MAX = 100;
 
 /** Whom to believe about where a request came from: proxies in front of us, by their addresses. */
 export class Proxies {
   readonly #trusted: Networks | undefined;
+  readonly #onUntrusted: (address: string) => void;
+  readonly #told = new Set<string>();
 
-  constructor(networks: readonly string[]) {
+  /** `onUntrusted` hears once of each address that says what a proxy says, and is not believed. */
+  constructor(networks: readonly string[], onUntrusted: (address: string) => void = () => undefined) {
+    this.#onUntrusted = onUntrusted;
     this.#trusted = networks.length === 0 ? undefined : new Networks(networks);
   }
 
@@ -20,6 +26,7 @@ export class Proxies {
    */
   clientOf({ socket, headers }: IncomingMessage): string | undefined {
     const { remoteAddress } = socket;
+    if (headers["x-forwarded-proto"] !== undefined) this.#tellUnlessTrusted(remoteAddress);
     const forwarded = headers["x-forwarded-for"];
     if (forwarded === undefined || !this.#isTrusted(remoteAddress)) return remoteAddress;
     const hops = String(forwarded).split(",").slice(-HOPS_MAX).map(addressOf);
@@ -36,6 +43,13 @@ export class Proxies {
   isSecure({ socket, headers }: IncomingMessage): boolean {
     if (socket instanceof TLSSocket) return true;
     return this.#isTrusted(socket.remoteAddress) && headers["x-forwarded-proto"] === "https";
+  }
+
+  #tellUnlessTrusted(address: string | undefined): void {
+    if (address === undefined || this.#told.has(address) || this.#told.size >= TOLD_MAX) return;
+    if (this.#isTrusted(address)) return;
+    this.#told.add(address);
+    this.#onUntrusted(address);
   }
 
   #isTrusted(address: string | undefined): boolean {

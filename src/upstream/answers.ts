@@ -38,7 +38,7 @@ export async function failureOf(answer: Answer, signal: AbortSignal): Promise<Up
     status: answer.status,
     retryAfterS: parseRetryAfter(header(answer, "retry-after"), Date.now()),
     isElsewhere: !answer.fromRegistry,
-    isOfCredentials: answer.status === 401 && answer.authorization === "basic",
+    isOfCredentials: isOfCredentials(answer),
   });
 }
 
@@ -65,6 +65,12 @@ export function failureKindOfStatus(status: number): UpstreamErrorKind {
 function failureKind(answer: Answer): UpstreamErrorKind {
   const kind = failureKindOfStatus(answer.status);
   return kind === "forbidden" && answer.authorization === "bearer" ? "unauthorized" : kind;
+}
+
+/** Of a repository that good credentials do not open, registries say 403. */
+function isOfCredentials(answer: Answer): boolean {
+  if (answer.authorization === "bearer") return failureKind(answer) === "unauthorized";
+  return answer.status === 401 && answer.authorization === "basic";
 }
 
 function refusal({ status, authorization }: Answer): string {

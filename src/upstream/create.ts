@@ -14,7 +14,7 @@ import { createSend } from "./request.ts";
 import { createTokenFetch } from "./token-service.ts";
 import { TokenCache } from "./tokens.ts";
 import { createTransport } from "./transport.ts";
-import type { OfferedCredentials, Upstream } from "./upstream.ts";
+import type { OfferedCredentials, Upstream, UpstreamError } from "./upstream.ts";
 
 export interface UpstreamsOptions {
   /** For the User-Agent. */
@@ -25,7 +25,12 @@ export interface UpstreamsOptions {
   readonly nowMs?: () => number;
   /** Replaces DNS. */
   readonly lookup?: LookupFunction | undefined;
+  /** Hears once in a while for each upstream that it does not take the configured credentials, and why. */
+  readonly onRefused?: (registryId: string, reason: string) => void;
 }
+
+/** It says the same with each pull. */
+const REFUSED_TOLD_MS = 10 * 60_000;
 
 const NO_PROXY: ProxySettings = { httpProxy: "", httpsProxy: "", noProxy: "" };
 
@@ -113,7 +118,8 @@ function createUpstream(
   const pace = requestsPerSecond === undefined ? undefined : new Pace(requestsPerSecond, upstream.host, nowMs);
   const turn = async (signal: AbortSignal) => await pace?.turn(signal);
   const tokens = new TokenCache(createTokenFetch({ send, turn, policy, closing: closing.signal }), nowMs);
-  const ofGate = { ...registry, host: upstream.host, nowMs, closing: closing.signal };
+  const onRefused = onRefusedOf(registry, options, nowMs);
+  const ofGate = { ...registry, host: upstream.host, nowMs, closing: closing.signal, onRefused };
   const gate = new Gate(ofGate);
   return (credentials, { isApart } = { isApart: false }) =>
     new UpstreamClient({
@@ -123,6 +129,21 @@ function createUpstream(
       dispatcher,
       closing,
     });
+}
+
+/** What clients' own credentials come to is between them and the upstream. */
+function onRefusedOf(
+  { id, credentials }: RegistryConfig,
+  { onRefused }: UpstreamsOptions,
+  nowMs: () => number,
+): ((error: UpstreamError) => void) | undefined {
+  if (credentials === undefined || onRefused === undefined) return undefined;
+  let toldMs = -Infinity;
+  return ({ message }) => {
+    if (nowMs() - toldMs < REFUSED_TOLD_MS) return;
+    toldMs = nowMs();
+    onRefused(id, message);
+  };
 }
 
 /**

@@ -24,6 +24,8 @@ export interface GateOptions {
   readonly nowMs: () => number;
   /** Aborted when the upstream is closed. */
   readonly closing: AbortSignal;
+  /** Hears of credentials that the upstream does not take. */
+  readonly onRefused?: ((error: UpstreamError) => void) | undefined;
 }
 
 /** What stands before every question: the breaker and the number of those at once. Learns from how each one ends. */
@@ -123,6 +125,7 @@ export class Gate {
       settled(this.#answered());
       return result;
     } catch (error) {
+      if (error instanceof UpstreamError && error.isOfCredentials) this.#options.onRefused?.(error);
       settled(this.#verdict(error, signal, repository));
       throw error;
     }

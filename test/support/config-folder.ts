@@ -32,7 +32,8 @@ export async function configFolder(t: TestContext): Promise<ConfigFolder> {
   const write = async (files: Files) => {
     for (const [name, content] of Object.entries(files)) {
       await mkdir(dirname(join(path, name)), { recursive: true });
-      await writeFile(join(path, name), content);
+      // Secrets among them; who wants others to read it says so.
+      await writeFile(join(path, name), content, { mode: 0o600 });
     }
   };
   const load = async ({ files = {}, environment = {}, configPath, cwd = "." }: LoadCall = {}) => {
