@@ -280,7 +280,7 @@ describe("certificates by ACME, from Pebble", { skip: skipReason(["pebble", "peb
   });
 
   test("plain HTTP leads to https, and a challenge that nobody waits for is 404", async (t) => {
-    await startCache(t, "cache-http", 1, {});
+    const { port } = await startCache(t, "cache-http", 1, {});
     const get = async (target: string) => {
       const sent = request({
         host: "127.0.0.1",
@@ -292,7 +292,7 @@ describe("certificates by ACME, from Pebble", { skip: skipReason(["pebble", "peb
       response.resume();
       return [response.statusCode, response.headers.location];
     };
-    assert.deepEqual(await get("/v2/?x=1"), [308, "https://cache.acme.test/v2/?x=1"]);
+    assert.deepEqual(await get("/v2/?x=1"), [308, `https://cache.acme.test:${port}/v2/?x=1`]);
     assert.deepEqual(await get("/.well-known/acme-challenge/nothing"), [404, undefined]);
   });
 });
