@@ -339,7 +339,7 @@ export class Fill {
       this.#logUnkept(about, error);
       // What is not shown of a partial, readers get from upstream, and hash themselves.
       this.#become({ kind: "unkept", hash: this.#writtenBytes === 0 ? hasherFor(this.digest) : hash });
-      return await this.#dispose("discard");
+      return await this.#dispose(this.#isProven ? "discard" : "keep");
     }
     this.#o.log.warn({ ...about, reason: error.message }, "a fill ended early");
     this.#become({ kind: "failed", error });

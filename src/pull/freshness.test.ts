@@ -83,3 +83,9 @@ test("the first rule that matches decides; without one upstream is always asked"
   assert.equal(policies.for("latest").kind, "after");
   assert.equal(new TagPolicies([], () => () => true).for("x").kind, "always");
 });
+
+test("a confirmation from the future does not do for whoever wants a late one, however the tag is kept", () => {
+  assert.equal(tagVerdict(2_000, { kind: "never" }, 1_000, 500), "revalidate");
+  assert.equal(tagVerdict(2_000, { kind: "never" }, 1_000), "fresh");
+  assert.equal(tagVerdict(800, { kind: "never" }, 1_000, 500), "fresh");
+});

@@ -25,7 +25,8 @@ export function tagVerdict(
 ): Verdict {
   if (confirmedAtMs === undefined) return revalidate.kind === "offline" ? "refuse" : "fetch";
   if (revalidate.kind === "offline") return "fresh";
-  if (confirmedAtMs < sinceMs) return "revalidate";
+  // One from the future, from before the clock was set back, would do for ever.
+  if (sinceMs > 0 && (confirmedAtMs < sinceMs || confirmedAtMs > nowMs)) return "revalidate";
   switch (revalidate.kind) {
     case "never":
       return "fresh";

@@ -19,7 +19,8 @@ export class Refusals {
     try {
       return await ask();
     } catch (error) {
-      if (error instanceof UpstreamError && REMEMBERED.has(error.kind)) this.#refusals.set(key, error);
+      if (error instanceof UpstreamError && REMEMBERED.has(error.kind) && !error.isPersonal)
+        this.#refusals.set(key, error);
       throw error;
     }
   }

@@ -235,7 +235,7 @@ function tellFailure(log: Logger, error: NodeJS.ErrnoException, socket: TLSSocke
   const names = misjudgedNames(error, socket);
   if (names === undefined) return log.debug({ client, err: error }, "no TLS with a client");
   const message = "no TLS with a client: most likely another authority of the same name has signed its certificate";
-  log.info({ client, names: names.slice(0, 1), err: error }, message);
+  log.info({ client, names: names.slice(0, 1), reason: error.code }, message);
 }
 
 function sniCallback(names: NamedContexts) {

@@ -52,7 +52,7 @@ test("what is fetched is fetched with credentials that were found good, and with
   await assert.rejects(get(), isRefused);
   assert.equal(await admit(ANN), "in");
   assert.ok((await get()).bytes.length > 0);
-  clock.ms += 5.1 * MINUTE_MS;
+  clock.ms += 5.6 * MINUTE_MS;
   const before = fake.count({ path: "/manifests/" });
   await assert.rejects(get(), isRefused);
   assert.equal(fake.count({ path: "/manifests/" }), before);
@@ -100,10 +100,41 @@ test("credentials that are refused meanwhile are dropped, and those of somebody 
   fake.expireTokens();
   assert.ok((await get()).bytes.length > 0);
   assert.equal(await admit(BOB), "wrong");
-  // Without anybody else's it is no answer that would be remembered.
+  // Without anybody else's it is an answer that is remembered for nobody.
   delete users["ann"];
   fake.expireTokens();
-  await assert.rejects(get(), (error) => error instanceof UpstreamError && error.kind === "unavailable");
+  await assert.rejects(
+    get(),
+    (error) => error instanceof UpstreamError && error.kind === "unauthorized" && error.isPersonal,
+  );
+});
+
+test("what good credentials do not open is refused, without trying other people's", async (t) => {
+  const { fake, upstream, signal, admit } = await setUp(t);
+  const get = async () => await upstream.getManifest(HIDDEN, { kind: "tag", tag: "1" as never }, signal);
+  assert.equal(await admit(ANN), "in");
+  assert.equal(await admit(BOB), "in");
+  fake.script({ path: "/manifests/" }, { kind: "status", status: 403, times: Infinity });
+  const before = fake.count({ path: "/manifests/" });
+  await assert.rejects(
+    get(),
+    (error) => error instanceof UpstreamError && error.kind === "forbidden" && error.isPersonal,
+  );
+  // A token is renewed once before it is believed.
+  assert.ok(fake.count({ path: "/manifests/" }) - before <= 2);
+});
+
+test("what credentials open is had while strangers may not even ask", async (t) => {
+  const { fake, upstream, clock, signal, admit } = await setUp(t);
+  assert.equal(await admit(ANN), "in");
+  clock.ms += 2 * MINUTE_MS;
+  fake.script(
+    { path: "/tags/list" },
+    { kind: "status", status: 429, headers: { "Retry-After": "600" }, times: Infinity },
+  );
+  assert.equal(await admit(ANN), "in");
+  const { bytes } = await upstream.getManifest(HIDDEN, { kind: "tag", tag: "1" as never }, signal);
+  assert.ok(bytes.length > 0);
 });
 
 test("a transfer goes on with the credentials that it was begun with", async (t) => {

@@ -21,6 +21,7 @@ import { isRefusal, Visibility } from "./visibility.ts";
 /** For how long a client's credentials are good for a repository, or no good, after the upstream was asked. */
 const GOOD_MS = 5 * 60_000;
 const WRONG_MS = 30_000;
+const GRACE_MS = 30_000;
 const VERDICTS_MAX = 10_000;
 /** Clients, and repositories, whose credentials are in memory at once. */
 const CLIENTS_MAX = 200;
@@ -140,8 +141,9 @@ export class PassThrough implements Upstream {
     await this.#with(name, signal, (one) => one.assertListed(name, signal));
   }
 
-  /** A transfer that was begun with credentials goes on with them: a layer takes longer than five minutes. */
+  /** A transfer that was begun with credentials goes on with them: a layer takes longer than five minutes. Without any, so it does. */
   forTransfer(name: RepositoryName): Pick<Upstream, "openBlob"> {
+    if (this.#visibility.wasPublic(name) === true) return this.#o.own;
     const begunWith = this.#validKeys(name);
     return {
       openBlob: async (_name, digest, range, signal, lane) =>
@@ -156,26 +158,31 @@ export class PassThrough implements Upstream {
     await Promise.all([this.#o.own.close(), this.#o.stranger.close()]);
   }
 
-  /** Asks upstream by what opens the repository, by one after the other where one is refused meanwhile. */
+  /** Asks upstream by what opens the repository; by the next one where credentials are no longer good at all. */
   async #with<T>(
     name: RepositoryName,
     signal: AbortSignal,
     ask: (upstream: Upstream) => Promise<T>,
     further: readonly Key[] = [],
   ): Promise<T> {
-    if (await this.#visibility.isPublic(name, signal)) return await ask(this.#o.own);
     const keys = [...this.#validKeys(name), ...further];
+    const isKnown = keys.length > 0 && this.wasPrivate(name);
+    if (!isKnown && (await this.#visibility.isPublic(name, signal))) return await ask(this.#o.own);
+    let refusal = personal(
+      new UpstreamError("unauthorized", `${name} is private, and nobody's credentials are known to open it now`),
+    );
     for (const { who, upstream } of keys) {
       try {
         return await ask(upstream);
       } catch (error) {
         if (!(error instanceof UpstreamError) || !isOfRights(error)) throw error;
+        refusal = personal(error);
+        // What good credentials do not open is nothing to try other people's on.
+        if (!error.isOfCredentials) break;
         this.#forget(who, name);
       }
     }
-    // Not `unauthorized`, which would be remembered as the repository's answer to everybody.
-    const message = `${name} is private, and nobody's credentials are known to open it now`;
-    throw new UpstreamError(keys.length === 0 ? "unauthorized" : "unavailable", message);
+    throw refusal;
   }
 
   #opened(who: string, name: RepositoryName, offered: OfferedCredentials, untilMs: number): "in" {
@@ -185,9 +192,10 @@ export class PassThrough implements Upstream {
     return "in";
   }
 
+  /** Who was admitted just before the end shall be served. */
   #validKeys(name: RepositoryName): readonly Key[] {
     const nowMs = this.#o.nowMs();
-    return (this.#keys.get(name) ?? []).filter(({ untilMs }) => untilMs > nowMs);
+    return (this.#keys.get(name) ?? []).filter(({ untilMs }) => untilMs + GRACE_MS > nowMs);
   }
 
   /** The next request of whoever has these credentials asks upstream again. */
@@ -239,7 +247,13 @@ async function verdictOf(client: Upstream, name: RepositoryName, signal: AbortSi
   }
 }
 
-/** A 404 is about what was asked for. */
-function isOfRights({ kind }: UpstreamError): boolean {
-  return kind === "unauthorized" || kind === "forbidden";
+/** A 404 is about what was asked for, and what a content network says is about a signed address. */
+function isOfRights({ kind, isElsewhere, isOfCredentials }: UpstreamError): boolean {
+  return (kind === "unauthorized" || kind === "forbidden") && (isOfCredentials || !isElsewhere);
+}
+
+/** Not remembered as the repository's answer to everybody. */
+function personal(error: UpstreamError): UpstreamError {
+  const { kind, message, status, isOfCredentials } = error;
+  return new UpstreamError(kind, message, { status, isOfCredentials, isPersonal: true, cause: error });
 }

@@ -129,6 +129,8 @@ export class UpstreamError extends Error {
   readonly isElsewhere: boolean;
   /** Whether the credentials themselves were refused, by whoever knows them, and not what was asked for with them. */
   readonly isOfCredentials: boolean;
+  /** Whether it is the answer to one client's credentials, which says nothing about others. */
+  readonly isPersonal: boolean;
 
   constructor(
     kind: UpstreamErrorKind,
@@ -138,6 +140,7 @@ export class UpstreamError extends Error {
       retryAfterS?: number | undefined;
       isElsewhere?: boolean;
       isOfCredentials?: boolean;
+      isPersonal?: boolean;
       cause?: unknown;
     } = {},
   ) {
@@ -147,5 +150,6 @@ export class UpstreamError extends Error {
     this.retryAfterS = options.retryAfterS;
     this.isElsewhere = options.isElsewhere ?? false;
     this.isOfCredentials = options.isOfCredentials ?? false;
+    this.isPersonal = options.isPersonal ?? false;
   }
 }
