@@ -24,7 +24,7 @@ export function answerFor(error: UpstreamError, wanted: Wanted): RegistryError {
     // Not 401: that would need a challenge, and make Docker send its Docker Hub password here (moby#30880).
     case "unauthorized":
     case "forbidden":
-      if (error.isOfCredentials) {
+      if (error.isOfCredentials && !error.isPersonal) {
         return new RegistryError(
           403,
           "DENIED",

@@ -91,7 +91,7 @@ async function refusalOf(answer: HttpAnswer, request: TokenRequest, signal: Abor
   const failure = await failureOf({ ...answer, fromRegistry: false, authorization }, signal);
   if (authorization === "none" || failure.kind !== "forbidden") return failure;
   // Some say so of repositories that somebody's good credentials do not open.
-  return new UpstreamError("unauthorized", failure.message, { status: failure.status, isOfCredentials: false });
+  return new UpstreamError("unauthorized", failure.message, { status: failure.status });
 }
 
 /** `token` is distribution's own name for it, `access_token` OAuth's; services send one or both. */
