@@ -21,6 +21,8 @@ function configOf(differs: Partial<Config> = {}): Config {
     acme: undefined,
     access: OPEN_ACCESS,
     trustedProxies: [],
+    url: undefined,
+    tlsCa: undefined,
     warnings: [],
     log: { format: "pretty", level: "info" },
     stopTimeoutMs: 25_000,

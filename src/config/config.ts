@@ -3,6 +3,10 @@ export interface Config {
   /** Where this configuration was read, for people; undefined where only the built-in defaults stand. */
   readonly source: string | undefined;
   readonly listen: readonly Listen[];
+  /** The origin by which clients reach the cache; undefined where it was not said. */
+  readonly url: string | undefined;
+  /** PEM text of the authority that clients trust the certificate by, where it was named; for their set-up. */
+  readonly tlsCa: string | undefined;
   /** What clients are spoken to with; undefined: plain HTTP. */
   readonly tls: TlsConfig | undefined;
   /** Where the certificate is had from, instead of from files. */

@@ -5,6 +5,7 @@ import { prove } from "../../test/support/property.ts";
 import { selfSignedCertificate } from "../../test/support/certificate.ts";
 import { configFolder, yaml } from "../../test/support/config-folder.ts";
 import type { Config } from "./config.ts";
+import type { ConfigError } from "./errors.ts";
 import { effectiveObject, effectiveYaml } from "./effective.ts";
 
 describe("the effective configuration", () => {
@@ -84,6 +85,26 @@ registries:
     const files = { ...yaml("registries: { ghcr: { ca: ca.pem } }"), "ca.pem": cert + cert };
     const text = effectiveYaml(await folder.load({ files }));
     assert.match(text, /ca: certificates of CN=registry-cache test; CN=registry-cache test\n/);
+  });
+
+  it("says by what clients reach the cache, and what they trust it by, where that was said", async (t) => {
+    const folder = await configFolder(t);
+    const config = await folder.load({
+      files: {
+        ...yaml("url: https://Cache.example.com:443/\ntls: { ca: ca.pem }"),
+        "ca.pem": selfSignedCertificate().cert,
+      },
+    });
+    assert.equal(config.url, "https://cache.example.com");
+    assert.match(effectiveYaml(config), /^url: https:\/\/cache\.example\.com$/m);
+    assert.match(effectiveYaml(config), /^ {2}ca: certificates of CN=registry-cache test$/m);
+    for (const [text, said] of [
+      ["url: cache.example.com", /:1: url: is not an http:\/\/ or https:\/\/ address/],
+      ["url: https://cache.example.com/v2", /:1: url: has more than scheme, host and port/],
+      ["tls: { ca: none.pem }", /:1: tls\.ca: /],
+    ] as const) {
+      await assert.rejects(folder.load({ files: yaml(text) }), (error: ConfigError) => said.test(error.render()));
+    }
   });
 
   it("is a file that means the same", async (t) => {

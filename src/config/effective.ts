@@ -22,6 +22,7 @@ export function effectiveObject(config: Config): Record<string, unknown> {
   const enabled = new Set(config.registries.map(({ id }) => id));
   const disabled = BUILT_IN_REGISTRIES.filter(({ id }) => !enabled.has(id));
   return {
+    ...(config.url === undefined ? {} : { url: config.url }),
     listen: config.listen.map(listenObject),
     tls: tlsObject(config),
     access: accessObject(config.access),
@@ -109,7 +110,12 @@ function acmeObject(acme: AcmeConfig): Record<string, unknown> {
 }
 
 /** As with authorities, what is in the files says more than their names. */
-function tlsObject({ tls, acme }: Config): Record<string, unknown> {
+function tlsObject(config: Config): Record<string, unknown> {
+  const { tlsCa } = config;
+  return { ...certificateObject(config), ...(tlsCa === undefined ? {} : { ca: authoritiesText(tlsCa) }) };
+}
+
+function certificateObject({ tls, acme }: Config): Record<string, unknown> {
   if (acme !== undefined) return acmeObject(acme);
   if (tls === undefined) return { mode: "off" };
   const [own] = pemCertificates(tls.cert).map(readCertificate);

@@ -153,6 +153,8 @@ registries:
         acme: undefined,
         access: OPEN_ACCESS,
         trustedProxies: [],
+        url: undefined,
+        tlsCa: undefined,
         warnings: [],
         stopTimeoutMs: 0,
         proxy: { httpProxy: "", httpsProxy: "", noProxy: "" },

@@ -32,7 +32,7 @@ import { type RegistryDraft, registryConfig } from "./registries.ts";
 import { type ConfigText, readConfigText } from "./read-text.ts";
 import type { TopInput } from "./schema.ts";
 import { combineSecrets, readSecrets } from "./secrets.ts";
-import { readTls } from "./tls.ts";
+import { readTls, readTlsCa } from "./tls.ts";
 import { resolveWorkers } from "./workers.ts";
 
 export interface LoadOptions {
@@ -66,6 +66,8 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const registries = await resolveRegistries(context);
   const { tls, findings, warnings } = await readTls(text.top.tls ?? {}, context.folder);
   problems.push(...findings.map(text.problem));
+  const { ca: tlsCa, findings: ofCa } = await readTlsCa(text.top.tls ?? {}, context.folder);
+  problems.push(...ofCa.map(text.problem));
   const hostnames = registries.flatMap((registry) => registry.hostnames);
   const { acme, findings: ofAcme } = await readAcme(text.top.tls ?? {}, context.folder, hostnames);
   problems.push(...ofAcme.map(text.problem));
@@ -92,6 +94,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     ...effective(top, registries, file?.name, options),
     proxy,
     tls,
+    tlsCa,
     acme,
     access,
     warnings: [
@@ -200,11 +203,12 @@ function effective(
   registries: readonly RegistryConfig[],
   source: string | undefined,
   { cwd, isTerminal }: LoadOptions,
-): Omit<Config, "proxy" | "tls" | "acme" | "access" | "warnings"> {
+): Omit<Config, "proxy" | "tls" | "tlsCa" | "acme" | "access" | "warnings"> {
   const format = top.log?.format ?? "auto";
   const auto = (isTerminal ?? process.stdout.isTTY) ? "pretty" : "json";
   return {
     source,
+    url: top.url,
     listen: top.listen ?? DEFAULTS.listen,
     trustedProxies: top.trusted_proxies ?? [],
     dataDir: resolve(cwd, top.data_dir ?? DEFAULTS.dataDir),

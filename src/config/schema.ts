@@ -93,6 +93,7 @@ const tlsObject = mapping({
   mode: value((input) => values.readOneOf(input, TLS_MODES)),
   cert: value((input) => values.readPath(input, "./tls-cert.pem")),
   key: value((input) => values.readPath(input, "./tls-key.pem")),
+  ca: value((input) => values.readPath(input, "./ca.pem")),
   directory: value(values.readDirectory),
   staging: value(values.readBoolean),
   directory_ca: value((input) => values.readPath(input, "./step-ca-root.pem")),
@@ -180,6 +181,7 @@ const topObject = mapping({
       z.array(listenEntry).min(1, { error: "must not be empty" }).max(LIST_LENGTH_MAX),
     )
     .optional(),
+  url: value(values.readUrl),
   tls: orEmpty(() => ({}), tlsObject),
   access: orEmpty(() => ({}), accessObject),
   trusted_proxies: list(required(values.readNetwork), "[127.0.0.1, 10.0.0.0/8]"),

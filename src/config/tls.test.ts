@@ -180,7 +180,7 @@ describe("what is wrong with certificate and key is said with its line", () => {
         'error: registry-cache.yaml:1: tls.mode: "acne" is none of the possible values',
         "hint: write one of off, files, acme",
         "error: registry-cache.yaml:1: tls.certificate: unknown key",
-        "hint: the keys here are mode, cert, key, directory, staging, directory_ca, email, names, one_each, challenge, http_listen",
+        "hint: the keys here are mode, cert, key, ca, directory, staging, directory_ca, email, names, one_each, challenge, http_listen",
       ],
     ],
     ["tls: { mode: files, cert: ., key: k.pem }", [`${at("cert")}"." is a folder, not a file`, FROM_HERE]],

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
-import { joined, readCertificate, readCertificates, readPem } from "./certificates.ts";
+import { joined, readAuthorities, readCertificate, readCertificates, readPem } from "./certificates.ts";
 import type { TlsConfig } from "./config.ts";
 import { openToAllWarnings } from "./files.ts";
 import type { Finding } from "./issues.ts";
@@ -43,11 +43,22 @@ export async function readTls(input: TlsInput, folder: string, nowMs: number = D
   return { tls: { cert: joined(chain), key: readKey.pem, files }, findings, warnings };
 }
 
+/** The authority that clients are to be told of. With `mode: off`, TLS may be spoken by a proxy. */
+export async function readTlsCa(input: TlsInput, folder: string): Promise<{ ca?: string; findings: Finding[] }> {
+  if (input.ca === undefined) return { findings: [] };
+  try {
+    return { ca: await readAuthorities(input.ca, folder), findings: [] };
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    return { findings: [finding("ca", error.message, error.hint)] };
+  }
+}
+
 function problem(key: "mode" | "cert" | "key", message: string, hint: string): ReadTls {
   return { ...PLAIN, findings: [finding(key, message, hint)] };
 }
 
-function finding(key: "mode" | "cert" | "key", message: string, hint: string | undefined): Finding {
+function finding(key: "mode" | "cert" | "key" | "ca", message: string, hint: string | undefined): Finding {
   return { path: ["tls", key], message, hint };
 }
 

@@ -214,8 +214,17 @@ export function readRealm(input: unknown): string {
 
 /** An origin without a path: names are looked up below `/v2/` of it, and secrets have their own keys. */
 export function readUpstream(input: unknown): string {
-  const text = readText(input, "https://registry.example.com");
-  const hint = "such as https://registry.example.com or http://127.0.0.1:5001";
+  return readOrigin(input, "https://registry.example.com", "http://127.0.0.1:5001");
+}
+
+/** By which clients reach the cache: an origin, as their own settings want it. */
+export function readUrl(input: unknown): string {
+  return readOrigin(input, "https://cache.example.com", "http://10.0.0.7:5000");
+}
+
+function readOrigin(input: unknown, example: string, other: string): string {
+  const text = readText(input, example);
+  const hint = `such as ${example} or ${other}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:\/\//i.test(text)) {
     // What is not an URL may still contain a password: it is not quoted.

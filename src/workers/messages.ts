@@ -21,7 +21,15 @@ export interface FrontSetup {
 
 export type FrontConfig = Pick<
   Config,
-  "access" | "dataDir" | "defaultRegistry" | "listen" | "log" | "registries" | "stopTimeoutMs" | "trustedProxies"
+  | "access"
+  | "dataDir"
+  | "defaultRegistry"
+  | "listen"
+  | "log"
+  | "registries"
+  | "stopTimeoutMs"
+  | "trustedProxies"
+  | "url"
 >;
 
 /** A tag and where it points. */

@@ -81,6 +81,8 @@ export function testConfig(
     acme: undefined,
     access: OPEN_ACCESS,
     trustedProxies: [],
+    url: undefined,
+    tlsCa: undefined,
     warnings: [],
     log: { format: "json", level: "silent" },
     stopTimeoutMs: 2_000,
