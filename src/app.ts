@@ -10,6 +10,7 @@ import { statisticsRoutes } from "./admin/statistics.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { CatalogError } from "./catalog/errors.ts";
 import { withoutPrivate } from "./catalog/listed.ts";
+import { connectHandler } from "./connect/routes.ts";
 import { openCertificates } from "./certificates/certificates.ts";
 import { IN_MEMORY, openOrRebuild, openSqliteCatalog } from "./catalog/sqlite.ts";
 import type { Config } from "./config/config.ts";
@@ -107,6 +108,7 @@ async function builtApp(
       guard({ registries: table, bypassing, log }),
       noticing(bypassing, (exchange) => api.handle(exchange)),
       tokenEndpoint(table),
+      noticing(bypassing, connectHandler(config)),
       localHandler(statistics, (exchange) => {
         exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
         hosts.assertOwn(exchange);

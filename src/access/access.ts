@@ -132,6 +132,17 @@ export class Access {
     return networks.length === 0 && isAnybody;
   }
 
+  /** By what clients can come in, any of which is enough; for their set-up. */
+  get ways(): readonly ("anonymous" | "basic" | "mtls" | "path")[] {
+    const { anonymous, htpasswd, mtls, paths } = this.#config;
+    return [
+      ...(this.#mayBeOpen && anonymous ? (["anonymous"] as const) : []),
+      ...(htpasswd === undefined ? [] : (["basic"] as const)),
+      ...(mtls === undefined ? [] : (["mtls"] as const)),
+      ...(paths.length === 0 ? [] : (["path"] as const)),
+    ];
+  }
+
   /** Whether a client's certificate says who it is. */
   get asksForCertificates(): boolean {
     return this.#config.mtls !== undefined;

@@ -1,39 +1,14 @@
 import type { axios } from "acme-client";
+import { connectionFault, isUntrusted } from "../lib/connection-faults.ts";
 
 type Axios = typeof axios;
-
-/** What Node.js says of a certificate that no authority it knows has signed. */
-const UNTRUSTED_CODES: ReadonlySet<string> = new Set([
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_GET_ISSUER_CERT",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-]);
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOTFOUND: "is a name that DNS does not know",
-  EAI_AGAIN: "cannot be resolved: DNS does not answer",
-  ECONNREFUSED: "refuses connections: nothing listens there",
-  ECONNABORTED: "did not answer in time",
-  ETIMEDOUT: "did not answer in time",
-  ECONNRESET: "broke the connection off",
-  EHOSTUNREACH: "cannot be reached",
-  ENETUNREACH: "cannot be reached",
-  EPROTO: "does not speak TLS: is it http://?",
-  ERR_SSL_WRONG_VERSION_NUMBER: "does not speak TLS: is it http://?",
-  ERR_TLS_CERT_ALTNAME_INVALID: "shows a certificate for another name",
-  CERT_HAS_EXPIRED: "shows a certificate that has expired",
-  CERT_NOT_YET_VALID: "shows a certificate that is not valid yet: is this machine's clock right?",
-};
 
 /** Why a question came to nothing, in the operator's words. */
 export function unreached(url: string, error: unknown): Error {
   const { code = "", message = "" } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
   const host = URL.canParse(url) ? new URL(url).host : url;
-  const reason = UNTRUSTED_CODES.has(code)
-    ? "shows a certificate that is not trusted: name its authority in tls.directory_ca"
-    : (REASONS[code] ?? "cannot be asked");
+  const hint = isUntrusted(error) ? ": name its authority in tls.directory_ca" : "";
+  const reason = `${connectionFault(error) ?? "cannot be asked"}${hint}`;
   const said = code === "" ? message : code;
   return new Error(`${host} ${reason}${said === "" ? "" : ` (${said})`}`, { cause: error });
 }

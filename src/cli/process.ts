@@ -37,6 +37,7 @@ export async function runProcess(): Promise<number> {
   const input: Input = {
     isTerminal: isatty(0),
     readAll: async () => await standardInput(process.stdin).readAll(),
+    confirm: async (question) => await standardInput(process.stdin).confirm(question),
     askSecret: async (question) => await standardInput(process.stdin).askSecret(question),
   };
   const exitCode = await run(process.argv.slice(2), { environment: process.env, cwd: process.cwd(), input, out, err });

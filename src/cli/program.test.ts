@@ -23,7 +23,7 @@ async function runHere(
     isTerminal: false,
     hasColors: false,
   });
-  const input = { isTerminal: false, readAll: async () => typed, askSecret: async () => "" };
+  const input = { isTerminal: false, readAll: async () => typed, askSecret: async () => "", confirm: async () => true };
   const exitCode = await run(args, { environment, cwd, input, out: outputTo("out"), err: outputTo("err") });
   return { exitCode, ...text };
 }

@@ -21,6 +21,11 @@ export function standardInput(stdin: Readable, screen: Writable = process.stdout
       }
       return Buffer.concat(pieces).toString("utf8");
     },
+    confirm: async (question) => {
+      const { confirm, isCancel } = await import("@clack/prompts");
+      const answer = await confirm({ message: question, input: stdin, output: screen });
+      return !isCancel(answer) && answer;
+    },
     askSecret: async (question) => {
       const { isCancel, password, updateSettings } = await import("@clack/prompts");
       // Else it waits for ever for what does not come any more, until Node.js gives up on that.

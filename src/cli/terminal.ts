@@ -14,6 +14,8 @@ export interface Input {
   readonly readAll: () => Promise<string>;
   /** Without showing what is typed. */
   readonly askSecret: (question: string) => Promise<string>;
+  /** Yes or no; Enter is yes. */
+  readonly confirm: (question: string) => Promise<boolean>;
 }
 
 export interface Output {

@@ -21,13 +21,22 @@ export function sendJson(
 ): void {
   const text = typeof body === "string" ? body : JSON.stringify(body);
   // So that a terminal's prompt stands on a line of its own.
-  const bytes = Buffer.from(`${text}\n`);
-  sendHead(exchange, status, {
-    "Content-Type": "application/json",
-    "Content-Length": bytes.length,
-    "X-Content-Type-Options": "nosniff",
-    ...headers,
-  });
+  sendWhole(exchange, status, `${text}\n`, { "Content-Type": "application/json", ...headers });
+}
+
+/** Sends a small text, which is not for browsers to guess about. */
+export function sendText(
+  exchange: Exchange,
+  text: string,
+  contentType: string,
+  headers: Record<string, string> = {},
+): void {
+  sendWhole(exchange, 200, text, { "Content-Type": contentType, ...headers });
+}
+
+function sendWhole(exchange: Exchange, status: number, text: string, headers: Record<string, string>): void {
+  const bytes = Buffer.from(text);
+  sendHead(exchange, status, { ...headers, "Content-Length": bytes.length, "X-Content-Type-Options": "nosniff" });
   if (!exchange.isHead) exchange.notes.bytes += bytes.length;
   exchange.res.end(exchange.isHead ? undefined : bytes);
 }

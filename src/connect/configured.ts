@@ -1,0 +1,65 @@
+import { isIPv6 } from "node:net";
+import { accessThere } from "../access/methods.ts";
+import { readCertificate } from "../config/certificates.ts";
+import type { Config, Listen } from "../config/config.ts";
+import { describe } from "./describe.ts";
+import { type CacheView, isLoopback, type Way } from "./view.ts";
+
+export interface ConfiguredView {
+  readonly view: CacheView;
+  /** Whether that address means something on the cache's own machine alone. */
+  readonly isLocal: boolean;
+}
+
+/** The cache as its configuration has it: at `url`, or at the first address that it listens on, by a name of its certificate. */
+export function configuredView(config: Config): ConfiguredView {
+  const listen = listenFor(config);
+  const origin = config.url ?? originAt(config, listen);
+  const view = describe(config, origin, waysAt(config, listen));
+  return { view, isLocal: isLoopback(view) };
+}
+
+function listenFor({ listen, url }: Config): Listen {
+  const port = url === undefined ? undefined : portOf(url);
+  const found = listen.find((one) => one.port === port) ?? listen[0];
+  if (found === undefined) throw new Error("a cache listens somewhere");
+  return found;
+}
+
+function portOf(url: string): number {
+  const { port, protocol } = new URL(url);
+  if (port !== "") return Number(port);
+  return protocol === "https:" ? 443 : 80;
+}
+
+function originAt(config: Config, { host, port, tls }: Listen): string {
+  const hasTls = tls && (config.tls !== undefined || config.acme !== undefined);
+  const name = (hasTls ? certificateName(config) : undefined) ?? (isEverywhere(host) ? "127.0.0.1" : host);
+  return new URL(`${hasTls ? "https" : "http"}://${isIPv6(name) ? `[${name}]` : name}:${port}`).origin;
+}
+
+function isEverywhere(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+/** The first name that clients may have for it, which is no single registry's where there is one. */
+function certificateName({ acme, tls, registries }: Config): string | undefined {
+  const names = acme?.names ?? namesOf(tls?.cert);
+  const ofOne = new Set(registries.flatMap(({ hostnames }) => hostnames));
+  return names.find((name) => !ofOne.has(name)) ?? names[0];
+}
+
+function namesOf(pem: string | undefined): string[] {
+  const text = pem === undefined ? undefined : readCertificate(pem)?.subjectAltName;
+  return [...(text ?? "").matchAll(/DNS:([^,\s*]+)(?:,|$)/g)].flatMap(([, name]) => name ?? []);
+}
+
+function waysAt(config: Config, listen: Listen): Way[] {
+  const { config: access, mayBeOpen } = accessThere(config.access, listen);
+  return [
+    ...(mayBeOpen && access.anonymous ? (["anonymous"] as const) : []),
+    ...(access.htpasswd === undefined ? [] : (["basic"] as const)),
+    ...(access.mtls === undefined ? [] : (["mtls"] as const)),
+    ...(access.paths.length === 0 ? [] : (["path"] as const)),
+  ];
+}
