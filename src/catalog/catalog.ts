@@ -156,5 +156,13 @@ export interface HeldSnapshot {
   readonly repository: Repository;
   readonly manifests: readonly Omit<ManifestRecord, "repository">[];
   readonly blobs: readonly Omit<BlobRecord, "repository">[];
-  readonly tags: readonly { readonly tag: Tag; readonly digest: Digest; readonly atMs: number }[];
+  readonly tags: readonly HeldSnapshotTag[];
+}
+
+export interface HeldSnapshotTag {
+  readonly tag: Tag;
+  readonly digest: Digest;
+  readonly atMs: number;
+  /** When upstream said so, where that was not at `atMs`; 0: never. */
+  readonly confirmedAtMs?: number;
 }

@@ -16,7 +16,7 @@ export async function replaceTags(
   const before = await tagsOf(db, repositoryId);
   const manifestIds = await manifestIdsOf(db, repositoryId);
   const stored = new Map<string, TagTable>();
-  for (const { tag, digest, atMs } of tags) {
+  for (const { tag, digest, atMs, confirmedAtMs = atMs } of tags) {
     const known = before.get(tag);
     if (known !== undefined && known.recorded_at_ms >= askedAtMs) continue;
     const manifestId = manifestIds.get(digest) ?? null;
@@ -27,7 +27,7 @@ export async function replaceTags(
       digest,
       manifest_id: manifestId,
       first_seen_at_ms: fresh ? atMs : known.first_seen_at_ms,
-      confirmed_at_ms: fresh ? atMs : Math.max(known.confirmed_at_ms, atMs),
+      confirmed_at_ms: fresh ? confirmedAtMs : Math.max(known.confirmed_at_ms, confirmedAtMs),
       recorded_at_ms: nowMs,
       last_used_at_ms: known?.last_used_at_ms ?? atMs,
     });

@@ -5,7 +5,7 @@ import { constants, type Dirent, read as readBytes, readSync, type Stats } from 
 import { NoRoomError, type PositionalReads } from "./store.ts";
 
 /** The error codes by which an operating system says that nothing more can be written. */
-const NO_ROOM_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
+export const NO_ROOM_CODES: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
@@ -54,9 +54,17 @@ export async function entriesOf(folder: string): Promise<Dirent[]> {
   return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** Makes a file's whole content visible at once: written beside, synced, renamed, folder synced. */
-export async function writeFileDurably(path: string, content: Uint8Array | string, unfinished: string): Promise<void> {
-  await inUnfinished(unfinished, async () => await writeBeside(path, content, unfinished));
+/**
+ * Makes a file's whole content visible at once: written beside, synced, renamed, folder synced. It was modified now, or at the time
+ * that is given.
+ */
+export async function writeFileDurably(
+  path: string,
+  content: Uint8Array | string,
+  unfinished: string,
+  modifiedAt?: Date,
+): Promise<void> {
+  await inUnfinished(unfinished, async () => await writeBeside(path, content, unfinished, modifiedAt));
 }
 
 /**
@@ -88,10 +96,15 @@ async function inUnfinished(unfinished: string, write: () => Promise<void>): Pro
   }
 }
 
-async function writeBeside(path: string, content: Uint8Array | string, unfinished: string): Promise<void> {
+async function writeBeside(
+  path: string,
+  content: Uint8Array | string,
+  unfinished: string,
+  modifiedAt: Date | undefined,
+): Promise<void> {
   const temporary = join(unfinished, randomUUID());
   try {
-    await writeSynced(temporary, content);
+    await writeSynced(temporary, content, modifiedAt);
     await renameDurably(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
@@ -99,10 +112,11 @@ async function writeBeside(path: string, content: Uint8Array | string, unfinishe
   }
 }
 
-async function writeSynced(path: string, content: Uint8Array | string): Promise<void> {
+async function writeSynced(path: string, content: Uint8Array | string, modifiedAt: Date | undefined): Promise<void> {
   const handle = await open(path, "wx", 0o644);
   try {
     await handle.writeFile(content);
+    if (modifiedAt !== undefined) await handle.utimes(modifiedAt, modifiedAt);
     await handle.sync();
   } finally {
     await handle.close();

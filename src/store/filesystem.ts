@@ -1,13 +1,23 @@
 import { rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
+import { adoptBlob, roomFor, statNearest } from "./adopt.ts";
 import { openFileBlob } from "./blob.ts";
 import { makeFolder, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { Links, walkRepositories } from "./links.ts";
 import { reapSpools, reapUnfinished } from "./reap.ts";
 import { openFileSpool } from "./spool.ts";
-import type { ReapReport, Spool, SpoolOrigin, Store, StoredBlob } from "./store.ts";
+import type {
+  Adoption,
+  AdoptOptions,
+  ForeignBlob,
+  ReapReport,
+  Spool,
+  SpoolOrigin,
+  Store,
+  StoredBlob,
+} from "./store.ts";
 
 export interface FilesystemStoreOptions {
   readonly dataDir: string;
@@ -25,7 +35,10 @@ export async function openFilesystemStore(options: FilesystemStoreOptions): Prom
 }
 
 /** What a process may do with a store that another one writes. */
-export type ReadableStore = Pick<Store, "openBlob" | "readBlob" | "statBlob" | "hasLink" | "fetchedWith">;
+export type ReadableStore = Pick<
+  Store,
+  "openBlob" | "readBlob" | "statBlob" | "hasLink" | "fetchedWith" | "tag" | "roomToAdopt"
+>;
 
 /** Opens nothing and changes nothing: for a process beside the one that has opened the store. */
 export function filesystemReader(dataDir: string): ReadableStore {
@@ -83,6 +96,22 @@ class FilesystemStore implements Store {
 
   async removeBlob(digest: Digest): Promise<void> {
     await rm(this.#layout.blob(digest), { force: true });
+  }
+
+  async adopt(digest: Digest, from: ForeignBlob, options: AdoptOptions): Promise<Adoption> {
+    return await adoptBlob({
+      ...options,
+      digest,
+      from,
+      blobPath: this.#layout.blob(digest),
+      unfinished: this.#unfinished,
+      ownerId: (await statNearest(this.#options.dataDir)).uid,
+      room: async () => await this.room(),
+    });
+  }
+
+  async roomToAdopt(from: ForeignBlob): Promise<number> {
+    return await roomFor(from, this.#options.dataDir, (await statNearest(this.#options.dataDir)).uid);
   }
 
   async hasPartial(digest: Digest): Promise<boolean> {

@@ -4,7 +4,10 @@ import { type Digest, parseDigest } from "../oci/digest.ts";
 import { parseTag, type Repository, type Tag } from "../oci/reference.ts";
 import { entriesOf, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
 import { FETCHED_WITH_FILE, type Layout } from "./layout.ts";
-import type { LinkKind, RepositoryContents, StoredLink } from "./store.ts";
+import type { LinkKind, RepositoryContents, StoredLink, StoredTag } from "./store.ts";
+
+/** What the file of a tag says that was taken over from elsewhere; when that was, its entry in the tag's index says. */
+const NEVER_CONFIRMED = new Date(0);
 
 /** Says in `registry:2`'s own way which repository has which content, and where its tags point. */
 export class Links {
@@ -34,9 +37,15 @@ export class Links {
     return (await readFileIfPresent(join(folder, FETCHED_WITH_FILE)))?.toString().trim();
   }
 
-  async setTag(repository: Repository, tag: Tag, digest: Digest): Promise<void> {
+  async setTag(
+    repository: Repository,
+    tag: Tag,
+    digest: Digest,
+    how: "confirmed" | "unconfirmed" = "confirmed",
+  ): Promise<void> {
+    const current = this.#layout.tag(repository, tag);
     await writeFileDurably(this.#layout.tagIndex(repository, tag, digest), digest, this.#unfinished);
-    await writeFileDurably(this.#layout.tag(repository, tag), digest, this.#unfinished);
+    await writeFileDurably(current, digest, this.#unfinished, how === "confirmed" ? undefined : NEVER_CONFIRMED);
   }
 
   async tag(repository: Repository, tag: Tag): Promise<Digest | undefined> {
@@ -82,8 +91,8 @@ export class Links {
     return { digest, fetchedWith: await this.fetchedWith(kind, repository, digest), atMs: Math.floor(stats.mtimeMs) };
   }
 
-  async #tagsOf(repository: Repository, damaged: string[]): Promise<{ tag: Tag; digest: Digest; atMs: number }[]> {
-    const found: { tag: Tag; digest: Digest; atMs: number }[] = [];
+  async #tagsOf(repository: Repository, damaged: string[]): Promise<StoredTag[]> {
+    const found: StoredTag[] = [];
     for (const entry of await entriesOf(this.#layout.tags(repository))) {
       const tag = parseTag(entry.name);
       if (tag === undefined) continue;
@@ -91,9 +100,21 @@ export class Links {
       const [stats, digest] = [await statFileIfPresent(path), await readLink(path)];
       if (stats === undefined) continue;
       if (digest === undefined) damaged.push(tag);
-      else found.push({ tag, digest, atMs: Math.floor(stats.mtimeMs) });
+      else found.push({ tag, digest, ...(await this.#timesOf(repository, tag, digest, stats.mtimeMs)) });
     }
     return found;
+  }
+
+  async #timesOf(
+    repository: Repository,
+    tag: Tag,
+    digest: Digest,
+    mtimeMs: number,
+  ): Promise<Pick<StoredTag, "atMs" | "confirmedAtMs">> {
+    const confirmedAtMs = Math.floor(mtimeMs);
+    if (confirmedAtMs > 0) return { atMs: confirmedAtMs, confirmedAtMs };
+    const indexed = await statFileIfPresent(this.#layout.tagIndex(repository, tag, digest));
+    return { atMs: Math.floor(indexed?.mtimeMs ?? 0), confirmedAtMs };
   }
 }
 

@@ -18,6 +18,14 @@ export interface Store {
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>;
   /** Takes a blob away, whoever has a link to it; those who have it open read on. */
   removeBlob(digest: Digest): Promise<void>;
+  /**
+   * Takes a blob over from elsewhere: by a link or a clone where the file system knows such, else by a copy. Every byte is hashed before
+   * it is visible, and all that is held already is read too, as proof that the other side has it, but for what is the very same file.
+   * Rejects with `NoRoomError`, with the signal's reason, or with the system's error where it cannot be read.
+   */
+  adopt(digest: Digest, from: ForeignBlob, options: AdoptOptions): Promise<Adoption>;
+  /** Bytes of room that `adopt` would need, as far as that can be told without trying. */
+  roomToAdopt(from: ForeignBlob): Promise<number>;
   /** Whether an earlier process left a partial of it. */
   hasPartial(digest: Digest): Promise<boolean>;
   /** The one spool of a digest: new, or what is left of an earlier one. Another registry's partial makes way for the first byte. */
@@ -27,7 +35,8 @@ export interface Store {
   hasLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<boolean>;
   /** Who fetched a linked content with credentials; undefined: fetched anonymously, or not linked. */
   fetchedWith(kind: LinkKind, repository: Repository, digest: Digest): Promise<string | undefined>;
-  setTag(repository: Repository, tag: Tag, digest: Digest): Promise<void>;
+  /** `unconfirmed`: by nobody's word that could be asked, so that upstream is asked before it is believed. */
+  setTag(repository: Repository, tag: Tag, digest: Digest, how?: "confirmed" | "unconfirmed"): Promise<void>;
   tag(repository: Repository, tag: Tag): Promise<Digest | undefined>;
 
   /** Everything that is linked, repository by repository, for `reindex`. Paths are `<serves>/<name>`. */
@@ -40,12 +49,29 @@ export interface Store {
   reapPartials(olderThanMs: number): Promise<ReapReport>;
 }
 
+/** Bytes outside of the store that are said to be a blob. They are foreign: nothing of them is believed. */
+export interface ForeignBlob {
+  readonly size: number;
+  /** The file, where it has nothing else in it. */
+  readonly path?: string;
+  open(): Promise<{ read: PositionalReads["read"]; close(): Promise<void> }>;
+}
+
+export interface AdoptOptions {
+  readonly signal: AbortSignal;
+  /** Told of every piece that was read. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** `held`: it was there already; `damaged`: it is not what its digest says, and nothing was taken over. */
+export type Adoption = "linked" | "cloned" | "copied" | "held" | "damaged";
+
 export type LinkKind = "manifest" | "layer";
 
 export interface RepositoryContents {
   readonly manifests: readonly StoredLink[];
   readonly layers: readonly StoredLink[];
-  readonly tags: readonly { readonly tag: Tag; readonly digest: Digest; readonly atMs: number }[];
+  readonly tags: readonly StoredTag[];
   /** Links that are there but do not say what they must; digests, and names of tags. */
   readonly damaged: readonly string[];
 }
@@ -55,6 +81,15 @@ export interface StoredLink {
   readonly fetchedWith: string | undefined;
   /** When it was linked, milliseconds since the epoch. */
   readonly atMs: number;
+}
+
+export interface StoredTag {
+  readonly tag: Tag;
+  readonly digest: Digest;
+  /** When it was set, milliseconds since the epoch. */
+  readonly atMs: number;
+  /** When upstream was known to say so; 0: never. */
+  readonly confirmedAtMs: number;
 }
 
 export interface ReapReport {
