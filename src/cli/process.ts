@@ -21,6 +21,7 @@ function outputTo(stream: typeof process.stdout | typeof process.stderr): Proces
   return {
     isTerminal,
     hasColors: isTerminal && stream.hasColors(),
+    columns: () => stream.columns,
     write: (text) => stream.write(text, note),
     flushed: async () => {
       await new Promise<void>((resolve) => stream.write("", () => resolve()));

@@ -24,6 +24,8 @@ export interface Output {
   readonly isTerminal: boolean;
   /** Whether it is a terminal that shows colours, and they are wanted. */
   readonly hasColors: boolean;
+  /** A terminal's width as it is now; undefined where nobody knows. */
+  readonly columns?: () => number | undefined;
 }
 
 /** 0: done; 1: it could not be done; 2: the command line or the configuration is wrong. */

@@ -65,10 +65,14 @@ export async function roomFor(from: ForeignBlob, dataDir: string, ownerId: numbe
   return isNear && mayLink && isReadable(file, ownerId) ? 0 : from.size;
 }
 
-/** Of the folder, or of what it would be made in. */
+/** The folder, or what it would be made in. */
+export async function nearest(folder: string): Promise<string> {
+  const isThere = (await ifPresent(stat(folder))) !== undefined;
+  return isThere || dirname(folder) === folder ? folder : await nearest(dirname(folder));
+}
+
 export async function statNearest(folder: string): Promise<Stats> {
-  const stats = await ifPresent(stat(folder));
-  return stats ?? (await statNearest(dirname(folder)));
+  return await stat(await nearest(folder));
 }
 
 interface Brought {

@@ -1,7 +1,7 @@
 import { rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
-import { adoptBlob, roomFor, statNearest } from "./adopt.ts";
+import { adoptBlob, nearest, roomFor, statNearest } from "./adopt.ts";
 import { openFileBlob } from "./blob.ts";
 import { makeFolder, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
 import { type Layout, layoutOf } from "./layout.ts";
@@ -37,13 +37,13 @@ export async function openFilesystemStore(options: FilesystemStoreOptions): Prom
 /** What a process may do with a store that another one writes. */
 export type ReadableStore = Pick<
   Store,
-  "openBlob" | "readBlob" | "statBlob" | "hasLink" | "fetchedWith" | "tag" | "roomToAdopt"
+  "openBlob" | "readBlob" | "statBlob" | "hasLink" | "fetchedWith" | "roomToAdopt" | "room"
 >;
 
 /** Opens nothing and changes nothing: for a process beside the one that has opened the store. */
-export function filesystemReader(dataDir: string): ReadableStore {
+export function filesystemReader(dataDir: string, minFreeDiskBytes = 0): ReadableStore {
   const layout = layoutOf(dataDir);
-  return new FilesystemStore({ dataDir, minFreeDiskBytes: 0 }, layout, layout.unfinished);
+  return new FilesystemStore({ dataDir, minFreeDiskBytes }, layout, layout.unfinished);
 }
 
 class FilesystemStore implements Store {
@@ -141,7 +141,7 @@ class FilesystemStore implements Store {
   }
 
   async room(): Promise<number> {
-    const { bavail, bsize } = await statfs(this.#options.dataDir);
+    const { bavail, bsize } = await statfs(await nearest(this.#options.dataDir));
     return bavail * bsize - this.#options.minFreeDiskBytes;
   }
 
