@@ -7,6 +7,7 @@ import { openHeld } from "./held-files.ts";
 import { packageVersion } from "./lib/version.ts";
 import type { Repository } from "./oci/reference.ts";
 import { filesystemReader } from "./store/filesystem.ts";
+import { giveToOwner } from "./store/owner.ts";
 import { importAll, type Openness } from "./upkeep/import/import.ts";
 import { openSource } from "./upkeep/import/open.ts";
 import { planImport } from "./upkeep/import/plan.ts";
@@ -36,8 +37,11 @@ export async function planOf(config: Config, request: ImportRequest, signal: Abo
   const store = filesystemReader(config.dataDir, config.minFreeDiskBytes);
   const folder = await mkdtemp(join(tmpdir(), "registry-cache-import-"));
   try {
-    return await withSource(config, request, { problems, signal, unpackIn: folder, room: store.room }, async (source) =>
-      planImport(source, store, await store.room(), { problems, signal }),
+    return await withSource(
+      config,
+      request,
+      { problems, signal, unpackIn: folder, room: async () => await store.room() },
+      async (source) => planImport(source, store, await store.room(), { problems, signal }),
     );
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -91,6 +95,7 @@ export async function importImages(
     return tally.report(source, problems);
   } finally {
     await catalog.close();
+    await giveToOwner(config.dataDir);
     lock.release();
   }
 }

@@ -38,7 +38,7 @@ interface Extended {
  */
 export async function* tarFiles(read: ReadAt, end: number): AsyncIterable<TarFile> {
   let extended: Extended = {};
-  for (let position = 0; position + BLOCK <= end;) {
+  for (let position = 0; position < end;) {
     const block = await readFully(read, BLOCK, position);
     if (block.every((byte) => byte === 0)) return;
     const header = parseHeader(block);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import { type Digest, digestOf, hasherFor } from "../../src/oci/digest.ts";
 import { parseRepositoryName, parseTag, type Repository, type Tag } from "../../src/oci/reference.ts";
-import type { SpoolOrigin, Store } from "../../src/store/store.ts";
+import type { ForeignBlob, SpoolOrigin, Store } from "../../src/store/store.ts";
 import { seededBytes } from "../support/bytes.ts";
 
 export const ORIGIN: SpoolOrigin = { registryId: "dockerhub", repository: "docker.io/library/app", size: undefined };
@@ -29,6 +29,22 @@ export async function readAll(store: Pick<Store, "openBlob">, digest: Digest): P
   } finally {
     await blob.close();
   }
+}
+
+/** Bytes that lie elsewhere; `size` is what is said of them. */
+function foreign(bytes: Buffer, size = bytes.length): ForeignBlob {
+  return {
+    size,
+    open: async () => ({
+      read: async (buffer, position) => bytes.copy(buffer, 0, position),
+      close: async () => undefined,
+    }),
+  };
+}
+
+function adopting(): { signal: AbortSignal; onBytes: (bytes: number) => void; read: () => number } {
+  let read = 0;
+  return { signal: new AbortController().signal, onBytes: (bytes) => void (read += bytes), read: () => read };
 }
 
 async function listed(paths: AsyncIterable<string>): Promise<string[]> {
@@ -94,6 +110,56 @@ export function storeContract(kind: string, prepare: (t: TestContext) => Promise
       await store.putBlob(empty, Buffer.alloc(0));
       assert.equal(await store.statBlob(empty), 0);
       assert.equal((await readAll(store, empty))?.length, 0);
+    });
+
+    test("bytes from elsewhere are taken over once they were hashed, and not a second time", async (t) => {
+      const store = await (await prepare(t))();
+      const first = adopting();
+      assert.equal(await store.adopt(DIGEST, foreign(BYTES), first), "copied");
+      assert.equal(first.read(), BYTES.length);
+      assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
+      assert.equal(await store.adopt(DIGEST, foreign(BYTES), adopting()), "held");
+      assert.equal(await store.roomToAdopt(foreign(BYTES)), BYTES.length);
+    });
+
+    test("what is not what its digest says is not taken over, whatever it says of its size", async (t) => {
+      const store = await (await prepare(t))();
+      const wrong = Buffer.from(BYTES);
+      wrong[BYTES.length - 1] = (wrong.at(-1) ?? 0) ^ 1;
+      for (const bytes of [foreign(wrong), foreign(BYTES, BYTES.length - 1), foreign(BYTES, BYTES.length + 1)]) {
+        assert.equal(await store.adopt(DIGEST, bytes, adopting()), "damaged");
+        assert.equal(await store.statBlob(DIGEST), undefined);
+      }
+    });
+
+    test("who names what is held without having it is found out, and takes nothing away", async (t) => {
+      const store = await (await prepare(t))();
+      await store.putBlob(DIGEST, BYTES);
+      assert.equal(await store.adopt(DIGEST, foreign(Buffer.alloc(BYTES.length)), adopting()), "damaged");
+      assert.equal(await store.adopt(DIGEST, foreign(OTHER_BYTES), adopting()), "damaged");
+      assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
+    });
+
+    test("a held blob of another length gives way to the right bytes", async (t) => {
+      const store = await (await prepare(t))();
+      await store.putBlob(DIGEST, BYTES.subarray(1));
+      assert.equal(await store.adopt(DIGEST, foreign(BYTES), adopting()), "copied");
+      assert.ok((await readAll(store, DIGEST))?.equals(BYTES));
+    });
+
+    test("an empty blob can be taken over too", async (t) => {
+      const store = await (await prepare(t))();
+      const empty = digestOf(Buffer.alloc(0));
+      assert.equal(await store.adopt(empty, foreign(Buffer.alloc(0)), adopting()), "copied");
+      assert.equal(await store.statBlob(empty), 0);
+    });
+
+    test("taking over ends when it is told to, and leaves nothing", async (t) => {
+      const store = await (await prepare(t))();
+      const reason = new Error("enough");
+      const ending = { ...adopting(), signal: AbortSignal.abort(reason) };
+      await assert.rejects(store.adopt(DIGEST, foreign(BYTES), ending), reason);
+      assert.equal(await store.statBlob(DIGEST), undefined);
     });
 
     test("a sha512 digest is a digest like any other", async (t) => {
@@ -249,6 +315,19 @@ export function storeContract(kind: string, prepare: (t: TestContext) => Promise
           ["2", OTHER],
         ],
       );
+    });
+
+    test("a tag by nobody's word was never confirmed, but is as old as it is here; a later word counts", async (t) => {
+      const store = await (await prepare(t))();
+      const startMs = Date.now() - 1_000;
+      await store.setTag(APP, tagOf("1"), DIGEST, "unconfirmed");
+      assert.equal(await store.tag(APP, tagOf("1")), DIGEST);
+      const [unconfirmed] = (await store.contents(APP)).tags;
+      assert.equal(unconfirmed?.confirmedAtMs, 0);
+      assert.ok((unconfirmed?.atMs ?? 0) > startMs);
+      await store.setTag(APP, tagOf("1"), DIGEST);
+      const [confirmed] = (await store.contents(APP)).tags;
+      assert.ok((confirmed?.confirmedAtMs ?? 0) > startMs);
     });
 
     test("whose credentials fetched something is remembered, replaced, and forgotten when nobody's did", async (t) => {

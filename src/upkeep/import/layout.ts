@@ -52,11 +52,16 @@ export class OciLayout implements ImportSource {
     this.#entries = entries;
   }
 
-  /** Rejects with an `ImportError` where it is none, or nobody says what its images are called. */
+  /** Rejects with an `ImportError` where it is none, or nobody says what its images are called; the files are closed then. */
   static async open(options: LayoutOptions): Promise<OciLayout> {
-    const bytes = await options.files.index(MANIFEST_BYTES_MAX);
-    if (bytes === undefined) throw new ImportError("there is no `index.json` in it, or one that is far too long");
-    return new OciLayout(options, entriesOf(bytes, options));
+    try {
+      const bytes = await options.files.index(MANIFEST_BYTES_MAX);
+      if (bytes === undefined) throw new ImportError("there is no `index.json` in it, or one that is far too long");
+      return new OciLayout(options, entriesOf(bytes, options));
+    } catch (error) {
+      await options.files.close();
+      throw error;
+    }
   }
 
   async *repositories(): AsyncIterable<SourceRepository> {

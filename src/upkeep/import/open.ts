@@ -37,7 +37,10 @@ export async function openSource(options: OpenOptions): Promise<ImportSource> {
   const { path, onProblem } = options;
   const stats = await readable(stat(path), path).catch(rethrowMissing(path));
   if (!stats.isDirectory() && !stats.isFile()) throw new ImportError(`${path}: neither a folder nor a file`);
-  if (stats.isFile()) return await OciLayout.open({ ...named(options), files: await archive(options) });
+  if (stats.isFile()) {
+    const naming = named(options);
+    return await OciLayout.open({ ...naming, files: await archive(options) });
+  }
   const folder = await ForeignFolder.open(path, onProblem);
   if ((await folder.file("oci-layout")) !== undefined)
     return await OciLayout.open({ ...named(options), files: layoutFolder(folder) });

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import { byReference, skopeoCopy } from "./support/clients/containers.ts";
+import type { SeenRequest } from "./support/origin.ts";
+import { answers, freePort } from "./support/processes.ts";
+import { skipReason, toolPath } from "./support/tools.ts";
+import { createWorld, type World } from "./support/world.ts";
+
+const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+
+/** Runs `registry-cache import` with the cache's own configuration, and gives the report. */
+async function imported(world: World, ...args: readonly string[]): Promise<Record<string, unknown>> {
+  const command = [path.join(CHECKOUT, "bin/registry-cache"), "import", "--json", "--config", configOf(world)];
+  const env = { PATH: `${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
+  return JSON.parse(await world.runner.run([...command, ...args], env)) as Record<string, unknown>;
+}
+
+function configOf({ runner }: World): string {
+  return path.join(runner.folder, "registry-cache.yaml");
+}
+
+/** A volume as `registry:2` leaves it behind: what one client pulled through it. */
+async function proxyVolume(world: World, { repository, tag }: { repository: string; tag: string }): Promise<string> {
+  const port = await freePort();
+  const folder = await world.folder("volume");
+  const config = path.join(folder, "..", `${path.basename(folder)}.yml`);
+  await writeFile(
+    config,
+    JSON.stringify({
+      version: "0.1",
+      storage: { filesystem: { rootdirectory: folder } },
+      proxy: { remoteurl: world.origin.url },
+      http: { addr: `127.0.0.1:${port}`, secret: "only for this run" },
+    }),
+  );
+  const ready = (): Promise<boolean> => answers(`http://127.0.0.1:${port}/v2/`);
+  const proxy = await world.runner.start("proxy", [toolPath("docker-registry"), "serve", config], { ready });
+  try {
+    const from = `docker://127.0.0.1:${port}/${repository}:${tag}`;
+    const copy = path.join(await world.folder("pulled"), "copy");
+    const skopeo = [toolPath("skopeo"), "--override-arch", "amd64", "copy", "--quiet", "--src-tls-verify=false"];
+    await world.runner.run([...skopeo, from, `dir:${copy}`]);
+  } finally {
+    await proxy.stop();
+  }
+  return folder;
+}
+
+function bodies(requests: readonly SeenRequest[]): string[] {
+  return requests.flatMap(({ method, status, target }) => (method === "GET" && status < 300 ? [target] : []));
+}
+
+describe("import", { skip: skipReason(["skopeo", "podman"]) }, () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld();
+    await world.cache.stop();
+  });
+  after(() => world?.end());
+
+  test("a registry:2 volume is taken over with no byte downloaded again", async () => {
+    const image = world.published.images.hub;
+    const volume = await proxyVolume(world, image);
+    const data = path.join(world.runner.folder, "cache");
+    await rm(data, { recursive: true });
+
+    const plan = await imported(world, "--dry-run", "--registry", "dockerhub", volume);
+    assert.deepEqual([plan["repositories"], plan["tags"], plan["roomNeeded"]], [1, 1, 0]);
+    await assert.rejects(stat(data), "a dry run writes nothing");
+
+    const report = await imported(world, "--registry", "dockerhub", volume);
+    const { repositories, manifests, tags, damaged, problemCount } = report;
+    assert.deepEqual([repositories, manifests, tags, damaged, problemCount], [1, 2, 1, 0, 0]);
+    assert.deepEqual(report["copied"], { blobs: 0, bytes: 0 });
+    assert.deepEqual(report["linked"], plan["wanted"]);
+    await assertShared(volume, data);
+
+    const again = await imported(world, "--registry", "dockerhub", volume);
+    assert.deepEqual(again["held"], plan["wanted"]);
+
+    const beforePull = (await world.origin.requests()).length;
+    await world.cache.killAndRestart();
+    const client = await skopeoCopy(({ cache }) => byReference(`${cache.host}/docker.io`))(world);
+    const digest = image.platformDigests.amd64;
+    const version = { title: "by digest", suffix: `@${digest}`, platform: "amd64" } as const;
+    assert.deepEqual(await client.pull(version, image), world.published.files.amd64);
+    const config = path.join(await world.folder("pulled"), "copy");
+    const skopeo = [toolPath("skopeo"), "--override-arch", "amd64", "copy", "--quiet", "--src-tls-verify=false"];
+    const from = `docker://${world.cache.host}/docker.io/${image.repository}:${image.tag}`;
+    await world.runner.run([...skopeo, from, `dir:${config}`]);
+    const asked = (await world.origin.requests()).slice(beforePull);
+    assert.deepEqual(
+      bodies(asked).filter((target) => target !== "/v2/"),
+      [],
+    );
+    assert.ok(
+      asked.some(({ method, target }) => method === "HEAD" && target.endsWith(`/manifests/${image.tag}`)),
+      "an imported tag was confirmed by nobody",
+    );
+  });
+
+  test("what the volume lacks is fetched when it is pulled", async () => {
+    const image = world.published.images.hub;
+    const client = await skopeoCopy(({ cache }) => byReference(`${cache.host}/docker.io`))(world);
+    const version = { title: "by tag, for all platforms", suffix: `:${image.tag}`, platform: "arm64" } as const;
+    assert.deepEqual(await client.pull(version, image), world.published.files.arm64);
+  });
+
+  test("OCI layouts and archives of skopeo's are taken over under the name that is given", async () => {
+    const image = world.published.images.corp;
+    const folder = await world.folder("layouts");
+    const from = `docker://${world.origin.host}/${image.repository}:${image.tag}`;
+    const skopeo = [toolPath("skopeo"), "copy", "--quiet", "--all", "--src-tls-verify=false", from];
+    const [layout, archive] = [path.join(folder, "layout"), path.join(folder, "archive.tar")];
+    await world.runner.run([...skopeo, `oci:${layout}:${image.tag}`]);
+    await world.runner.run([...skopeo, `oci-archive:${archive}:${image.tag}`]);
+    await world.runner.run(["gzip", "--keep", archive], { PATH: process.env["PATH"] ?? "" });
+    await world.cache.stop();
+    const data = path.join(world.runner.folder, "cache");
+    for (const [source, how] of [
+      [layout, "linked"],
+      [archive, "copied"],
+      [`${archive}.gz`, "copied"],
+    ] as const) {
+      await rm(data, { recursive: true });
+      await mkdir(data);
+      const name = `${image.registry}/${image.repository}`;
+      const report = await imported(world, source, "--as", `${name}:${image.tag}`);
+      assert.deepEqual([report["tags"], report["manifests"], report["problemCount"]], [1, 3, 0]);
+      const { blobs } = report[how] as { blobs: number };
+      assert.ok(blobs >= 3 + 2 + 4, `${blobs} blobs were ${how}`);
+    }
+  });
+
+  test("with the upstream gone, all of it is served", async () => {
+    await world.origin.stop();
+    await world.cache.killAndRestart();
+    const image = world.published.images.corp;
+    const client = await skopeoCopy(({ cache }) => byReference(`${cache.host}/registry.corp.example`))(world);
+    for (const platform of ["amd64", "arm64"] as const) {
+      const version = { title: "by tag", suffix: `:${image.tag}`, platform };
+      assert.deepEqual(await client.pull(version, image), world.published.files[platform]);
+    }
+  });
+});
+
+/** Every blob of the volume is the very same file in the cache. */
+async function assertShared(volume: string, data: string): Promise<void> {
+  const blobs = path.join("docker/registry/v2/blobs/sha256");
+  const files = await readdir(path.join(volume, blobs), { recursive: true, withFileTypes: true });
+  const inodes = await Promise.all(
+    files
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => {
+        const file = path.join(entry.parentPath, entry.name);
+        const there = await stat(path.join(data, path.relative(volume, file)));
+        return [(await stat(file)).ino, there.ino];
+      }),
+  );
+  assert.notEqual(inodes.length, 0);
+  for (const [theirs, ours] of inodes) assert.equal(theirs, ours);
+}
