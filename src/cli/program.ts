@@ -51,14 +51,7 @@ function programOf(invocation: Invocation): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);
-  for (const commandOf of [
-    serveCommand,
-    checkCommand,
-    connectCommand,
-    importCommand,
-    reindexCommand,
-    userCommand,
-  ]) {
+  for (const commandOf of [serveCommand, checkCommand, connectCommand, importCommand, reindexCommand, userCommand]) {
     program.addCommand(commandOf(invocation));
   }
   for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) {
