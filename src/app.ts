@@ -1,11 +1,13 @@
 import type { LookupFunction } from "node:net";
-import { extname } from "node:path";
+import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { Bypassing } from "./access/bypassing.ts";
 import { openAccess } from "./access/open.ts";
 import { bypassingRoutes } from "./admin/bypassing.ts";
+import { type Control, type ControlRoutes, listenForControl } from "./admin/control.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
+import { warmRoutes } from "./admin/warm.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { withoutPrivate } from "./catalog/listed.ts";
 import { connectHandler } from "./connect/routes.ts";
@@ -29,6 +31,8 @@ import { reapPartialsStep } from "./upkeep/reap-partials.ts";
 import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
 import { startUpkeep } from "./upkeep/steps.ts";
 import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
+import { warmPullBy } from "./upkeep/warm/by-pull.ts";
+import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
 import { createUpstreams } from "./upstream/create.ts";
 import { FETCHED_BY_CLIENTS } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
@@ -86,6 +90,13 @@ async function builtApp(
     log,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
   });
+  const keepFresh = new KeepFresh({
+    path: join(dataDir, KEEP_FRESH_FILE),
+    registries: ofAll,
+    pull: warmPullBy({ pull, registries, asksAnew: true }),
+    log,
+  });
+  const warming = { registries: ofAll, pull: warmPullBy({ pull, registries, asksAnew: false }), keepFresh, log };
   // Who may see what credentials have opened, the upstream says there, and not for lists; also of what was fetched before it was asked.
   const privateOf = config.registries.filter(({ passThrough }) => passThrough).map(({ id }) => id);
   const listed = withoutPrivate(catalog, { fetchedWith: FETCHED_BY_CLIENTS, privateOf });
@@ -126,6 +137,7 @@ async function builtApp(
     requestLog: requestLogger(log),
   });
   let upkeep: { stop(): Promise<void> } | undefined;
+  let control: Control | undefined;
   let completing: Promise<boolean> = Promise.resolve(true);
 
   return {
@@ -135,7 +147,10 @@ async function builtApp(
       const addresses = await doors.open();
       await certificates.start((news) => doors.useTls(news));
       pull.start();
-      upkeep = startUpkeep([reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log), tellBypassingStep(bypassing, log)], log);
+      const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
+      const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
+      upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
+      control = await controlled(dataDir, warmRoutes(warming), log);
       completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
       return { addresses };
     },
@@ -145,6 +160,7 @@ async function builtApp(
     },
     stop: async () => {
       life.abort();
+      await control?.stop();
       const cutRequests = await doors.close();
       await upkeep?.stop();
       await certificates.stop();
@@ -159,6 +175,19 @@ async function builtApp(
     },
   };
 }
+
+/** Without the way in for commands the cache serves all the same. */
+async function controlled(dataDir: string, routes: ControlRoutes, log: Logger): Promise<Control | undefined> {
+  try {
+    return await listenForControl(dataDir, routes, log);
+  } catch (error) {
+    log.warn({ err: error }, "commands on this machine cannot reach the cache: its local socket could not be made");
+    return undefined;
+  }
+}
+
+/** Users' settings, which the catalog must not hold. */
+const KEEP_FRESH_FILE = "keep-fresh.txt";
 
 /** Beside this file, as a source and in the bundle. */
 const FRONT_ENTRY = fileURLToPath(new URL(`front-main${extname(import.meta.url)}`, import.meta.url));

@@ -30,6 +30,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   server: ["access", "pull", "oci", "lib", "type config/config.ts", "type catalog/catalog.ts"],
   admin: [
     "oci",
+    "upkeep",
     "type access/bypassing.ts",
     "lib",
     "server/local.ts",
@@ -56,6 +57,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib",
     "type catalog/catalog.ts",
     "store/store.ts",
+    "type pull/pull.ts",
+    "type pull/registries.ts",
     "type config/config.ts",
   ],
   workers: [

@@ -16,6 +16,7 @@ function configOf(differs: Partial<Config> = {}): Config {
     defaultRegistry: "dockerhub",
     registries: [testRegistry("http://127.0.0.1:1")],
     fillsMax: 32,
+    keepFreshEveryMs: 3_600_000,
     workers: 1,
     tls: undefined,
     acme: undefined,

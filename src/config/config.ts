@@ -23,6 +23,8 @@ export interface Config {
   readonly registries: readonly RegistryConfig[];
   /** At most this many blob transfers from upstreams at once, over all registries. */
   readonly fillsMax: number;
+  /** How often upstreams are asked for what is to be kept fresh, milliseconds. */
+  readonly keepFreshEveryMs: number;
   /** Processes that answer clients; the first of them is the one that fills. */
   readonly workers: number;
   readonly log: { readonly format: "json" | "pretty"; readonly level: LogLevel };

@@ -28,6 +28,7 @@ data_dir: /srv
 min_free_disk: 1GiB
 default_registry: dockerhub
 fills_max: 32
+keep_fresh_every: 1h
 workers: 1
 stop_timeout: 25s
 log:
@@ -140,6 +141,7 @@ const files = fc.record(
     min_free_disk: fc.nat().map((bytes) => `${bytes}B`),
     stop_timeout: seconds,
     fills_max: fc.integer({ min: 1, max: 1000 }),
+    keep_fresh_every: fc.constantFrom("1m", "90m", "168h"),
     workers: fc.oneof(fc.integer({ min: 1, max: 64 }), fc.constant("auto")),
     log: fc.record({ level: fc.constantFrom("debug", "silent"), format: fc.constantFrom("json", "pretty") }, optional),
     registries: fc.record(

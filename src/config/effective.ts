@@ -31,6 +31,7 @@ export function effectiveObject(config: Config): Record<string, unknown> {
     min_free_disk: formatSize(config.minFreeDiskBytes),
     default_registry: config.defaultRegistry,
     fills_max: config.fillsMax,
+    keep_fresh_every: formatDuration(config.keepFreshEveryMs),
     workers: config.workers,
     stop_timeout: formatDuration(config.stopTimeoutMs),
     log: { format: config.log.format, level: config.log.level },

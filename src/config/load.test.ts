@@ -18,6 +18,7 @@ describe("without a file", () => {
     assert.equal(config.minFreeDiskBytes, 1024 ** 3);
     assert.equal(config.defaultRegistry, "dockerhub");
     assert.equal(config.fillsMax, 32);
+    assert.equal(config.keepFreshEveryMs, 3_600_000);
     assert.equal(config.workers, 1);
     assert.equal(config.tls, undefined);
     assert.equal(config.stopTimeoutMs, 25_000);
@@ -109,6 +110,7 @@ data_dir: /srv/cache
 min_free_disk: 5GB
 default_registry: corp
 fills_max: 8
+keep_fresh_every: 30m
 workers: 3
 stop_timeout: 0s
 log: { format: pretty, level: debug }
@@ -148,6 +150,7 @@ registries:
         minFreeDiskBytes: 5_000_000_000,
         defaultRegistry: "corp",
         fillsMax: 8,
+        keepFreshEveryMs: 1_800_000,
         workers: 3,
         tls: undefined,
         acme: undefined,

@@ -194,6 +194,7 @@ const DEFAULTS = {
   dataDir: "./data",
   minFreeDiskBytes: 1024 ** 3,
   fillsMax: 32,
+  keepFreshEveryMs: 60 * 60 * 1000,
   workers: 1,
   stopTimeoutMs: 25_000,
 } as const;
@@ -216,6 +217,7 @@ function effective(
     defaultRegistry: top.default_registry ?? DEFAULT_REGISTRY,
     registries,
     fillsMax: top.fills_max ?? DEFAULTS.fillsMax,
+    keepFreshEveryMs: top.keep_fresh_every ?? DEFAULTS.keepFreshEveryMs,
     workers: resolveWorkers(top.workers ?? DEFAULTS.workers),
     log: { format: format === "auto" ? auto : format, level: top.log?.level ?? "info" },
     stopTimeoutMs: top.stop_timeout ?? DEFAULTS.stopTimeoutMs,

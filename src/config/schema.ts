@@ -189,6 +189,7 @@ const topObject = mapping({
   min_free_disk: value(values.readSize),
   default_registry: value((input) => values.readText(input, "dockerhub")),
   fills_max: value((input) => values.readInteger(input, 1, CONCURRENCY_MAX)),
+  keep_fresh_every: value(values.readInterval),
   workers: value(readWorkers),
   stop_timeout: value((input) => values.readTimeout(input, 0)),
   log: orEmpty(

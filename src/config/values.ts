@@ -125,6 +125,17 @@ export function readTimeout(input: unknown, minMs = 1): number {
   return timeoutMs;
 }
 
+const INTERVAL_MS_MIN = 60 * 1000;
+const INTERVAL_MS_MAX = 7 * 24 * 60 * 60 * 1000;
+
+/** How often something is done by itself. */
+export function readInterval(input: unknown): number {
+  const intervalMs = parseDuration(unitText(input, "1h"));
+  if (intervalMs < INTERVAL_MS_MIN) throw new ValueError("is too short", "the shortest is 1m");
+  if (intervalMs > INTERVAL_MS_MAX) throw new ValueError("is too long", "the longest is 168h, a week");
+  return intervalMs;
+}
+
 export function readSize(input: unknown): number {
   return parseSize(unitText(input, "200GiB"));
 }

@@ -66,6 +66,15 @@ export class BlobPull {
     }
   }
 
+  /** Bytes of what is held and belongs to the repository; undefined where it would have to be fetched. */
+  async heldSize(repository: Repository, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    try {
+      return await this.#storedSize(repository, digest, signal);
+    } catch (error) {
+      throw error instanceof UpstreamError ? answerFor(error, "blob") : error;
+    }
+  }
+
   async #storedSize(repository: Repository, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
     const size = await this.#o.blobs.size(digest, this.#namedSize(repository, digest), signal);
     if (size === undefined) return undefined;

@@ -4,6 +4,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
 import { admissionBy } from "./admission.ts";
+import { bring, type Brought } from "./bring.ts";
 import { BlobPull } from "./blobs.ts";
 import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
@@ -41,6 +42,13 @@ export interface Pull {
   readonly openlyHeld: OpenlyHeld;
   /** Where a tag points as far as we know; upstream is not asked. */
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
+  /** Makes a blob held without anybody reading it, as `bring` says. */
+  bring(
+    repository: Repository,
+    digest: Digest,
+    signal: AbortSignal,
+    onBytes: (bytes: number) => void,
+  ): Promise<Brought>;
   /** Uses that another process has seen. */
   note(uses: readonly Use[]): void;
   /** Another process has found the blob damaged. */
@@ -67,9 +75,10 @@ export function createPull(options: PullOptions): Pull {
   const shared = { held, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);
   const lists = new SavedLists({ ...shared, catalog });
+  const blobPull = new BlobPull({ ...shared, blobs, fills });
   return {
     manifests,
-    blobs: new BlobPull({ ...shared, blobs, fills }),
+    blobs: blobPull,
     lists,
     fills,
     openlyHeld: new OpenlyHeld({
@@ -80,6 +89,7 @@ export function createPull(options: PullOptions): Pull {
     }),
     admit: admissionBy({ registries, catalog, log, signal: life.signal }),
     tagState: async (repository, tag) => await held.tag(repository, tag),
+    bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what),
     note: (uses) => uses.forEach((use) => notebook.note(use)),
     doubt: async (digest) => await blobs.doubt(digest),
     start: () => notebook.start(),

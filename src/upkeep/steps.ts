@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 export interface Step {
   readonly name: string;
   /** From the end of one run to the beginning of the next; the first begins after as long. */
-  readonly everyMs: number;
+  readonly everyMs: number | (() => number);
   /** Ends early when the signal aborts, by returning or by throwing. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -42,7 +42,8 @@ async function repeat(step: Step, signal: AbortSignal, log: Pick<Logger, "error"
 async function due(step: Step, signal: AbortSignal): Promise<boolean> {
   if (signal.aborted) return false;
   return await new Promise((resolve) => {
-    const timer = setTimeout(done, Math.min(step.everyMs, EVERY_MS_MAX), true).unref();
+    const inMs = typeof step.everyMs === "number" ? step.everyMs : step.everyMs();
+    const timer = setTimeout(done, Math.min(inMs, EVERY_MS_MAX), true).unref();
     const stop = () => done(false);
     function done(isDue: boolean): void {
       clearTimeout(timer);

@@ -76,6 +76,7 @@ export function testConfig(
     defaultRegistry: registries[0]?.id ?? "",
     registries,
     fillsMax: 32,
+    keepFreshEveryMs: 3_600_000,
     workers: 1,
     tls: undefined,
     acme: undefined,

@@ -3,7 +3,7 @@ import { type Manifest, MANIFEST_BYTES_MAX, parseManifest } from "../../oci/mani
 import { parseTag, repositoryPath, type Tag } from "../../oci/reference.ts";
 import type { ForeignBlob } from "../../store/store.ts";
 import { readAll } from "./foreign-files.ts";
-import { type ImageName, type NamedRegistry, parseImageName } from "./names.ts";
+import { type ImageName, type NamedRegistry, parseImageName } from "../../oci/image-name.ts";
 import { ImportError, type ImportSource, type OnProblem, type SourceLink, type SourceRepository } from "./source.ts";
 
 /** Manifests below one name in `index.json`; an image for every platform, with attestations, has fifty. */

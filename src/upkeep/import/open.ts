@@ -7,7 +7,7 @@ import { createGunzip } from "node:zlib";
 import { ForeignFolder, readable } from "./foreign-files.ts";
 import { OciLayout } from "./layout.ts";
 import { layoutFolder, layoutTar, type TarBytes } from "./layout-files.ts";
-import { type NamedRegistry, parseImageName, type ImageName } from "./names.ts";
+import { type NamedRegistry, parseImageName, type ImageName } from "../../oci/image-name.ts";
 import { ImportError, type ImportSource, type OnProblem } from "./source.ts";
 import { Volume } from "./volume.ts";
 

@@ -2,7 +2,7 @@ import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../../oci/
 import { parseTag, REPOSITORY_NAME_LENGTH_MAX, type Repository } from "../../oci/reference.ts";
 import type { ForeignBlob } from "../../store/store.ts";
 import type { ForeignFolder } from "./foreign-files.ts";
-import { isHost, type NamedRegistry, repositoryOf } from "./names.ts";
+import { isHost, type NamedRegistry, repositoryOf } from "../../oci/image-name.ts";
 import { ImportError, type ImportSource, type OnProblem, type SourceLink, type SourceRepository } from "./source.ts";
 
 /** A link has a digest in it, and no more. */

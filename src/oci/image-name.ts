@@ -1,5 +1,12 @@
-import { parseDigest, type Digest } from "../../oci/digest.ts";
-import { parseRepositoryName, parseTag, type Repository, type RepositoryName, type Tag } from "../../oci/reference.ts";
+import { parseDigest, type Digest } from "./digest.ts";
+import {
+  parseRepositoryName,
+  parseTag,
+  type Repository,
+  type RepositoryName,
+  repositoryPath,
+  type Tag,
+} from "./reference.ts";
 
 /** What must be known of a registry to tell whose an image is. */
 export interface NamedRegistry {
@@ -22,6 +29,8 @@ export type NameProblem = { readonly problem: "bad" } | { readonly problem: "unk
 /** Longer ones are no names, whatever they are. */
 const NAME_LENGTH_MAX = 1_024;
 const HUB = "docker.io";
+/** What is meant where nothing is said. */
+export const DEFAULT_TAG = "latest" as Tag;
 
 /** `nginx`, `docker.io/library/nginx:1.27`, `ghcr.io/org/app@sha256:...`: as clients read such names. */
 export function parseImageName(text: string, registries: readonly NamedRegistry[]): ImageName | NameProblem {
@@ -38,6 +47,12 @@ export function parseImageName(text: string, registries: readonly NamedRegistry[
   const name = nameAt(registry, path);
   if (name === undefined) return { problem: "bad" };
   return { repository: { registryId: registry.id, serves: registry.serves, name }, tag, digest };
+}
+
+/** The whole name, such as `docker.io/library/nginx:1.27`: the same for all ways to write it. */
+export function imageNameText({ repository, tag, digest }: ImageName): string {
+  const which = digest === undefined ? `:${tag ?? DEFAULT_TAG}` : `@${digest}`;
+  return `${repositoryPath(repository)}${which}`;
 }
 
 /** A registry's repository of that name, undefined where there can be none. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
-import { nearly, prove } from "../../../test/support/property.ts";
-import { parseRepositoryName, repositoryPath } from "../../oci/reference.ts";
-import { parseImageName } from "./names.ts";
+import { nearly, prove } from "../../test/support/property.ts";
+import { parseRepositoryName, repositoryPath } from "./reference.ts";
+import { parseImageName } from "./image-name.ts";
 
 const REGISTRIES = [
   { id: "dockerhub", serves: "docker.io", aliases: ["index.docker.io"], libraryPrefix: true },
