@@ -86,6 +86,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "store/store.ts",
     "upkeep/import/report.ts",
     "upkeep/import/source.ts",
+    "upkeep/warm/platforms.ts",
+    "upkeep/warm/references.ts",
+    "type upkeep/warm/warm.ts",
+    "admin/control.ts",
+    "type admin/warm.ts",
     "type upkeep/reindex-report.ts",
   ],
   "app.ts": [

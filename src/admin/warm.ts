@@ -50,6 +50,7 @@ const warmRequest = z.strictObject({
   concurrency: z.int().min(1).max(CONCURRENCY_MAX).default(CONCURRENCY_DEFAULT),
   keepFresh: z.boolean().default(false),
 });
+const forgetRequest = z.strictObject({ references: z.array(reference).min(1).max(REFERENCES_MAX) });
 type WarmRequest = z.infer<typeof warmRequest>;
 
 /** Warming, and what is kept fresh. */
@@ -70,9 +71,8 @@ export function warmRoutes(options: WarmRoutesOptions): ControlRoutes {
     },
     "/api/v1/keep-fresh": {
       GET: async () => await listOf(keepFresh),
-      DELETE: async ({ query }) => {
-        const references = query.getAll("reference");
-        if (references.length === 0) throw badRequest("which ones? `?reference=...`, several times for several");
+      DELETE: async ({ body }) => {
+        const { references } = parsed(forgetRequest, body);
         const names = references.map((text) => canonical(text, options.registries));
         return { status: 200, body: { removed: await keepFresh.remove(names) } };
       },

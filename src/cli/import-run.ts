@@ -72,7 +72,7 @@ async function imported(
   let isOver = false;
   const progress = new Progress(terminal.err, () => {
     const perSecond = rate.at(performance.now(), tally.bytesRead);
-    return isOver ? "bringing the catalog up to date" : progressLine(plan, tally, perSecond);
+    return [isOver ? "bringing the catalog up to date" : progressLine(plan, tally, perSecond)];
   });
   progress.start();
   try {

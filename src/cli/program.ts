@@ -8,6 +8,7 @@ import { reindexCommand } from "./reindex.ts";
 import { serveCommand } from "./serve.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 import { userCommand } from "./user.ts";
+import { warmCommand } from "./warm.ts";
 
 const NAME = "registry-cache";
 /** Of the library's errors. */
@@ -51,7 +52,15 @@ function programOf(invocation: Invocation): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);
-  for (const commandOf of [serveCommand, checkCommand, connectCommand, importCommand, reindexCommand, userCommand]) {
+  for (const commandOf of [
+    serveCommand,
+    checkCommand,
+    connectCommand,
+    importCommand,
+    reindexCommand,
+    userCommand,
+    warmCommand,
+  ]) {
     program.addCommand(commandOf(invocation));
   }
   for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) {

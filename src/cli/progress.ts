@@ -1,25 +1,25 @@
 import type { Output } from "./terminal.ts";
 
-/** How often a line on a terminal is written anew, and one to a file is added. */
+/** How often lines on a terminal are written anew, and one to a file is added. */
 const TERMINAL_EVERY_MS = 200;
 const PLAIN_EVERY_MS = 10_000;
 /** A rate is that of the last seconds: one since the beginning hides that it stands still. */
 const RATE_OVER_MS = 5_000;
 /** Of a terminal that does not say. */
 const COLUMNS = 80;
-const CLEAR_LINE = "\r\u001b[2K";
+const CLEAR_BELOW = "\u001b[0J";
 
-/** Shows how far long work is: one line that changes on a terminal, a line now and then elsewhere. */
+/** Shows how far long work is: lines that change on a terminal, one line now and then elsewhere. */
 export class Progress {
   readonly #out: Output;
-  readonly #line: () => string;
+  readonly #lines: () => readonly string[];
   #timer: NodeJS.Timeout | undefined;
-  #isShown = false;
+  #shown = 0;
 
-  /** `line` must have no line break. */
-  constructor(out: Output, line: () => string) {
+  /** `lines` must have no line breaks; elsewhere than on a terminal only the last of them is written. */
+  constructor(out: Output, lines: () => readonly string[]) {
     this.#out = out;
-    this.#line = line;
+    this.#lines = lines;
   }
 
   start(): void {
@@ -27,31 +27,36 @@ export class Progress {
     this.#timer = setInterval(() => this.#show(), everyMs).unref();
   }
 
-  /** Says something that stays, above the line. */
+  /** Says something that stays, above the lines. */
   say(text: string): void {
-    this.#clear();
-    this.#out.write(text);
+    this.#out.write(`${this.#cleared()}${text}`);
   }
 
   stop(): void {
     clearInterval(this.#timer);
-    this.#clear();
+    const clear = this.#cleared();
+    if (clear !== "") this.#out.write(clear);
   }
 
   #show(): void {
-    const line = this.#line();
+    const lines = this.#lines();
     if (!this.#out.isTerminal) {
-      this.#out.write(`${line}\n`);
+      this.#out.write(`${lines.at(-1) ?? ""}\n`);
       return;
     }
     // A line that wraps could not be taken back.
-    this.#out.write(`${CLEAR_LINE}${line.slice(0, Math.max(1, (this.#out.columns?.() ?? COLUMNS) - 1))}`);
-    this.#isShown = true;
+    const width = Math.max(1, (this.#out.columns?.() ?? COLUMNS) - 1);
+    const clear = this.#cleared();
+    this.#out.write(clear + lines.map((line) => line.slice(0, width)).join("\n"));
+    this.#shown = lines.length;
   }
 
-  #clear(): void {
-    if (this.#isShown) this.#out.write(CLEAR_LINE);
-    this.#isShown = false;
+  /** What takes back the lines that stand there; the cursor is at the beginning of the first of them then. */
+  #cleared(): string {
+    const up = "\u001b[1A".repeat(Math.max(0, this.#shown - 1));
+    const clear = this.#shown === 0 ? "" : `\r${up}${CLEAR_BELOW}`;
+    this.#shown = 0;
+    return clear;
   }
 }
 
