@@ -8,6 +8,8 @@ import { CliError } from "./failure.ts";
 const ANSWER_MS_MAX = 30_000;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 
+const BROKEN_OFF = "the cache has broken off: it was stopped, or something is wrong with it";
+
 export interface ControlQuestion {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
@@ -27,7 +29,9 @@ export async function* linesOfCache(dataDir: string, question: ControlQuestion):
     for await (const line of createInterface({ input: answer, crlfDelay: Infinity })) {
       if (line !== "") yield JSON.parse(line) as unknown;
     }
-    if (!answer.complete) throw new CliError("the cache has broken off: it was stopped, or something is wrong with it");
+    if (!answer.complete) throw new CliError(BROKEN_OFF);
+  } catch (error) {
+    throw question.signal.aborted ? question.signal.reason : explained(error, dataDir);
   } finally {
     answer.destroy();
   }
@@ -86,7 +90,6 @@ function explained(error: unknown, dataDir: string): unknown {
     const hint = "run this command as root, or as the user that the cache runs as";
     return new CliError(`this user may not give commands to the cache on ${dataDir}`, { hint, cause: error });
   }
-  if (code === "ECONNRESET" || code === "EPIPE")
-    return new CliError("the cache has broken off: it was stopped, or something is wrong with it", { cause: error });
+  if (code === "ECONNRESET" || code === "EPIPE") return new CliError(BROKEN_OFF, { cause: error });
   return error;
 }

@@ -5,13 +5,14 @@ import type { Repository } from "../oci/reference.ts";
 import type { BlobPull } from "./blobs.ts";
 import type { Fill } from "./fill.ts";
 import type { Fills } from "./fills.ts";
+import { answerFor } from "./upstream-answer.ts";
 
 /** How often it is looked again because a fill of others has ended or failed meanwhile. */
 const ROUNDS_MAX = 10;
 
 export interface BringOptions {
   readonly blobs: Pick<BlobPull, "get" | "heldSize">;
-  readonly fills: Pick<Fills, "find">;
+  readonly fills: Pick<Fills, "find" | "isFrom">;
 }
 
 /** How a blob came to be held. */
@@ -40,8 +41,11 @@ export async function bring(
     const answer = await blobs.get(repository, digest, signal);
     try {
       const fill = answer.isHeld ? undefined : fills.find(digest);
+      const isOwn = fill !== undefined && fills.isFrom(fill, repository);
       if (fill !== undefined) await ended(fill, signal, onBytes);
       if (answer.outcome.kind === "unkept" || fill?.state.kind === "unkept") throw unkept();
+      // Where it was for others, our own upstream may have it.
+      if (fill?.state.kind === "failed" && isOwn) throw answerFor(fill.state.error, "blob");
     } finally {
       await answer.close();
     }

@@ -42,7 +42,7 @@ export function referencesIn(text: string, variables: Readonly<Record<string, st
 
 /** Undefined where it is no YAML, as most lists are none. */
 function documentsOf(text: string): unknown[] | undefined {
-  const documents = parseAllDocuments(text, { logLevel: "silent" });
+  const documents = parseAllDocuments(text, { logLevel: "silent", merge: true });
   if (!Array.isArray(documents)) return [];
   const broken = documents.find(({ errors }) => errors.length > 0);
   try {
