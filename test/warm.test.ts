@@ -16,6 +16,7 @@ import { ask } from "./support/client.ts";
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from "./support/fake-upstream.ts";
 import type { FakeImage } from "./support/fake-upstream/types.ts";
 import { tempDir } from "./support/temp.ts";
+import { startWhole } from "./support/whole.ts";
 
 const APP = "library/app";
 const AMD64 = ["linux/amd64"];
@@ -88,6 +89,16 @@ suite("warm", () => {
     assert.equal(last?.isOver, true);
     await upstream.stop();
     await pullAll(cache.url, image);
+  });
+
+  test("is done by the owner where several processes answer clients", async (t) => {
+    const upstream = await startFakeUpstream();
+    t.after(async () => await upstream.stop());
+    const image = upstream.addImage(APP, "1");
+    const { url, dataDir } = await startWhole(t, [testRegistry(upstream.url)], { workers: 2 });
+    assert.equal((await warmed(dataDir, { references: ["app:1"] })).images[0]?.state, "done");
+    await upstream.stop();
+    await pullAll(url, image);
   });
 
   test("of an index it fetches the platforms that are wanted", async (t) => {

@@ -59,7 +59,7 @@ export function reportText(report: ImportReport): string {
   const done = ways.filter(([, { blobs: count }]) => count > 0).map(([how, all]) => `${how}: ${amount(all)}`);
   const lines = [`imported: ${inventory(report)}`];
   if (done.length > 0) lines.push(done.join("; "));
-  if (tagsKept > 0) lines.push(`${counted(tagsKept, "tag")} the cache had already, and left as they are`);
+  if (tagsKept > 0) lines.push(`tags that the cache had already, left as they are: ${tagsKept}`);
   if (missing > 0) lines.push(`named there without being there: ${blobs(missing)}, fetched when they are pulled`);
   if (damaged > 0) lines.push(`damaged there, and left out: ${blobs(damaged)}`);
   return `${lines.join("\n")}\n${keptBack(report)}`;

@@ -40,7 +40,8 @@ export async function warm(
   void ending.asked.then(() => stopping.abort(new CliError("stopped; what has come stays")));
   const { signal } = stopping;
   if (options.list === true) return await listed(terminal, dataDir, options, signal);
-  const references = [...new Set([...images, ...(await fromFiles(terminal, options.file ?? []))])];
+  const ofFiles = await fromFiles(terminal, options.file ?? []);
+  const references = [...new Set([...images, ...ofFiles.references])];
   if (references.length === 0) {
     const hint = "name images, or a file that names them: registry-cache warm -f compose.yaml";
     throw new CliError("there is nothing to warm", { hint, exitCode: 2 });
@@ -53,9 +54,11 @@ export async function warm(
     keepFresh: options.keepFresh === true,
   };
   const lines = linesOfCache(dataDir, { method: "POST", path: WARM, body, signal }) as AsyncIterable<WarmEvent>;
-  return options.json === true
-    ? await told(terminal, lines)
-    : await shown(terminal, lines, references.length, body.keepFresh);
+  const exitCode =
+    options.json === true
+      ? await told(terminal, lines)
+      : await shown(terminal, lines, references.length, body.keepFresh);
+  return ofFiles.isWhole ? exitCode : 1;
 }
 
 // ---- what is to be warmed
@@ -80,13 +83,19 @@ function noPlatform(text: string): never {
   throw new CliError(`--platform ${text}: that is no platform`, { hint, exitCode: 2 });
 }
 
-async function fromFiles(terminal: Terminal, files: readonly string[]): Promise<string[]> {
+/** `isWhole`: none of the images that they name was left out. */
+async function fromFiles(
+  terminal: Terminal,
+  files: readonly string[],
+): Promise<{ readonly references: readonly string[]; readonly isWhole: boolean }> {
   const found: string[] = [];
+  let isWhole = true;
   for (const file of files) {
     const text = file === "-" ? await terminal.input.readAll() : await textOf(terminal, file);
     const variables = { ...(await dotEnv(terminal, file)), ...terminal.environment };
     try {
       const { references, problems, kind } = referencesIn(text, variables);
+      isWhole &&= problems.length === 0;
       for (const problem of problems) terminal.err.write(`warning: ${file}: ${printable(problem)}; left out\n`);
       if (references.length === 0) terminal.err.write(`warning: ${file}: the ${kind} names no image\n`);
       found.push(...references.map(({ reference }) => reference));
@@ -95,7 +104,7 @@ async function fromFiles(terminal: Terminal, files: readonly string[]): Promise<
       throw new CliError(`${file}: ${error.message}`, { exitCode: 2, cause: error });
     }
   }
-  return found;
+  return { references: found, isWhole };
 }
 
 async function textOf({ cwd }: Terminal, file: string): Promise<string> {

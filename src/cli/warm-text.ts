@@ -50,7 +50,10 @@ function shortened(text: string): string {
 export function outcomeLine({ reference, state, error, bytes, blobsFetched, stale }: WarmImage): string {
   const name = printable(reference);
   if (state === "failed") return `failed: ${name}: ${printable(error?.message ?? "nobody knows why")}\n`;
-  const what = blobsFetched === 0 ? "was held already" : `${humanSize(bytes)}, ${blobsFetched} fetched`;
+  const what =
+    blobsFetched === 0
+      ? "was held already"
+      : `${humanSize(bytes)}, ${blobsFetched} ${blobsFetched === 1 ? "blob" : "blobs"} fetched`;
   const warning =
     stale === undefined ? "" : `warning: ${name}: upstream could not be asked (${stale}), so this is what is held\n`;
   return `done: ${name} (${what})\n${warning}`;

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { chmod, copyFile, type FileHandle, link, lstat, open, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { humanSize } from "../lib/human.ts";
 import { type Digest, digestAlgorithm, finishDigest, hasherFor } from "../oci/digest.ts";
 import {
   errorCode,
@@ -171,7 +172,7 @@ async function copied(options: AdoptingOptions, temporary: string): Promise<Dige
 }
 
 async function assertRoom({ room }: AdoptingOptions, bytes: number): Promise<void> {
-  if ((await room()) < bytes) throw new NoRoomError(`${bytes} bytes would touch the disk's reserve`);
+  if ((await room()) < bytes) throw new NoRoomError(`${humanSize(bytes)} more would touch the disk's reserve`);
 }
 
 /** A new file, synced once it is written. */

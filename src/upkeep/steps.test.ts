@@ -36,6 +36,21 @@ describe("upkeep", () => {
     await upkeep.stop();
   });
 
+  it("asks anew for an interval that is not always the same", async (t) => {
+    const clock = handClock(t);
+    const intervals = [50, 200];
+    let runs = 0;
+    const step = { name: "some", everyMs: () => intervals.shift() ?? 1_000, run: async () => void (runs += 1) };
+    const upkeep = startUpkeep([step], recordingLog().log);
+    await clock.advance(50);
+    assert.equal(runs, 1);
+    await clock.advance(199);
+    assert.equal(runs, 1);
+    await clock.advance(1);
+    assert.equal(runs, 2);
+    await upkeep.stop();
+  });
+
   it("never runs one step twice at once, and goes on with the others meanwhile", async (t) => {
     const clock = handClock(t);
     const slow = Promise.withResolvers<void>();
