@@ -55,6 +55,7 @@ function bodies(requests: readonly SeenRequest[]): string[] {
 
 describe("import", { skip: skipReason(["skopeo", "podman"]) }, () => {
   let world: World;
+  let layout: string;
   before(async () => {
     world = await createWorld();
     await world.cache.stop();
@@ -66,7 +67,8 @@ describe("import", { skip: skipReason(["skopeo", "podman"]) }, () => {
     const folder = await world.folder("layouts");
     const from = `docker://${world.origin.host}/${image.repository}:${image.tag}`;
     const skopeo = [toolPath("skopeo"), "copy", "--quiet", "--all", "--src-tls-verify=false", from];
-    const [layout, archive] = [path.join(folder, "layout"), path.join(folder, "archive.tar")];
+    const archive = path.join(folder, "archive.tar");
+    layout = path.join(folder, "layout");
     await world.runner.run([...skopeo, `oci:${layout}:${image.tag}`]);
     await world.runner.run([...skopeo, `oci-archive:${archive}:${image.tag}`]);
     await world.runner.run(["gzip", "--keep", archive], { PATH: process.env["PATH"] ?? "" });
@@ -91,6 +93,7 @@ describe("import", { skip: skipReason(["skopeo", "podman"]) }, () => {
     const volume = await proxyVolume(world, image);
     const data = path.join(world.runner.folder, "cache");
 
+    await rm(data, { recursive: true });
     const plan = await imported(world, "--dry-run", "--registry", "dockerhub", volume);
     assert.deepEqual([plan["repositories"], plan["tags"], plan["roomNeeded"]], [1, 1, 0]);
 
@@ -133,9 +136,13 @@ describe("import", { skip: skipReason(["skopeo", "podman"]) }, () => {
   });
 
   test("with the upstream gone, all of it is served", async () => {
+    const { hub, corp } = world.published.images;
+    await world.cache.stop();
+    // Beside the same blobs, which the volume has brought.
+    const report = await imported(world, layout, "--as", `${corp.registry}/${corp.repository}:${corp.tag}`);
+    assert.deepEqual([report["tags"], report["privateRepositories"], report["unknownRepositories"]], [1, 0, 0]);
     await world.origin.stop();
     await world.cache.killAndRestart();
-    const { hub, corp } = world.published.images;
     for (const image of [hub, corp]) {
       const client = await podmanPull(({ cache }) => byReference(`${cache.host}/${image.registry}`))(world);
       for (const platform of ["amd64", "arm64"] as const) {
