@@ -4,11 +4,14 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { byReference, podmanPull, skopeoCopy } from "./support/clients/containers.ts";
+import { patiently } from "./support/certificates.ts";
+import type { PublishedImage } from "./support/images.ts";
 import type { SeenRequest } from "./support/origin.ts";
 import { answers, freePort } from "./support/processes.ts";
 import { skipReason, toolPath } from "./support/tools.ts";
 import { createWorld, type World } from "./support/world.ts";
 
+const BLOBS = "docker/registry/v2/blobs/sha256";
 const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 
 /** Runs `registry-cache import` with the cache's own configuration, and gives the report. */
@@ -23,7 +26,8 @@ function configOf({ runner }: World): string {
 }
 
 /** A volume as `registry:2` leaves it behind: what one client pulled through it. */
-async function proxyVolume(world: World, { repository, tag }: { repository: string; tag: string }): Promise<string> {
+async function proxyVolume(world: World, image: PublishedImage): Promise<string> {
+  const { repository, tag } = image;
   const port = await freePort();
   const folder = await world.folder("volume");
   const config = path.join(folder, "..", `${path.basename(folder)}.yml`);
@@ -43,10 +47,32 @@ async function proxyVolume(world: World, { repository, tag }: { repository: stri
     const copy = path.join(await world.folder("pulled"), "copy");
     const skopeo = [toolPath("skopeo"), "--override-arch", "amd64", "copy", "--quiet", "--src-tls-verify=false"];
     await world.runner.run([...skopeo, from, `dir:${copy}`]);
+    // It stores what it has given out, by another transfer, some time after that.
+    const digests = await digestsOf(world, image);
+    await patiently(async () => {
+      const stored = await readdir(path.join(folder, BLOBS), { recursive: true });
+      return digests.every((digest) => stored.includes(path.join(digest.slice(0, 2), digest, "data")));
+    });
   } finally {
     await proxy.stop();
   }
   return folder;
+}
+
+/** The hexadecimal digits of all that a client on amd64 pulls. */
+async function digestsOf(
+  { origin }: World,
+  { repository, indexDigest, platformDigests: { amd64 } }: PublishedImage,
+): Promise<string[]> {
+  const headers = { accept: "application/vnd.oci.image.manifest.v1+json" };
+  const response = await fetch(`${origin.url}/v2/${repository}/manifests/${amd64}`, { headers });
+  const { config, layers } = (await response.json()) as Record<"config", Named> & Record<"layers", Named[]>;
+  const all = [indexDigest, amd64, config.digest, ...layers.map(({ digest }) => digest)];
+  return all.map((digest) => digest.replace("sha256:", ""));
+}
+
+interface Named {
+  readonly digest: string;
 }
 
 function bodies(requests: readonly SeenRequest[]): string[] {
@@ -155,8 +181,7 @@ describe("import", { skip: skipReason(["skopeo", "podman"]) }, () => {
 
 /** Every blob of the volume is the very same file in the cache. */
 async function assertShared(volume: string, data: string): Promise<void> {
-  const blobs = path.join("docker/registry/v2/blobs/sha256");
-  const files = await readdir(path.join(volume, blobs), { recursive: true, withFileTypes: true });
+  const files = await readdir(path.join(volume, BLOBS), { recursive: true, withFileTypes: true });
   const inodes = await Promise.all(
     files
       .filter((entry) => entry.isFile())
