@@ -3,6 +3,11 @@ import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
+import { DISTRIBUTION_3 } from "../../bench/candidates/built.ts";
+import { goProgramFile } from "../support/go-program.ts";
+import { isProgram } from "../support/programs.ts";
+import { notBuilt } from "./support/built-tools.ts";
+import { DockerEngine } from "./support/clients/docker.ts";
 import { byReference, podmanPull, skopeoCopy } from "./support/clients/containers.ts";
 import { patiently } from "./support/certificates.ts";
 import type { PublishedImage } from "./support/images.ts";
@@ -11,6 +16,7 @@ import { answers, freePort } from "./support/processes.ts";
 import { skipReason, toolPath } from "./support/tools.ts";
 import { createWorld, type World } from "./support/world.ts";
 
+const SKIP_DOCKER = skipReason(["docker", "containerd", "runc", "tar", "podman"]) || notBuilt("dockerd");
 const BLOBS = "docker/registry/v2/blobs/sha256";
 const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 
@@ -26,7 +32,7 @@ function configOf({ runner }: World): string {
 }
 
 /** A volume as `registry:2` leaves it behind: what one client pulled through it. */
-async function proxyVolume(world: World, image: PublishedImage): Promise<string> {
+async function proxyVolume(world: World, image: PublishedImage, program: string): Promise<string> {
   const { repository, tag } = image;
   const port = await freePort();
   const folder = await world.folder("volume");
@@ -41,7 +47,7 @@ async function proxyVolume(world: World, image: PublishedImage): Promise<string>
     }),
   );
   const ready = (): Promise<boolean> => answers(`http://127.0.0.1:${port}/v2/`);
-  const proxy = await world.runner.start("proxy", [toolPath("docker-registry"), "serve", config], { ready });
+  const proxy = await world.runner.start("proxy", [program, "serve", config], { ready });
   try {
     const from = `docker://127.0.0.1:${port}/${repository}:${tag}`;
     const copy = path.join(await world.folder("pulled"), "copy");
@@ -114,9 +120,22 @@ describe("import", { skip: skipReason(["skopeo", "podman"]) }, () => {
     }
   });
 
+  const skip3 = isProgram(goProgramFile(DISTRIBUTION_3)) ? false : "not built: distribution 3 (bench, with Go)";
+
+  test("a registry:3 volume is taken over in the same way", { skip: skip3 }, async () => {
+    const image = world.published.images.hub;
+    const volume = await proxyVolume(world, image, goProgramFile(DISTRIBUTION_3));
+    const data = path.join(world.runner.folder, "cache");
+    await rm(data, { recursive: true });
+    const report = await imported(world, "--registry", "dockerhub", volume);
+    const { manifests, tags, damaged, missing, problemCount } = report;
+    assert.deepEqual([manifests, tags, damaged, missing, problemCount], [2, 1, 0, 0, 0]);
+    await assertShared(volume, data);
+  });
+
   test("a registry:2 volume is taken over with no byte downloaded again", async () => {
     const image = world.published.images.hub;
-    const volume = await proxyVolume(world, image);
+    const volume = await proxyVolume(world, image, toolPath("docker-registry"));
     const data = path.join(world.runner.folder, "cache");
 
     await rm(data, { recursive: true });
@@ -177,6 +196,45 @@ describe("import", { skip: skipReason(["skopeo", "podman"]) }, () => {
       }
     }
   });
+});
+
+describe("import of what Docker Engine saves", { skip: SKIP_DOCKER }, () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld();
+  });
+  after(() => world?.end());
+
+  for (const store of ["graph drivers", "containerd"] as const) {
+    test(`${store}: an archive is taken over under its own name`, async () => {
+      const { cache, runner, published } = world;
+      const archive = path.join(await world.folder("saved"), "image.tar");
+      const engine = await DockerEngine.start(world, { mirrors: [`http://${cache.host}`], store });
+      try {
+        await engine.docker("pull", "--quiet", "library/e2e:1");
+        await engine.docker("save", "--output", archive, "library/e2e:1");
+      } finally {
+        await engine.stop();
+      }
+      await cache.stop();
+      const data = path.join(runner.folder, "cache");
+      await rm(data, { recursive: true });
+      await mkdir(data);
+      const report = await imported(world, archive);
+      assert.deepEqual(
+        [report["repositories"], report["tags"], report["damaged"], report["problemCount"]],
+        [1, 1, 0, 0],
+      );
+      await cache.killAndRestart();
+      const asked = (await world.origin.requests()).length;
+      const client = await podmanPull(() => byReference(`${cache.host}/docker.io`))(world);
+      const version = { title: "by tag", suffix: ":1", platform: "amd64" } as const;
+      assert.deepEqual(await client.pull(version, published.images.hub), published.files.amd64);
+      const sent = bodies((await world.origin.requests()).slice(asked)).filter((target) => target.includes("/blobs/"));
+      // What the graph drivers have made of the layers is not what the registry has.
+      if (store === "containerd") assert.deepEqual(sent, []);
+    });
+  }
 });
 
 /** Every blob of the volume is the very same file in the cache. */

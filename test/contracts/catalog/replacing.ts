@@ -48,6 +48,20 @@ export function replacing(setUp: SetUp): void {
     }
   });
 
+  it("takes a tag that nobody has confirmed for what it is, until somebody does", async (t) => {
+    const { catalog, clock } = await setUp(t);
+    const taken = snapshot(nginx, ["a"], { latest: "a" });
+    const unconfirmed = { ...taken, tags: taken.tags.map((one) => ({ ...one, confirmedAtMs: 0 })) };
+    await catalog.replaceHeld(once(unconfirmed));
+    assert.deepEqual(await catalog.tagHistory(nginx, latest), [
+      { digest: digest("a"), firstSeenAtMs: 10, confirmedAtMs: 0 },
+    ]);
+    await catalog.confirmTags([{ repository: nginx, tag: latest, digest: digest("a"), atMs: 90 }]);
+    clock.ms += 1;
+    await catalog.replaceHeld(once(unconfirmed));
+    assert.deepEqual(await catalog.tag(nginx, latest), { digest: digest("a"), confirmedAtMs: 90 });
+  });
+
   it("forgets manifests, blobs, tags and repositories that the store no longer has", async (t) => {
     const { catalog, db, clock } = await setUp(t);
     await catalog.replaceHeld(
