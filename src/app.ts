@@ -160,8 +160,7 @@ async function builtApp(
     },
     stop: async () => {
       life.abort();
-      await control?.stop();
-      const cutRequests = await doors.close();
+      const [cutRequests] = await Promise.all([doors.close(), control?.stop()]);
       await upkeep?.stop();
       await certificates.stop();
       await opened.stop();
