@@ -131,17 +131,11 @@ class Run {
   async #bring(kind: LinkKind, digest: Digest): Promise<boolean> {
     if (this.#without.has(digest)) return false;
     const file = await this.#found(digest);
-    if (file === undefined || (kind === "manifest" && !(await this.#isManifest(digest, file)))) {
-      this.#without.add(digest);
-      return false;
-    }
+    if (file === undefined || (kind === "manifest" && !(await this.#isManifest(digest, file)))) return false;
     if (this.#proven.has(digest)) return true;
     const how = await this.#adopted(digest, file);
-    if (how === undefined || how === "damaged") {
-      this.#without.add(digest);
-      if (how === "damaged") this.#damaged(digest);
-      return false;
-    }
+    if (how === "damaged") this.#damaged(digest);
+    if (how === undefined || how === "damaged") return false;
     this.#proven.add(digest);
     this.#count(how, digest, file.size);
     return true;
@@ -149,11 +143,14 @@ class Run {
 
   async #found(digest: Digest): Promise<ForeignBlob | undefined> {
     const file = await this.#o.source.find(digest);
-    if (file === undefined) this.#o.tally.count("missing");
-    return file;
+    if (file !== undefined) return file;
+    this.#without.add(digest);
+    this.#o.tally.count("missing");
+    return undefined;
   }
 
   #damaged(digest: Digest): void {
+    this.#without.add(digest);
     this.#o.tally.count("damaged");
     this.#o.problems.add({ kind: "damaged", what: digest });
   }

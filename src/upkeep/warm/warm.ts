@@ -1,5 +1,6 @@
 import pLimit, { type LimitFunction } from "p-limit";
 import { eachOf } from "../../lib/each.ts";
+import { orAborted } from "../../lib/wait.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { DEFAULT_TAG, type ImageName, type NamedRegistry, parseImageName } from "../../oci/image-name.ts";
@@ -135,7 +136,7 @@ export class WarmRun {
       const next: Reference[] = [];
       for (const reference of level) {
         this.#o.signal.throwIfAborted();
-        const { manifest, ...got } = await this.#o.pull.manifest(repository, reference);
+        const { manifest, ...got } = await orAborted(this.#o.pull.manifest(repository, reference), this.#o.signal);
         image.took(got);
         seen.add(got.digest);
         const children = this.#childrenOf(manifest).filter((child) => !seen.has(child.digest));
