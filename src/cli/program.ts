@@ -3,6 +3,7 @@ import { packageVersion } from "../lib/version.ts";
 import { connectCommand } from "./connect.ts";
 import { checkCommand } from "./check.ts";
 import { CliError, failureOf } from "./failure.ts";
+import { healthCommand } from "./health.ts";
 import { reindexCommand } from "./reindex.ts";
 import { serveCommand } from "./serve.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
@@ -50,7 +51,7 @@ function programOf(invocation: Invocation): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);
-  for (const commandOf of [serveCommand, checkCommand, connectCommand, reindexCommand, userCommand]) {
+  for (const commandOf of [serveCommand, checkCommand, connectCommand, healthCommand, reindexCommand, userCommand]) {
     program.addCommand(commandOf(invocation));
   }
   for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) {
