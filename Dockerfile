@@ -37,7 +37,7 @@ WORKDIR /etc/registry-cache
 VOLUME /data
 EXPOSE 5000
 USER 10001:10001
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["registry-cache", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["registry-cache", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["registry-cache"]
 CMD ["serve"]

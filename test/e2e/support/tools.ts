@@ -10,6 +10,7 @@ const PACKAGES = {
   containerd: "containerd",
   ctr: "containerd",
   docker: "docker.io",
+  "docker-compose": "docker-compose",
   "docker-registry": "docker-registry",
   dockerd: "docker.io",
   nginx: "nginx-light",
