@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
@@ -29,7 +30,7 @@ const KUBERNETES_SCHEMAS: Wheel = {
   package: "kubernetes-validate",
   version: "1.37.0",
   sha256: "85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9",
-  part: "kubernetes_validate/kubernetes-json-schema/v1.33.0-local",
+  part: "kubernetes_validate/kubernetes-json-schema/v1.33.0-local-strict",
 };
 
 export const WHEELS = { traefik: TRAEFIK, "kubernetes-schemas": KUBERNETES_SCHEMAS } as const;
@@ -62,4 +63,10 @@ export async function fetchWheel(wheel: Wheel, timeoutMs: number): Promise<void>
   } finally {
     await rm(partial, { recursive: true, force: true });
   }
+}
+
+/** Why tests with these cannot run here, for node:test's `skip`; false where they can. No machine must have them. */
+export function notFetched(...wheels: readonly (keyof typeof WHEELS)[]): string | false {
+  const missing = wheels.filter((name) => !existsSync(wheelPath(WHEELS[name])));
+  return missing.length > 0 && `not fetched: ${missing.join(", ")} (make e2e-tools, with Python's pip)`;
 }
