@@ -1,18 +1,27 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { get } from "node:https";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { hashSync } from "bcryptjs";
+
+import { testAuthority } from "../support/certificate.ts";
+import { ask } from "../support/client.ts";
 
 import { patiently } from "./support/certificates.ts";
 import { byReference, skopeoCopy } from "./support/clients/containers.ts";
 import { DockerEngine } from "./support/clients/docker.ts";
 import type { Version } from "./support/contract.ts";
 import { compose } from "./support/deployment/compose.ts";
-import { buildImage, IMAGE } from "./support/deployment/image.ts";
+import { buildImage, IMAGE, importImage } from "./support/deployment/image.ts";
 import { relay } from "./support/deployment/relay.ts";
 import { freeSubnet } from "./support/deployment/subnet.ts";
+import { encoded } from "./support/login.ts";
 import { freePort } from "./support/processes.ts";
 import { skipReason, toolPath } from "./support/tools.ts";
+import { notFetched, wheelPath, WHEELS } from "./support/wheels.ts";
 import { createWorld, type World } from "./support/world.ts";
 
 describe(
@@ -25,9 +34,17 @@ describe(
     before(async () => {
       world = await createWorld();
       engine = await DockerEngine.start(world, {});
+      world.onEnd(() => removeAll());
       await buildImage(world, engine);
     });
     after(() => world?.end());
+
+    /** Their bridges are this machine's, and stay when the engine goes. */
+    async function removeAll(): Promise<void> {
+      const containers = (await engine.docker("ps", "--all", "--quiet")).split("\n").filter((id) => id !== "");
+      if (containers.length > 0) await engine.docker("rm", "--force", ...containers);
+      await engine.docker("network", "prune", "--force");
+    }
 
     async function inspected(name: string, format: string): Promise<string> {
       return (await engine.docker("inspect", "--format", format, name)).trim();
@@ -142,7 +159,6 @@ describe(
       test("serves at a loopback port, with an upstream's password for the networks that were named, and keeps its data", async () => {
         const subnet = freeSubnet();
         await engine.docker("network", "create", "--subnet", subnet.cidr, "--gateway", subnet.gateway, "plain");
-        world.onEnd(async () => void (await engine.docker("network", "rm", "plain")));
         const upstream = await relay(subnet.gateway, Number(new URL(world.origin.url).port));
         world.onEnd(() => upstream.stop());
         const secret = "REGISTRY_CACHE_DOCKERHUB_USERNAME=me\nREGISTRY_CACHE_DOCKERHUB_PASSWORD=secret\n";
@@ -172,6 +188,135 @@ describe(
         assert.equal(await sentBlobs(), sent);
         await run("down", "--volumes");
         assert.doesNotMatch(await engine.docker("volume", "ls", "--quiet"), /plain_data/);
+      });
+    });
+
+    describe("behind Traefik", { skip: notFetched("traefik") }, () => {
+      const [USER, PASSWORD] = ["user", "correct horse battery"];
+      const authority = testAuthority();
+      const own = authority.issue("host-1");
+      const FILES = ["compose.yaml", "deploy/traefik/labels.yaml", "deploy/traefik/compose.yaml"];
+      const subnet = freeSubnet();
+      let config: string;
+      let ports: { readonly http: number; readonly https: number };
+      let stopRelay: (() => Promise<void>) | undefined;
+
+      before(async () => {
+        const root = await world.folder("traefik");
+        await copyFile(wheelPath(WHEELS.traefik), path.join(root, "traefik"));
+        for (const one of [root, path.join(root, "traefik")]) await chmod(one, 0o755);
+        await importImage(world, engine, root, "local/traefik:1", ['ENTRYPOINT ["/traefik"]']);
+        ports = { http: await freePort(), https: await freePort() };
+        const relayPort = await freePort();
+        config = await configFolder(`http://${subnet.gateway}:${relayPort}`, {
+          "traefik/users.htpasswd": `${USER}:${hashSync(PASSWORD, 4)}\n`,
+          "traefik/clients-ca.pem": authority.cert,
+        });
+        await up({});
+        const upstream = await relay(subnet.gateway, Number(new URL(world.origin.url).port), relayPort);
+        stopRelay = () => upstream.stop();
+      });
+      after(async () => {
+        await stopRelay?.();
+        await run({}, "down", "--volumes");
+      });
+
+      /** Ports and addresses of this run; what users write stands in `variables`. */
+      async function run(variables: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<string> {
+        const placed = {
+          // Nobody is there: the certificate stays Traefik's own.
+          ACME_DIRECTORY: `https://${subnet.gateway}:9/directory`,
+          CACHE_RESOLVER: "step-ca",
+          CACHE_CONFIG: config,
+          CACHE_DOMAIN: "cache.test",
+          CACHE_PORT: `127.0.0.1:${await freePort()}`,
+          CACHE_SUBNET: subnet.cidr,
+          COMPOSE_PROFILES: "dockerhub,ghcr",
+          DOCKER_SOCKET: engine.host.replace("unix://", ""),
+          TRAEFIK_ADDRESS: subnet.last,
+          TRAEFIK_HTTP: `127.0.0.1:${ports.http}`,
+          TRAEFIK_HTTPS: `127.0.0.1:${ports.https}`,
+          TRAEFIK_IMAGE: "local/traefik:1",
+          TRAEFIK_NETWORK: "rc-proxy",
+        };
+        const files = [...FILES, await quickHealth(config)];
+        const options = { version: "1.29", project: "traefik", host: engine.host, files } as const;
+        return await compose(world, { ...options, variables: { ...placed, ...variables } }, ...args);
+      }
+
+      async function up(variables: Readonly<Record<string, string>>): Promise<void> {
+        await run(variables, "up", "--detach", "--no-build");
+      }
+
+      /** The answer's status, or why there was none; Traefik's certificate is its own, since no authority can be reached. */
+      async function asked(headers: Record<string, string> = {}, shown: { cert?: string; key?: string } = {}) {
+        const to = { host: "127.0.0.1", port: ports.https, path: "/v2/", servername: "ghcr.cache.test", agent: false };
+        const request = get({
+          ...to,
+          ...shown,
+          rejectUnauthorized: false,
+          headers: { Host: "ghcr.cache.test", ...headers },
+        });
+        try {
+          const [response] = (await once(request, "response")) as [IncomingMessage];
+          response.resume();
+          return response.statusCode ?? 0;
+        } catch (error) {
+          return (error as NodeJS.ErrnoException).code ?? "";
+        }
+      }
+
+      const comesTo = async (status: number | string, ...how: Parameters<typeof asked>): Promise<void> => {
+        let last: number | string = "";
+        await patiently(async () => (last = await asked(...how)) === status).catch(async (error: unknown) => {
+          throw new Error(`${last} ${await run({}, "logs")}`, { cause: error });
+        });
+      };
+
+      test("every host name of a chosen registry leads to it, and the cache knows who is asking", async () => {
+        await comesTo(200);
+        await pull(`ghcr.cache.test:${ports.https}`, "ghcr");
+        const log = await run({}, "logs", "registry-cache");
+        const line = log.split("\n").find((one) => one.includes('"endpoint":"blob"')) ?? "";
+        assert.match(line, /"registry":"ghcr"/);
+        assert.match(line, new RegExp(`"client":"${subnet.gateway}"`));
+        assert.doesNotMatch(log, /is not in `trusted_proxies`/);
+        assert.match(log, /"registries":\["docker\.io","ghcr\.io"\]/);
+      });
+
+      test("plain HTTP is sent on to https", async () => {
+        const { status, headers } = await ask(`http://127.0.0.1:${ports.http}/v2/`, {
+          headers: { Host: "ghcr.cache.test" },
+        });
+        assert.match(String(status), /^30[1278]$/);
+        assert.match(headers.location ?? "", /^https:\/\/ghcr\.cache\.test/);
+      });
+
+      test("users are asked for passwords", async () => {
+        await up({ CACHE_CLIENTS: "basic" });
+        await comesTo(401);
+        await comesTo(200, { Authorization: `Basic ${encoded(USER, PASSWORD)}` });
+      });
+
+      test("clients are asked for certificates", async () => {
+        await up({ CACHE_CLIENTS: "mtls" });
+        await comesTo("ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED");
+        await comesTo(200, {}, own);
+      });
+
+      test("who is not in a network is kept out", async () => {
+        await up({ REGISTRY_CACHE_NETWORKS: "192.0.2.128/25" });
+        await comesTo(403);
+      });
+
+      test("Traefik found nothing wrong with its configuration but that no authority gave it a certificate", async () => {
+        const log = await run({}, "logs", "traefik");
+        const errors = log.split("\n").filter((line) => / (?:ERR|WRN|FTL) |level=(?:error|warn)/.test(line));
+        assert.notEqual(errors.length, 0);
+        assert.deepEqual(
+          errors.filter((line) => !/ACME|acme/.test(line)),
+          [],
+        );
       });
     });
 
