@@ -87,16 +87,17 @@ compose_build() {
   DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 compose build ${BUILD_FLAGS-} registry-cache
 }
 
-# Waits until the container says that it is well; 1 where it does not, or has ended.
+# Waits until the cache in the container says that it is ready; 1 where it does not, or has ended.
 compose_ready() {
-  container=$(compose_container)
-  [ -n "$container" ] || return 1
   waited=0
   while [ "$waited" -lt "$READY_SECONDS_MAX" ]; do
-    state=$(docker inspect --format '{{.State.Status}} {{.State.Health.Status}} {{.RestartCount}}' "$container") || return 1
+    container=$(compose_container)
+    [ -n "$container" ] || return 1
+    state=$(docker inspect --format '{{.State.Status}} {{.RestartCount}}' "$container") || return 1
     case $state in
-      'running healthy '*) return 0 ;;
-      exited* | dead* | *' unhealthy '* | restarting* | *' '[1-9]*) return 1 ;;
+      'running 0') if docker exec "$container" registry-cache health >/dev/null 2>&1; then return 0; fi ;;
+      created*) ;;
+      *) return 1 ;;
     esac
     sleep 1
     waited=$((waited + 1))

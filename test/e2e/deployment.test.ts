@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, copyFile, cp, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
 import path from "node:path";
@@ -15,14 +16,31 @@ import { byReference, skopeoCopy } from "./support/clients/containers.ts";
 import { DockerEngine } from "./support/clients/docker.ts";
 import type { Version } from "./support/contract.ts";
 import { compose } from "./support/deployment/compose.ts";
-import { buildImage, IMAGE, importImage } from "./support/deployment/image.ts";
+import { BUILD_IMAGE, buildImage, CHECKOUT, IMAGE, importImage, RUNTIME_IMAGE } from "./support/deployment/image.ts";
 import { relay } from "./support/deployment/relay.ts";
 import { freeSubnet } from "./support/deployment/subnet.ts";
 import { encoded } from "./support/login.ts";
+import { unitSeccomp } from "./support/deployment/unit-seccomp.ts";
 import { freePort } from "./support/processes.ts";
-import { skipReason, toolPath } from "./support/tools.ts";
+import { SEARCH_PATH, skipReason, toolPath } from "./support/tools.ts";
 import { notFetched, wheelPath, WHEELS } from "./support/wheels.ts";
 import { createWorld, type World } from "./support/world.ts";
+
+/** What a clone has, as far as it takes part. */
+const INSTALLED_FROM = [
+  ".dockerignore",
+  ".npmrc",
+  "Dockerfile",
+  "LICENSE",
+  "Makefile",
+  "bin",
+  "compose.yaml",
+  "deploy",
+  "package-lock.json",
+  "package.json",
+  "scripts",
+  "src",
+];
 
 describe(
   "deployed in containers",
@@ -36,6 +54,7 @@ describe(
       engine = await DockerEngine.start(world, {});
       world.onEnd(() => removeAll());
       await buildImage(world, engine);
+      await engine.docker("tag", IMAGE, "kept:1");
     });
     after(() => world?.end());
 
@@ -130,6 +149,21 @@ describe(
         assert.equal(await stop("third"), "0");
       });
 
+      test("has all system calls that the systemd unit leaves it", async () => {
+        const profile = path.join(await world.folder("seccomp"), "profile.json");
+        await writeFile(profile, await unitSeccomp());
+        await start(
+          "filtered",
+          "filtered",
+          "--security-opt",
+          `seccomp=${profile}`,
+          "--env",
+          "REGISTRY_CACHE_WORKERS=2",
+        );
+        await pull(`127.0.0.1:${port}/docker.io`);
+        assert.equal(await stop("filtered"), "0");
+      });
+
       test("has no shell, and nothing of the build", async () => {
         const container = (await engine.docker("create", IMAGE)).trim();
         const tar = path.join(await world.folder("root"), "root.tar");
@@ -188,6 +222,77 @@ describe(
         assert.equal(await sentBlobs(), sent);
         await run("down", "--volumes");
         assert.doesNotMatch(await engine.docker("volume", "ls", "--quiet"), /plain_data/);
+      });
+    });
+
+    describe("make install", () => {
+      let checkout: string;
+      let port: number;
+      before(async () => {
+        // Whatever its owner has in this checkout stays out of it.
+        checkout = path.join(await world.folder("checkout"), "registry-cache");
+        await mkdir(checkout);
+        for (const name of INSTALLED_FROM)
+          await cp(path.join(CHECKOUT, name), path.join(checkout, name), { recursive: true });
+        for (const name of ["node_modules", ".node"]) {
+          if (existsSync(path.join(CHECKOUT, name)))
+            await symlink(path.join(CHECKOUT, name), path.join(checkout, name));
+        }
+        port = await freePort();
+        const config = { listen: `127.0.0.1:${port}`, access: { basic: { htpasswd: "users.htpasswd" } } };
+        await writeFile(path.join(checkout, "registry-cache.yaml"), JSON.stringify(config));
+        await writeFile(path.join(checkout, "users.htpasswd"), `user:${hashSync("password", 4)}\n`, { mode: 0o600 });
+        await writeFile(path.join(checkout, ".env"), "REGISTRY_CACHE_LOG_LEVEL=debug\n", { mode: 0o600 });
+      });
+
+      async function make(...args: readonly string[]): Promise<string> {
+        // The build is the one above, of which every step is known.
+        const build = {
+          CACHE_BUILD_NETWORK: "host",
+          CACHE_BUILD_IMAGE: BUILD_IMAGE,
+          CACHE_RUNTIME_IMAGE: RUNTIME_IMAGE,
+        };
+        const path_ = `${path.dirname(process.execPath)}:${SEARCH_PATH}`;
+        const env = { DOCKER_HOST: engine.host, PATH: path_, ...build };
+        return await world.runner.run(["make", "--no-print-directory", "-C", checkout, ...args], env);
+      }
+
+      const status = async (authorization?: string): Promise<number> => {
+        const headers = authorization === undefined ? {} : { Authorization: authorization };
+        return (await ask(`http://127.0.0.1:${port}/v2/`, { headers })).status;
+      };
+
+      test("finds the engine, builds, and installs the configuration with its users", async () => {
+        assert.match(await make("install"), /^install with compose, since Docker runs here$/m);
+        assert.equal(await status(), 401);
+        assert.equal(await status(`Basic ${encoded("user", "password")}`), 200);
+        assert.equal((await stat(path.join(checkout, "etc/users.htpasswd"))).mode & 0o777, 0o600);
+        assert.match(await make("status"), /registry-cache/);
+        assert.match(await make("logs"), /"serving"/);
+      });
+
+      test("a version that does not get ready makes way for the one before", async () => {
+        const breaks = 'if (process.argv.includes("serve")) process.exit(3);';
+        const launcher = path.join(checkout, "deploy/container/registry-cache");
+        const good = await readFile(launcher, "utf8");
+        await writeFile(launcher, `${good}${breaks}\n`);
+        await assert.rejects(make("upgrade"), /the new version did not become ready; the one before it runs again/);
+        assert.equal(await status(), 401);
+        await writeFile(launcher, good);
+      });
+
+      test("destroyed it leaves nothing", async () => {
+        await make("destroy", "YES=1");
+        assert.equal(
+          (
+            await engine.docker("ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project=registry-cache")
+          ).trim(),
+          "",
+        );
+        assert.doesNotMatch(await engine.docker("volume", "ls", "--quiet"), /registry-cache_data/);
+        assert.equal(existsSync(path.join(checkout, "etc")), false);
+        // Others here need it.
+        await engine.docker("tag", "kept:1", IMAGE);
       });
     });
 

@@ -19,7 +19,9 @@ const PACKAGES = {
   podman: "podman",
   runc: "runc",
   setpriv: "util-linux",
+  shellcheck: "shellcheck",
   skopeo: "skopeo",
+  "systemd-analyze": "systemd",
   tar: "tar",
   unshare: "util-linux",
 } as const;

@@ -11,8 +11,8 @@ import type { World } from "../world.ts";
 export const CHECKOUT = path.resolve(import.meta.dirname, "../../../..");
 /** What the Dockerfile makes. */
 export const IMAGE = "registry-cache:local";
-const BUILD_IMAGE = "local/build:1";
-const RUNTIME_IMAGE = "local/runtime:1";
+export const BUILD_IMAGE = "local/build:1";
+export const RUNTIME_IMAGE = "local/runtime:1";
 const PATH_IN_IMAGES = "PATH=/usr/local/bin:/bin";
 
 /** Programs of the build stage that are busybox's here. */

@@ -16,12 +16,12 @@ interface Schema {
 }
 
 const folder = (): string => wheelPath(WHEELS["kubernetes-schemas"]);
-const read = (file: string): Schema & { definitions?: Record<string, Schema> } =>
+const read = (file: string): Schema & { $defs?: Record<string, Schema> } =>
   JSON.parse(readFileSync(path.join(folder(), file), "utf8")) as Schema;
 
 /** What is wrong with objects of Kubernetes, a line for each: unknown keys, missing ones, values of another type. */
 export function schemaProblems(objects: readonly KubernetesObject[]): string[] {
-  const definitions = read("_definitions.json").definitions ?? {};
+  const definitions = read("_definitions.json").$defs ?? {};
   return objects.flatMap((object) => {
     const [group, version] = object.apiVersion.includes("/") ? object.apiVersion.split("/") : ["", object.apiVersion];
     const name = [object.kind.toLowerCase(), group?.split(".", 1)[0] ?? "", version].filter((part) => part !== "");
@@ -37,12 +37,14 @@ export interface KubernetesObject {
 
 function problems(value: unknown, schema: Schema, at: string, definitions: Record<string, Schema>): string[] {
   if (schema.$ref !== undefined) {
-    const target = definitions[schema.$ref.replace(/^.*\/definitions\//, "")];
+    const target = definitions[schema.$ref.replace(/^.*\/\$defs\//, "")];
     return target === undefined ? [`${at}: no schema ${schema.$ref}`] : problems(value, target, at, definitions);
   }
   const under = (one: unknown, of: Schema, key: string | number) => problems(one, of, `${at}.${key}`, definitions);
   if (schema.oneOf !== undefined) {
-    return schema.oneOf.some((one) => problems(value, one, at, definitions).length === 0) ? [] : [`${at}: fits nothing`];
+    return schema.oneOf.some((one) => problems(value, one, at, definitions).length === 0)
+      ? []
+      : [`${at}: fits nothing`];
   }
   const types = schema.type === undefined ? [] : [schema.type].flat();
   if (types.length > 0 && !types.some((type) => isOf(type, value))) return [`${at}: is no ${types.join(" or ")}`];
