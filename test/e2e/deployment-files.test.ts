@@ -18,6 +18,14 @@ import { skipReason, toolPath } from "./support/tools.ts";
 import { notFetched } from "./support/wheels.ts";
 
 const run = promisify(execFile);
+const PAGE = await readFile(path.join(CHECKOUT, "docs/deployment.md"), "utf8");
+
+/** A block of docs/deployment.md. */
+function documented(block: RegExp): string {
+  const [, text = ""] = block.exec(PAGE) ?? [];
+  assert.notEqual(text, "");
+  return text;
+}
 
 describe("shell scripts", { skip: skipReason(["shellcheck"]) }, () => {
   /** Parts that are put together are checked where that is done. */
@@ -191,6 +199,18 @@ describe("the Compose files", { skip: skipReason(["docker-compose"]) }, () => {
         assert.deepEqual(trustedProxies, ["172.31.250.2"]);
       });
 
+      test("as docs/deployment.md has them for Traefik", async () => {
+        const shown = documented(/^```\n(COMPOSE_FILE=.*?)^```$/ms)
+          .split("\n")
+          .filter((line) => line !== "");
+        const variables = Object.fromEntries(shown.map((line) => line.split("=", 2) as [string, string]));
+        const { services } = await config(version, variables["COMPOSE_FILE"]?.split(":") ?? [], variables);
+        const labels = services["registry-cache"]?.labels ?? {};
+        const domains = "traefik.http.routers.registry-cache.tls.domains[0]";
+        assert.equal(labels[`${domains}.main`], "registry.example.com");
+        assert.equal(labels[`${domains}.sans`], "dockerhub.registry.example.com,ghcr.registry.example.com");
+      });
+
       test("with a Traefik that is there already", async () => {
         const variables = { CACHE_DOMAIN: "r.example", TRAEFIK_NETWORK: "web", TRAEFIK_ADDRESS: "172.20.0.0/16" };
         const { services } = await config(version, EXISTING, variables);
@@ -290,6 +310,20 @@ describe("the Kubernetes manifests", { skip: notBuilt("kustomize") }, () => {
       );
       assert.deepEqual(outside, []);
     }
+  });
+
+  test("are used by the example of docs/deployment.md", async () => {
+    const root = await mkdtemp(path.join(work, "example-"));
+    await cp(path.join(CHECKOUT, "deploy"), path.join(root, "registry-cache/deploy"), { recursive: true });
+    await mkdir(path.join(root, "mine"));
+    const shown = documented(/^```yaml\n(# kustomization\.yaml\n.*?)^```$/ms);
+    await writeFile(path.join(root, "mine/kustomization.yaml"), shown);
+    await writeFile(path.join(root, "mine/registry-cache.yaml"), "workers: 2\n");
+    const objects = await built(path.relative(work, path.join(root, "mine")));
+    assert.equal((only(objects, "ConfigMap") as ConfigMap).data["registry-cache.yaml"], "workers: 2\n");
+    const [container] = (only(objects, "StatefulSet") as StatefulSet).spec.template.spec.containers;
+    assert.equal(container?.image, "registry.example.com/registry-cache:1");
+    only(objects, "NetworkPolicy");
   });
 
   test("credentials come from a file beside the component", async () => {

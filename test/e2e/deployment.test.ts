@@ -18,7 +18,7 @@ import type { Version } from "./support/contract.ts";
 import { compose } from "./support/deployment/compose.ts";
 import { BUILD_IMAGE, buildImage, CHECKOUT, IMAGE, importImage, RUNTIME_IMAGE } from "./support/deployment/image.ts";
 import { relay } from "./support/deployment/relay.ts";
-import { freeSubnet } from "./support/deployment/subnet.ts";
+import { freeSubnet, type Subnet } from "./support/deployment/subnet.ts";
 import { encoded } from "./support/login.ts";
 import { unitSeccomp } from "./support/deployment/unit-seccomp.ts";
 import { freePort } from "./support/processes.ts";
@@ -301,12 +301,13 @@ describe(
       const authority = testAuthority();
       const own = authority.issue("host-1");
       const FILES = ["compose.yaml", "deploy/traefik/labels.yaml", "deploy/traefik/compose.yaml"];
-      const subnet = freeSubnet();
+      let subnet: Subnet;
       let config: string;
       let ports: { readonly http: number; readonly https: number };
       let stopRelay: (() => Promise<void>) | undefined;
 
       before(async () => {
+        subnet = freeSubnet();
         const root = await world.folder("traefik");
         await copyFile(wheelPath(WHEELS.traefik), path.join(root, "traefik"));
         for (const one of [root, path.join(root, "traefik")]) await chmod(one, 0o755);
