@@ -6,6 +6,7 @@ import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import { hashSync } from "bcryptjs";
 
 import { testAuthority } from "../support/certificate.ts";
@@ -416,11 +417,16 @@ describe(
       });
 
       test("Traefik found nothing wrong with its configuration but that no authority gave it a certificate", async () => {
-        const log = await run({}, "logs", "traefik");
-        const errors = log.split("\n").filter((line) => / (?:ERR|WRN|FTL) |level=(?:error|warn)/.test(line));
-        assert.notEqual(errors.length, 0);
+        // Its warnings are about its own versions.
+        const errors = async (): Promise<string[]> => {
+          const log = stripVTControlCharacters(await run({}, "logs", "traefik"));
+          return log.split("\n").filter((line) => / (?:ERR|FTL) /.test(line));
+        };
+        await patiently(async () =>
+          (await errors()).some((line) => line.includes("Unable to obtain ACME certificate")),
+        );
         assert.deepEqual(
-          errors.filter((line) => !/ACME|acme/.test(line)),
+          (await errors()).filter((line) => !line.includes("Unable to obtain ACME certificate")),
           [],
         );
       });
