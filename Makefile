@@ -13,7 +13,10 @@ FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools start test check types lint format-check format e2e e2e-tools faults fuzz bench profile lock package clean
+# Quoted, since a value may have spaces.
+DEPLOY = METHOD='$(METHOD)' FORCE='$(FORCE)' YES='$(YES)' DESTDIR='$(DESTDIR)' ARGS='$(ARGS)' scripts/deploy.sh
+
+.PHONY: help install status logs upgrade uninstall destroy setup tools start test check types lint format-check format e2e e2e-tools faults fuzz bench profile lock package clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +29,24 @@ tools:
 
 start: setup ## Serve all registries on http://127.0.0.1:5000 (ARGS="--config FILE" for more)
 	@exec bin/registry-cache serve $(ARGS)
+
+install: setup ## Install it as a service: with Compose where Docker runs, else with systemd (METHOD=compose|systemd to choose)
+	@$(DEPLOY) install
+
+status: tools ## Show whether what was installed runs
+	@$(DEPLOY) status
+
+logs: tools ## Show its log (ARGS="--follow")
+	@$(DEPLOY) logs
+
+upgrade: setup ## Install what this checkout has become; what ran before comes back if the new one does not get ready
+	@$(DEPLOY) upgrade
+
+uninstall: tools ## Remove it; configuration and cached images stay
+	@$(DEPLOY) uninstall
+
+destroy: tools ## Remove it with its configuration and all cached images; asks first
+	@$(DEPLOY) destroy
 
 test: tools ## Run the tests
 	@$(WITH_NODE) node --test $(TEST_FLAGS) $(TESTS)

@@ -83,6 +83,19 @@ describe("docs/security.md", () => {
   });
 });
 
+describe("docs/deployment.md", () => {
+  it("has every variable of the Compose files, and no other", async () => {
+    const read = async (file: string) => await readFile(new URL(`../${file}`, import.meta.url), "utf8");
+    const traefik = ["labels.yaml", "compose.yaml", "existing.yaml"].map((name) => `deploy/traefik/${name}`);
+    const files = await Promise.all(["compose.yaml", "deploy/compose/acme.yaml", ...traefik].map(read));
+    const used = files.flatMap((file) => [...file.matchAll(/\$\{([A-Z_]+)/g)].map(([, name = ""]) => name));
+    const page = await read("docs/deployment.md");
+    const cells = [...page.matchAll(/^\| ((?:`[A-Z_]+`(?:, )?)+) \|/gm)].map(([, cell = ""]) => cell);
+    const told = cells.flatMap((cell) => [...cell.matchAll(/`([A-Z_]+)`/g)].map(([, name = ""]) => name));
+    assert.deepEqual([...new Set(told)].toSorted(), [...new Set(used)].toSorted());
+  });
+});
+
 /** Loads all examples of a page, with the files that they name; says how many there are. */
 async function examplesThatLoad(t: TestContext, page: string): Promise<number> {
   const folder = await configFolder(t);

@@ -10,6 +10,7 @@ import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 interface CheckOptions extends GlobalOptions {
   readonly json?: boolean;
   readonly as?: string;
+  readonly files?: boolean;
 }
 
 export function checkCommand({ terminal, exit }: Invocation): Command {
@@ -18,6 +19,7 @@ export function checkCommand({ terminal, exit }: Invocation): Command {
     .description("Check the configuration and print what it amounts to, with all defaults and without secrets.")
     .option("--json", "print JSON")
     .option("--as <name>", "say whether this user may pull the image, by `access`")
+    .option("--files", "print which files it consists of, one a line, instead")
     .argument("[image]", "with --as: the image, such as ghcr.io/org/app:1")
     .addHelpText("after", HELP)
     .action(async (image: string | undefined, _options: unknown, command: Command) => {
@@ -35,12 +37,21 @@ Changes take effect when the cache is started anew.`;
 async function check(terminal: Terminal, options: CheckOptions, image: string | undefined): Promise<ExitCode> {
   const config = await configurationOf(terminal, options);
   if (options.as !== undefined || image !== undefined) return await explain(terminal, config, options, image);
+  if (options.files === true) return await listFiles(terminal, options);
   const { effectiveObject, effectiveYaml } = await import("../config/effective.ts");
   const text = options.json === true ? JSON.stringify(effectiveObject(config), null, 2) : effectiveYaml(config);
   terminal.out.write(text.endsWith("\n") ? text : `${text}\n`);
   // Beside what a program may read.
   const beyondLoopback = config.listen.some(({ host }) => !isLoopback(host));
   for (const warning of warningsOf(config, { beyondLoopback })) terminal.err.write(`warning: ${printable(warning)}\n`);
+  return 0;
+}
+
+async function listFiles({ environment, cwd, out }: Terminal, options: CheckOptions): Promise<ExitCode> {
+  const { namedFiles } = await import("../config/named-files.ts");
+  const configPath = options.config;
+  const files = await namedFiles({ ...(configPath === undefined ? {} : { configPath }), environment, cwd });
+  out.write(options.json === true ? `${JSON.stringify(files)}\n` : files.map((file) => `${file}\n`).join(""));
   return 0;
 }
 

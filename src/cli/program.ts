@@ -4,6 +4,7 @@ import { connectCommand } from "./connect.ts";
 import { checkCommand } from "./check.ts";
 import { CliError, failureOf } from "./failure.ts";
 import { importCommand } from "./import.ts";
+import { healthCommand } from "./health.ts";
 import { reindexCommand } from "./reindex.ts";
 import { serveCommand } from "./serve.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
@@ -56,6 +57,7 @@ function programOf(invocation: Invocation): Command {
     serveCommand,
     checkCommand,
     connectCommand,
+    healthCommand,
     importCommand,
     reindexCommand,
     userCommand,

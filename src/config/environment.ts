@@ -14,6 +14,9 @@ export const SETTING_VARIABLES = {
   listen: "REGISTRY_CACHE_LISTEN",
   dataDir: "REGISTRY_CACHE_DATA_DIR",
   workers: "REGISTRY_CACHE_WORKERS",
+  registries: "REGISTRY_CACHE_REGISTRIES",
+  networks: "REGISTRY_CACHE_NETWORKS",
+  trustedProxies: "REGISTRY_CACHE_TRUSTED_PROXIES",
   logFormat: "REGISTRY_CACHE_LOG_FORMAT",
   logLevel: "REGISTRY_CACHE_LOG_LEVEL",
 } as const;
@@ -23,6 +26,15 @@ export type SecretKey = (typeof SECRET_KEYS)[number];
 
 /** `REGISTRY_CACHE_MY_CORP_PASSWORD`. Ids have no underscore, so two of them never share a variable. */
 export function secretVariable(id: string, key: SecretKey): string {
+  return registryVariable(id, key);
+}
+
+/** `REGISTRY_CACHE_MY_CORP_HOSTNAMES`. */
+export function hostnamesVariable(id: string): string {
+  return registryVariable(id, "hostnames");
+}
+
+function registryVariable(id: string, key: string): string {
   return `${PREFIX}${id.replaceAll("-", "_")}_${key}`.toUpperCase();
 }
 
@@ -113,8 +125,14 @@ function isOurs(name: string): boolean {
 /** A misspelt variable would otherwise mean that everybody pulls anonymously, and nobody knows why. */
 export function unknownVariables(variables: Variables, ids: Iterable<string>): Problem[] {
   const settings: string[] = [CONFIG_VARIABLE, ...Object.values(SETTING_VARIABLES)];
-  const secrets = [...ids].flatMap((id) => SECRET_KEYS.map((key) => secretVariable(id, key)));
-  const known = new Set([...settings, ...secrets, ...secrets.map((name) => `${name}_FILE`)]);
+  const ofIds = [...ids];
+  const secrets = ofIds.flatMap((id) => SECRET_KEYS.map((key) => secretVariable(id, key)));
+  const known = new Set([
+    ...settings,
+    ...secrets,
+    ...secrets.map((name) => `${name}_FILE`),
+    ...ofIds.map(hostnamesVariable),
+  ]);
   return [...variables.values()].flatMap((variable) => {
     if (variable.name === CONFIG_VARIABLE && variable.file !== undefined) {
       return [variableProblem(variable, "has no effect here", "set it in the environment, or use --config")];

@@ -26,7 +26,7 @@ import { findConfigFile, type NamedFile, openToAllWarnings } from "./files.ts";
 import { misspeltBuiltIn } from "./ids.ts";
 import type { Finding } from "./issues.ts";
 import { checkAlpnListen, checkLoops, checkRepeatedListen, plainWarnings } from "./listen-checks.ts";
-import { readOverrides } from "./overrides.ts";
+import { chooseRegistries, readOverrides } from "./overrides.ts";
 import { readProxy } from "./proxy.ts";
 import { type RegistryDraft, registryConfig } from "./registries.ts";
 import { type ConfigText, readConfigText } from "./read-text.ts";
@@ -53,15 +53,18 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { configPath, environment, cwd } = options;
   const environmentPath = environment[CONFIG_VARIABLE] === "" ? undefined : environment[CONFIG_VARIABLE];
   const file = await findConfigFile({ configPath, environmentPath, cwd });
-  const text = readConfigText(file);
-  const problems = [...text.problems];
+  const ofFile = readConfigText(file);
+  const problems = [...ofFile.problems];
   const variables = await readVariables({ environment, ...folderOf(file, cwd) }, problems);
-  problems.push(...unknownVariables(variables, [...text.drafts.map(({ id }) => id), ...text.brokenIds]));
-  const top = readOverrides(variables, text.top, problems);
+  problems.push(...unknownVariables(variables, [...ofFile.drafts.map(({ id }) => id), ...ofFile.brokenIds]));
+  const { drafts, defaultRegistry } = chooseRegistries(variables, ofFile.drafts, problems);
+  const text = { ...ofFile, drafts };
+  const overridden = readOverrides(variables, text.top, problems);
+  const top = { ...overridden, default_registry: overridden.default_registry ?? defaultRegistry };
   const proxy = readProxy(environment, problems);
-  problems.push(...crossCheck(text.drafts, text.top.default_registry).filter(isNotNoise(text)).map(text.problem));
+  problems.push(...crossCheck(drafts, top.default_registry).filter(isNotNoise(text)).map(text.problem));
   problems.push(...checkRepeatedListen(text.top.listen ?? []).map(text.problem));
-  problems.push(...checkLoops(text.drafts, top.listen ?? DEFAULTS.listen).map(text.problem));
+  problems.push(...checkLoops(drafts, top.listen ?? DEFAULTS.listen).map(text.problem));
   const context = { text, variables, cwd, folder: file?.folder ?? cwd, problems };
   const registries = await resolveRegistries(context);
   const { tls, findings, warnings } = await readTls(text.top.tls ?? {}, context.folder);
@@ -71,7 +74,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const hostnames = registries.flatMap((registry) => registry.hostnames);
   const { acme, findings: ofAcme } = await readAcme(text.top.tls ?? {}, context.folder, hostnames);
   problems.push(...ofAcme.map(text.problem));
-  const { access, ...ofAccess } = await readAccess(text.top.access ?? {}, context.folder, text.drafts);
+  const { access, ...ofAccess } = await readAccess(top.access ?? {}, context.folder, drafts);
   problems.push(...ofAccess.findings.map(text.problem));
   // Where `mode` is what is missing, that was said.
   if (access.mtls !== undefined && (text.top.tls?.mode ?? "off") === "off" && findings.length === 0) {

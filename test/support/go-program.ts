@@ -32,7 +32,8 @@ export interface BuildOptions {
 export function goProgramFile({ name, version, command }: GoProgram): string {
   const cache = process.env["XDG_CACHE_HOME"] || path.join(homedir(), ".cache");
   const folder = `${name.replaceAll(/\W+/g, "-")}-${version}`;
-  return path.join(cache, "registry-cache-tools", folder, path.basename(command));
+  // Of a module that is one command itself, the program has the name that we give it.
+  return path.join(cache, "registry-cache-tools", folder, command === "." ? name : path.basename(command));
 }
 
 /** The file of a program, built where it is not there yet, or why there is none. */

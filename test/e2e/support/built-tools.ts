@@ -10,8 +10,11 @@ const PROGRAMS = {
   "step-ca": { module: "github.com/smallstep/certificates", version: "v0.30.2", command: "cmd/step-ca" },
   buildctl: { module: "github.com/moby/buildkit", version: "v0.34.2", command: "cmd/buildctl" },
   buildkitd: { module: "github.com/moby/buildkit", version: "v0.34.2", command: "cmd/buildkitd" },
+  kustomize: { module: "sigs.k8s.io/kustomize/kustomize/v5", version: "v5.8.1", command: "." },
   // Engine 29; Debian's is 20.10.
   dockerd: { module: "github.com/moby/moby/v2", version: "v2.0.0-beta.24", command: "cmd/dockerd" },
+  // Debian's docker-compose is 1.29.
+  compose: { module: "github.com/docker/compose/v2", version: "v2.40.3", command: "cmd" },
 } as const;
 
 export type BuiltTool = keyof typeof PROGRAMS;

@@ -10,6 +10,7 @@ const PACKAGES = {
   containerd: "containerd",
   ctr: "containerd",
   docker: "docker.io",
+  "docker-compose": "docker-compose",
   "docker-registry": "docker-registry",
   dockerd: "docker.io",
   nginx: "nginx-light",
@@ -18,7 +19,9 @@ const PACKAGES = {
   podman: "podman",
   runc: "runc",
   setpriv: "util-linux",
+  shellcheck: "shellcheck",
   skopeo: "skopeo",
+  "systemd-analyze": "systemd",
   tar: "tar",
   unshare: "util-linux",
 } as const;

@@ -56,6 +56,11 @@ export class DockerEngine {
     return engine;
   }
 
+  /** As DOCKER_HOST has it. */
+  get host(): string {
+    return `unix://${this.#socket}`;
+  }
+
   docker(...args: string[]): Promise<string> {
     return this.dockerWith({}, ...args);
   }

@@ -1,0 +1,158 @@
+# shellcheck shell=sh
+# Docker Compose; read by scripts/deploy.sh.
+
+IMAGE=registry-cache:local
+PREVIOUS=registry-cache:previous
+READY_SECONDS_MAX=90
+
+# Says whether an engine answers and there is a Compose to drive it; sets compose_command.
+compose_runs() {
+  has docker && docker version --format '{{.Server.Version}}' >/dev/null 2>&1 || return 1
+  if docker compose version >/dev/null 2>&1; then
+    compose_command='docker compose'
+  elif has docker-compose; then
+    compose_command=docker-compose
+  else
+    return 1
+  fi
+}
+
+# Compose in the checkout, whose .env it reads.
+compose() {
+  # shellcheck disable=SC2086 # two words
+  (cd "$root" && $compose_command "$@")
+}
+
+compose_container() { compose ps --all --quiet registry-cache 2>/dev/null | head -n 1; }
+
+compose_is_installed() { compose_runs && [ -n "$(compose_container)" ]; }
+
+# What Compose has to be told of the configuration, unless .env or the caller say otherwise.
+compose_settings() {
+  read_facts
+  if [ "$fact_addresses" = several ] && [ -z "${CACHE_LISTEN+set}" ]; then
+    fail "the configuration listens on several addresses, or on one with rules of its own, which a container does not have" \
+      "METHOD=systemd, or give \`listen\` one address"
+  fi
+  is_in_env CACHE_PORT || CACHE_PORT=$fact_listen
+  case $CACHE_PORT in
+    localhost:*) CACHE_PORT=127.0.0.1:${CACHE_PORT#localhost:} ;;
+  esac
+  export CACHE_PORT
+  if [ -n "$fact_data_dir" ] && ! is_in_env CACHE_DATA; then
+    CACHE_DATA=$fact_data_dir
+    export CACHE_DATA
+  fi
+  # Files that only their owner may read have to be the container's user's.
+  if ! is_in_env CACHE_USER; then
+    if [ "$(id -u)" = 0 ]; then CACHE_USER=10001:10001; else CACHE_USER=$(id -u):$(id -g); fi
+    export CACHE_USER
+  fi
+  container_checks
+  if [ -n "$fact_acme_port" ] && ! is_in_env COMPOSE_FILE; then
+    COMPOSE_FILE=compose.yaml:deploy/compose/acme.yaml
+    if [ -f "$root/compose.override.yaml" ]; then COMPOSE_FILE=$COMPOSE_FILE:compose.override.yaml; fi
+    export COMPOSE_FILE
+  fi
+}
+
+# In a container it listens for all, and whoever a port is published to comes from Docker's own networks. With upstreams'
+# credentials it wants to be told that strangers are kept out: where only this machine reaches the port, they are.
+container_checks() {
+  if [ -n "${CACHE_LISTEN+set}" ] || as_in_container; then return 0; fi
+  case $CACHE_PORT in
+    127.*) ;;
+    *) as_in_container show || exit 1 ;;
+  esac
+  REGISTRY_CACHE_NETWORKS=127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16
+  export REGISTRY_CACHE_NETWORKS
+  as_in_container show || exit 1
+}
+
+as_in_container() {
+  REGISTRY_CACHE_LISTEN=0.0.0.0:5000 checkout_cache check >/dev/null 2>"$work/container.err" && return 0
+  if [ -n "${1-}" ]; then cat "$work/container.err" >&2; fi
+  return 1
+}
+
+# Whether the environment, or the .env that Compose reads, says something of it.
+is_in_env() {
+  eval "[ -n \"\${$1-}\" ]" && return 0
+  [ -f "$root/.env" ] && grep -q -E "^[[:space:]]*(export[[:space:]]+)?$1=." "$root/.env"
+}
+
+compose_build() {
+  if docker image inspect "$IMAGE" >/dev/null 2>&1; then docker tag "$IMAGE" "$PREVIOUS"; fi
+  # Engines before 23 need to be told of BuildKit.
+  DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 compose build ${BUILD_FLAGS-} registry-cache
+}
+
+# Waits until the cache in the container says that it is ready; 1 where it does not, or has ended.
+compose_ready() {
+  waited=0
+  while [ "$waited" -lt "$READY_SECONDS_MAX" ]; do
+    container=$(compose_container)
+    [ -n "$container" ] || return 1
+    state=$(docker inspect --format '{{.State.Status}} {{.RestartCount}}' "$container") || return 1
+    case $state in
+      'running 0') if docker exec "$container" registry-cache health >/dev/null 2>&1; then return 0; fi ;;
+      created*) ;;
+      *) return 1 ;;
+    esac
+    sleep 1
+    waited=$((waited + 1))
+  done
+  return 1
+}
+
+compose_install() {
+  compose_settings
+  install_config "$root/etc" "$(if [ "$(id -u)" = 0 ]; then printf '%s' "$CACHE_USER"; fi)"
+  if [ -n "${CACHE_DATA-}" ] && [ ! -d "$CACHE_DATA" ]; then
+    mkdir -p "$CACHE_DATA"
+    if [ "$(id -u)" = 0 ]; then chown "$CACHE_USER" "$CACHE_DATA"; fi
+  fi
+  before=$(compose_container)
+  [ "${SKIP_BUILD-}" = 1 ] || compose_build
+  compose up --detach --no-build
+  # What it reads at its start only.
+  if [ -n "$before" ] && [ "$config_changed" = yes ] && [ "$before" = "$(compose_container)" ]; then
+    compose restart registry-cache
+  fi
+  if compose_ready; then
+    say "Registry Cache runs: $fact_scheme://$CACHE_PORT (make status, make logs)"
+    return 0
+  fi
+  compose logs --tail 20 registry-cache >&2 || :
+  if [ -n "$before" ] && docker image inspect "$PREVIOUS" >/dev/null 2>&1; then
+    docker tag "$PREVIOUS" "$IMAGE"
+    compose up --detach --no-build
+    if compose_ready; then fail "the new version did not become ready; the one before it runs again" "its log is above"; fi
+  fi
+  fail "it did not become ready" "its log is above"
+}
+
+compose_upgrade() { compose_install; }
+
+compose_status() { compose ps; }
+
+compose_logs() {
+  # shellcheck disable=SC2086 # several words are meant
+  compose logs ${ARGS:---tail 100}
+}
+
+compose_uninstall() {
+  compose down
+  docker image rm "$IMAGE" "$PREVIOUS" >/dev/null 2>&1 || :
+  say "Removed. Images and the configuration are kept (make destroy removes them too)."
+}
+
+compose_destroy() {
+  compose_settings
+  confirm "all cached images${CACHE_DATA:+ in $CACHE_DATA} and the configuration in $root/etc"
+  compose down --volumes
+  docker image rm "$IMAGE" "$PREVIOUS" >/dev/null 2>&1 || :
+  if [ -n "${CACHE_DATA-}" ]; then remove_data "$CACHE_DATA"; fi
+  remove_config "$root/etc"
+  say "Removed, with all that was cached."
+}

@@ -1,0 +1,247 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, describe, test } from "node:test";
+
+const checkout = path.resolve(import.meta.dirname, "..");
+// With a space: the scripts must stand any path.
+const work = realpathSync(mkdtempSync(path.join(tmpdir(), "registry cache deploy ")));
+after(() => rmSync(work, { recursive: true }));
+
+const PARTS = ["scripts", "src", "package.json", "package-lock.json", "bin", "deploy", "LICENSE", "compose.yaml"];
+const template = path.join(work, "template");
+for (const name of PARTS) cpSync(path.join(checkout, name), path.join(template, name), { recursive: true });
+symlinkSync(path.join(checkout, "node_modules"), path.join(template, "node_modules"));
+// Once: it takes longer than all that is done with it.
+execFileSync(process.execPath, [path.join(template, "scripts/build.ts")], { stdio: ["ignore", "ignore", "inherit"] });
+
+/** A checkout with what `make setup` has built in it. */
+function copyOfCheckout(): string {
+  const root = mkdtempSync(path.join(work, "checkout "));
+  cpSync(template, root, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+  // The real one has 120 MB, which are copied by each installation.
+  mkdirSync(path.join(root, "programs"));
+  program(root, "node", `exec '${process.execPath}' "$@"`);
+  return root;
+}
+
+/** Something by which one version differs from another. */
+const VERSION_FILE = "dist/version.txt";
+
+/** A program that comes before the machine's own. */
+function program(root: string, name: string, text: string): void {
+  writeFileSync(path.join(root, "programs", name), `#!/bin/sh\n${text}\n`);
+  chmodSync(path.join(root, "programs", name), 0o755);
+}
+
+interface Ran {
+  readonly status: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function deploy(root: string, verb: string, env: Readonly<Record<string, string>> = {}): Ran {
+  const all = { PATH: `${path.join(root, "programs")}:/usr/bin:/bin`, HOME: root, ...env };
+  const { status, stdout, stderr } = spawnSync(path.join(root, "scripts/deploy.sh"), [verb], {
+    cwd: "/",
+    env: all,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  return { status, out: stdout, err: stderr };
+}
+
+/** Every file with its mode and content, every link with its target. */
+function snapshot(root: string): Record<string, string> {
+  const names = readdirSync(root, { recursive: true, encoding: "utf8" }).toSorted();
+  return Object.fromEntries(
+    names.flatMap((name): [string, string][] => {
+      const file = path.join(root, name);
+      const stats = lstatSync(file);
+      if (stats.isDirectory()) return [];
+      if (stats.isSymbolicLink()) return [[name, `-> ${readlinkSync(file)}`]];
+      const sum = createHash("sha256").update(readFileSync(file)).digest("hex");
+      return [[name, `${(stats.mode & 0o777).toString(8)} ${sum}`]];
+    }),
+  );
+}
+
+/** A checkout and a place to install to, which has things of others in it. */
+function world() {
+  const root = copyOfCheckout();
+  const dest = path.join(root, "dest");
+  const others = { "etc/registry-cache/notes.txt": "keep me", "usr/local/bin/other": "", "var/lib/other/data": "" };
+  for (const [name, text] of Object.entries(others)) {
+    mkdirSync(path.join(dest, path.dirname(name)), { recursive: true });
+    writeFileSync(path.join(dest, name), text);
+  }
+  const run = (verb: string, env: Readonly<Record<string, string>> = {}) =>
+    deploy(root, verb, { METHOD: "systemd", DESTDIR: dest, ...env });
+  const write = (name: string, text: string, mode = 0o644) => {
+    writeFileSync(path.join(root, name), text, { mode });
+  };
+  const installed = (name: string) => path.join(dest, name);
+  return { root, dest, run, write, installed };
+}
+
+function succeeds({ status, err }: Ran): void {
+  assert.equal(status, 0, err);
+}
+
+describe("installing with systemd, below DESTDIR", () => {
+  test("what was installed and destroyed leaves nothing behind, and nothing of others is gone", () => {
+    const { dest, run, write, installed } = world();
+    const before = snapshot(dest);
+    write("registry-cache.yaml", "min_free_disk: 2GiB\n");
+    write(".env", "REGISTRY_CACHE_DOCKERHUB_USERNAME=me\nREGISTRY_CACHE_DOCKERHUB_PASSWORD=secret\n", 0o600);
+    succeeds(run("install"));
+    assert.ok(existsSync(installed("opt/registry-cache/current/dist/main.js")));
+    assert.equal(
+      readlinkSync(installed("usr/local/bin/registry-cache")),
+      "/opt/registry-cache/current/bin/registry-cache",
+    );
+    assert.equal(readFileSync(installed("etc/registry-cache/registry-cache.yaml"), "utf8"), "min_free_disk: 2GiB\n");
+    assert.equal(statSync(installed("etc/registry-cache/.env")).mode & 0o777, 0o600);
+    mkdirSync(installed("var/lib/registry-cache/docker"));
+
+    succeeds(run("uninstall"));
+    assert.ok(existsSync(installed("etc/registry-cache/.env")));
+    assert.ok(existsSync(installed("var/lib/registry-cache/docker")));
+    assert.equal(existsSync(installed("opt/registry-cache")), false);
+    assert.equal(existsSync(installed("etc/systemd/system/registry-cache.service")), false);
+
+    const { status, err } = run("destroy");
+    assert.deepEqual([status, err.split("\n")[1]], [1, "hint: YES=1 means yes"]);
+    assert.ok(existsSync(installed("var/lib/registry-cache/docker")));
+    succeeds(run("destroy", { YES: "1" }));
+    assert.deepEqual(snapshot(dest), before);
+  });
+
+  test("installed again it is the same, byte by byte", () => {
+    const { dest, run, write } = world();
+    write("registry-cache.yaml", "min_free_disk: 2GiB\n");
+    succeeds(run("install"));
+    const once = snapshot(dest);
+    succeeds(run("install"));
+    assert.deepEqual(snapshot(dest), once);
+  });
+
+  test("a new version takes the place of the one before, which stays for once", () => {
+    const { run, write, installed } = world();
+    const releases = () => readdirSync(installed("opt/registry-cache/releases"));
+    succeeds(run("install"));
+    for (const text of ["two", "three"]) {
+      write(VERSION_FILE, text);
+      succeeds(run("upgrade"));
+      assert.equal(readFileSync(installed(`opt/registry-cache/current/${VERSION_FILE}`), "utf8"), text);
+      assert.equal(releases().length, 2);
+    }
+  });
+
+  test("a data folder of the user's own may be written by the service, and is what the command line works on", () => {
+    const { run, write, installed } = world();
+    const dropIn = installed("etc/systemd/system/registry-cache.service.d/data.conf");
+    write("registry-cache.yaml", "data_dir: /srv/images\n");
+    succeeds(run("install"));
+    assert.equal(readFileSync(dropIn, "utf8"), "[Service]\nReadWritePaths=/srv/images\n");
+    const launcher = () => readFileSync(installed("opt/registry-cache/current/bin/registry-cache"), "utf8");
+    assert.match(launcher(), /^REGISTRY_CACHE_DATA_DIR=\$\{REGISTRY_CACHE_DATA_DIR:-\/srv\/images\}$/m);
+    write("registry-cache.yaml", "");
+    succeeds(run("install"));
+    assert.equal(existsSync(dropIn), false);
+    assert.match(launcher(), /:-\/var\/lib\/registry-cache\}$/m);
+  });
+});
+
+describe("the configuration that is installed", () => {
+  test("is taken with all files that it names, and without those that it names no more", () => {
+    const { root, run, write, installed } = world();
+    mkdirSync(path.join(root, "lists"));
+    write("registry-cache.yaml", "access: { basic: { htpasswd: lists/users.htpasswd } }\n");
+    write("lists/users.htpasswd", "", 0o600);
+    succeeds(run("install"));
+    assert.equal(statSync(installed("etc/registry-cache/lists/users.htpasswd")).mode & 0o777, 0o600);
+    write("registry-cache.yaml", "");
+    succeeds(run("install"));
+    assert.equal(existsSync(installed("etc/registry-cache/lists/users.htpasswd")), false);
+  });
+
+  test("is not overwritten where somebody has changed it there", () => {
+    const { dest, run, write, installed } = world();
+    write("registry-cache.yaml", "min_free_disk: 2GiB\n");
+    succeeds(run("install"));
+    writeFileSync(installed("etc/registry-cache/registry-cache.yaml"), "min_free_disk: 3GiB\n");
+    write("registry-cache.yaml", "min_free_disk: 4GiB\n");
+    const before = snapshot(dest);
+    const { status, err } = run("install");
+    assert.equal(status, 1);
+    assert.match(err, /^error: .*registry-cache\.yaml was changed there since it was installed\nhint: .*FORCE=1/);
+    assert.deepEqual(snapshot(dest), before);
+    succeeds(run("install", { FORCE: "1" }));
+    const files = readdirSync(installed("etc/registry-cache"));
+    const copy = files.find((name) => name.startsWith("registry-cache.yaml.before-")) ?? "";
+    assert.equal(readFileSync(installed(`etc/registry-cache/${copy}`), "utf8"), "min_free_disk: 3GiB\n");
+    assert.equal(readFileSync(installed("etc/registry-cache/registry-cache.yaml"), "utf8"), "min_free_disk: 4GiB\n");
+  });
+
+  test("is checked before anything is installed", () => {
+    const { dest, run, write } = world();
+    const before = snapshot(dest);
+    write("registry-cache.yaml", "min_free_dsk: 2GiB\n");
+    const { status, err } = run("install");
+    assert.equal(status, 1);
+    assert.match(err, /min_free_dsk/);
+    assert.deepEqual(snapshot(dest), before);
+  });
+});
+
+describe("the way of installing", () => {
+  const SERVER =
+    'case "$*" in "version --format"*) echo 20.10 ;; "compose version") exit ${COMPOSE-0} ;; *) exit 9 ;; esac';
+
+  test("is Compose where an engine answers, and that is said", () => {
+    const { root } = world();
+    program(root, "docker", SERVER);
+    assert.match(deploy(root, "install").out, /^install with compose, since Docker runs here\n/);
+  });
+
+  test("is neither where there is neither, and the verbs say that nothing is installed", () => {
+    const { root } = world();
+    for (const name of ["docker", "docker-compose", "systemctl"]) program(root, name, "exit 1");
+    rmSync(path.join(root, "programs/systemctl"));
+    if (existsSync("/run/systemd/system")) return;
+    const { status, err } = deploy(root, "install");
+    assert.equal(status, 1);
+    assert.match(err, /^error: neither a Docker Engine with Compose nor systemd runs here\n/);
+    assert.match(
+      deploy(root, "logs").err,
+      /^error: it is not installed, or not from this checkout\nhint: make install\n/,
+    );
+  });
+
+  test("is what METHOD says, where it can be", () => {
+    const { root } = world();
+    program(root, "docker", "exit 1");
+    assert.match(deploy(root, "install", { METHOD: "compose" }).err, /^error: no Docker Engine with Compose answers\n/);
+    assert.match(deploy(root, "install", { METHOD: "podman" }).err, /^error: METHOD=podman is not known\n/);
+    assert.equal(deploy(root, "frobnicate").status, 2);
+  });
+});
