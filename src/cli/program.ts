@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../lib/version.ts";
+import { certificateCommand } from "./certificate.ts";
 import { connectCommand } from "./connect.ts";
 import { checkCommand } from "./check.ts";
 import { CliError, failureOf } from "./failure.ts";
@@ -50,7 +51,7 @@ function programOf(invocation: Invocation): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);
-  for (const commandOf of [serveCommand, checkCommand, connectCommand, reindexCommand, userCommand]) {
+  for (const commandOf of [serveCommand, checkCommand, reindexCommand, userCommand, certificateCommand, connectCommand]) {
     program.addCommand(commandOf(invocation));
   }
   for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) {
