@@ -87,7 +87,8 @@ const ACME_ALONE = ["staging", "one_each", "http_listen"] as const;
 
 function editTls(editor: YamlEditor, before: TlsAnswer, tls: TlsAnswer): void {
   // The authority of the certificate before is not that of the next one.
-  const wanted = tlsKeys(tls, before.kind === tls.kind ? editor.get(["tls", "ca"]) : undefined);
+  const ca = before.kind === tls.kind ? editor.get(["tls", "ca"]) : undefined;
+  const wanted = tlsKeys(tls, { ca, challenge: editor.get(["tls", "challenge"]) });
   if (editor.get(["tls"]) === undefined) {
     if (Object.keys(wanted).length > 0) editor.set(["tls"], wanted, COMMENTS.tls);
     return;
@@ -107,11 +108,16 @@ function staying({ directory, challenge }: Extract<TlsAnswer, { kind: "acme" }>)
   return [
     "one_each",
     ...(directory === undefined ? ["staging"] : []),
-    ...(challenge === "http-01" ? ["http_listen", "challenge"] : []),
+    ...(challenge === "http-01" ? ["http_listen"] : []),
   ];
 }
 
-function tlsKeys(tls: TlsAnswer, ca: unknown): Readonly<Record<string, unknown>> {
+/** `said` is what stands there already of what need not be said. */
+function tlsKeys(
+  tls: TlsAnswer,
+  said: { readonly ca: unknown; readonly challenge: unknown },
+): Readonly<Record<string, unknown>> {
+  const { ca } = said;
   if (tls.kind === "off") return defined({ ca });
   if (tls.kind === "files") return defined({ mode: "files", cert: tls.cert, key: tls.key, ca: tls.ca });
   const { directory, directoryCa, email, names, challenge } = tls;
@@ -122,7 +128,7 @@ function tlsKeys(tls: TlsAnswer, ca: unknown): Readonly<Record<string, unknown>>
     directory_ca: directoryCa,
     email,
     names,
-    challenge: challenge === "http-01" ? undefined : challenge,
+    challenge: challenge === "http-01" && said.challenge === undefined ? undefined : challenge,
   });
 }
 

@@ -19,28 +19,26 @@ const LINE_LENGTH_MAX = 110;
  */
 export class YamlEditor {
   #text: string;
+  #value: unknown;
 
   constructor(text: string) {
     this.#text = text === "" || text.endsWith("\n") ? text : `${text}\n`;
+    this.#value = valueOf(this.#text);
   }
 
   get text(): string {
     return this.#text;
   }
 
-  get value(): unknown {
-    return valueOf(this.#text);
-  }
-
   /** What stands at a path; undefined where nothing does. */
   get(path: KeyPath): unknown {
-    return path.reduce<unknown>((value, key) => (isObject(value) ? value[key] : undefined), this.value);
+    return path.reduce<unknown>((value, key) => (isObject(value) ? value[key] : undefined), this.#value);
   }
 
   /** `comment` goes above a key at the top that was not there before. */
   set(path: KeyPath, value: unknown, comment?: string): void {
     if (isDeepStrictEqual(this.get(path), value)) return;
-    this.#become(this.#textWith(path, value, comment), withValue(this.value, path, value));
+    this.#become(this.#textWith(path, value, comment), withValue(this.#value, path, value));
   }
 
   /** What is left empty by it goes as well, and so does the comment above it where it is this one. */
@@ -48,7 +46,7 @@ export class YamlEditor {
     if (this.get(path) === undefined) return;
     const parent = path.slice(0, -1);
     if (isPath(parent) && Object.keys(this.get(parent) as object).length === 1) return this.remove(parent, comment);
-    this.#become(this.#textWithout(path, comment), withValue(this.value, path, undefined));
+    this.#become(this.#textWithout(path, comment), withValue(this.#value, path, undefined));
   }
 
   /** Whatever was done to the text, it must mean what was wanted, and everything else what it meant before. */
@@ -65,6 +63,7 @@ export class YamlEditor {
       throw new EditError("the file has a form that cannot be changed here");
     }
     this.#text = text;
+    this.#value = found;
   }
 
   #textWith(path: KeyPath, value: unknown, comment: string | undefined): string {
@@ -73,7 +72,7 @@ export class YamlEditor {
     if (!isMap(contents) || isOneLine(contents)) {
       // An empty file, or all of it in braces.
       if (isMap(contents) && contents.items.length > 0)
-        return this.#replaced(contents, withValue(this.value, path, value));
+        return this.#replaced(contents, withValue(this.#value, path, value));
       const kept = isMap(contents) ? cut(text, contents.range) : text;
       return appended(kept, path, value, comment);
     }
