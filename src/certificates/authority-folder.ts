@@ -6,7 +6,7 @@ import { isHost } from "../config/values.ts";
 import { replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
-import { issue, makeAuthority, namesOf } from "./own-authority.ts";
+import { isIssuedBy, isLastingFrom, issue, makeAuthority, namesOf } from "./own-authority.ts";
 
 /** Files of a pair, by what it is for. */
 export const AUTHORITY = "ca";
@@ -75,6 +75,15 @@ export class AuthorityFolder {
   async serverNames(): Promise<string[] | undefined> {
     const cert = await textOf(this.file(certFile(SERVER)));
     return cert === undefined ? undefined : await namesOf(cert);
+  }
+
+  /** Whether the server's certificate is for all these names, of this authority, and good for some time. */
+  async isServerGoodFor(names: readonly string[], nowMs: number = Date.now()): Promise<boolean> {
+    const cert = await textOf(this.file(certFile(SERVER)));
+    const key = await textOf(this.file(keyFile(SERVER)));
+    if (cert === undefined || key === undefined || !isLastingFrom(cert, nowMs)) return false;
+    const its = new Set(await namesOf(cert));
+    return names.every((name) => its.has(name)) && isIssuedBy(cert, (await this.authority()).cert);
   }
 
   async authority(): Promise<Certificate> {

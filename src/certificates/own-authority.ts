@@ -109,7 +109,14 @@ export async function namesOf(cert: string): Promise<string[]> {
   return (extension?.names.items ?? []).filter(({ type }) => type === "dns" || type === "ip").map(({ value }) => value);
 }
 
-/** Whether it was signed by the authority, and is not about to expire; PEM texts. */
+const SOON_MS = 30 * DAY_MS;
+
+/** Whether it is not about to expire. */
+export function isLastingFrom(cert: string, nowMs: number): boolean {
+  return new X509Certificate(cert).validToDate.getTime() - nowMs > SOON_MS;
+}
+
+/** Whether it was signed by the authority; PEM texts. */
 export function isIssuedBy(cert: string, authority: string): boolean {
   const [own, issuer] = [new X509Certificate(cert), new X509Certificate(authority)];
   return own.checkIssued(issuer) && own.verify(issuer.publicKey);

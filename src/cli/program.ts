@@ -3,6 +3,7 @@ import { packageVersion } from "../lib/version.ts";
 import { certificateCommand } from "./certificate.ts";
 import { connectCommand } from "./connect.ts";
 import { checkCommand } from "./check.ts";
+import { configCommand } from "./config.ts";
 import { CliError, failureOf } from "./failure.ts";
 import { reindexCommand } from "./reindex.ts";
 import { serveCommand } from "./serve.ts";
@@ -51,7 +52,15 @@ function programOf(invocation: Invocation): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);
-  for (const commandOf of [serveCommand, checkCommand, reindexCommand, userCommand, certificateCommand, connectCommand]) {
+  for (const commandOf of [
+    configCommand,
+    serveCommand,
+    checkCommand,
+    connectCommand,
+    userCommand,
+    certificateCommand,
+    reindexCommand,
+  ]) {
     program.addCommand(commandOf(invocation));
   }
   for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) {
@@ -91,7 +100,8 @@ const MEANT: Readonly<Record<string, string>> = {
   run: `did you mean ${NAME} serve?`,
   up: `did you mean ${NAME} serve?`,
   validate: `did you mean ${NAME} check?`,
-  config: `did you mean ${NAME} check?`,
+  setup: `did you mean ${NAME} config?`,
+  init: `did you mean ${NAME} config?`,
   "--port": ADDRESS_HINT,
   "-p": ADDRESS_HINT,
   "--listen": ADDRESS_HINT,

@@ -9,6 +9,8 @@ export interface Asker {
   /** Without showing what is typed, which may be nothing. */
   secret(question: string, check?: Check): Promise<string>;
   confirm(question: string, byDefault: boolean): Promise<boolean>;
+  begin(title: string): void;
+  end(text: string): void;
   say(what: "done" | "warning" | "step", text: string): void;
   /** A text of several lines, under a title. */
   show(title: string, text: string): void;

@@ -1,6 +1,5 @@
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { HtpasswdFile } from "../access/htpasswd-file.ts";
-import { hashPassword } from "../access/new-user.ts";
 import { DOT_ENV } from "../config/environment.ts";
 import { ConfigError } from "../config/errors.ts";
 import { CONFIG_BYTES_MAX, findConfigFile, readBounded, CONFIG_FILE_NAME } from "../config/files.ts";
@@ -56,6 +55,8 @@ export interface Prepared extends Sources {
   readonly staging: Staging;
   /** What the cache would run with. */
   readonly config: Config;
+  /** Whether somebody has a password. */
+  readonly hasUsers: boolean;
 }
 
 /** Rejects with a `ConfigError` where the cache would refuse it, and with what `edited` and `Staging` throw; nothing is written. */
@@ -69,7 +70,9 @@ export async function prepare(
     const tried = edited(target, staging.relocated(plan.answers));
     const draft = { name: target.name, folder: target.folder, ...tried };
     const config = await loadConfig({ ...options, isTerminal: false, draft });
-    return { ...edited(target, plan.answers), plan, staging, config };
+    const { htpasswd } = config.access;
+    const hasUsers = htpasswd !== undefined && (await HtpasswdFile.read(htpasswd)).users.length > 0;
+    return { ...edited(target, plan.answers), plan, staging, config, hasUsers };
   } catch (error) {
     await staging.discard();
     throw error;
@@ -82,10 +85,9 @@ export class ChangedMeanwhileError extends Error {
 }
 
 /** What differs from what is there, as absolute paths. */
-export function changedPaths(target: Target, { yaml, dotEnv, staging, plan }: Prepared): string[] {
+export function changedPaths(target: Target, { yaml, dotEnv, staging }: Prepared): string[] {
   return [
-    ...staging.targets,
-    ...new Set(plan.making.users.map(({ file }) => resolve(target.folder, file))),
+    ...new Set(staging.targets),
     ...(dotEnv === target.dotEnv ? [] : [join(target.folder, DOT_ENV)]),
     ...(yaml === target.yaml ? [] : [target.path]),
   ];
@@ -96,7 +98,7 @@ export function changedPaths(target: Target, { yaml, dotEnv, staging, plan }: Pr
  * where a later one cannot be written. Rejects with the system's error, or a `ChangedMeanwhileError`.
  */
 export async function write(target: Target, prepared: Prepared): Promise<void> {
-  const { yaml, dotEnv, staging, plan } = prepared;
+  const { yaml, dotEnv, staging } = prepared;
   const envPath = join(target.folder, DOT_ENV);
   const isSame =
     ((await textOf(target.path, target.name)) ?? "") === target.yaml &&
@@ -104,10 +106,6 @@ export async function write(target: Target, prepared: Prepared): Promise<void> {
   if (!isSame) throw new ChangedMeanwhileError(`${target.name} or ${DOT_ENV} was changed meanwhile`);
   const { undo } = await staging.place();
   try {
-    for (const { file, name, password } of plan.making.users) {
-      const hash = await hashPassword(password);
-      await HtpasswdFile.change(resolve(target.folder, file), async (users) => users.set(name, hash));
-    }
     if (dotEnv !== target.dotEnv) await replaceFile(envPath, dotEnv, { mode: keptFromOthers });
     if (yaml !== target.yaml) await replaceFile(target.path, yaml, { mode: (before) => before ?? CONFIG_MODE });
   } catch (error) {

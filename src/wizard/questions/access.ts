@@ -166,7 +166,7 @@ async function askCertificates(
     const chosen = await asker.select("Which authority signs clients' certificates?", choices, byDefault);
     if (chosen === "same") return { ca: has ?? own, clients: [], needsAuthority: false };
     if (chosen === "own") return { ca: own, clients: await askClients(asker), needsAuthority: true };
-    const ca = await asker.text("Its file? (from the configuration's folder)", {
+    const ca = await asker.text("Its file? (a path, from the configuration's folder)", {
       byDefault: has ?? "clients-ca.pem",
       check: checkBy((text) => readPath(text, "./clients-ca.pem")),
     });
@@ -177,7 +177,7 @@ async function askCertificates(
 }
 
 async function askClients(asker: Talk["asker"]): Promise<string[]> {
-  const typed = await asker.text("For which clients is a certificate made now? (such as ci-runner; Enter: none yet)", {
+  const typed = await asker.text("Clients that get a certificate now? (such as ci-runner; Enter: none)", {
     check: checkBy((text) => listOf(text).map(readClientName)),
   });
   return listOf(typed);

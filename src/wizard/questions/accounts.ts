@@ -49,7 +49,7 @@ async function askTyped(
   const user = await asker.text(`User at ${serves}?${without}`, { byDefault: username, check: checkBy(readUsername) });
   const isSame = isKept && (user === "" || user === credentials.username);
   if (user === "") return isSame ? credentials : { kind: "none" };
-  const question = `Password, or access token, of ${user} at ${serves}? (Enter: ${isSame ? "the one from before" : "none"})`;
+  const question = `Password or token of ${user} at ${serves}? (Enter: ${isSame ? "as before" : "none"})`;
   const password = await asker.secret(
     question,
     checkBy((text) => readSecretText(text, "a text")),

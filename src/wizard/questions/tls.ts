@@ -27,7 +27,7 @@ export async function askTls(talk: Talk, answers: Answers): Promise<TlsAnswers> 
   const choices = [
     ...(isNew ? [] : [{ value: "same" as const, label: "as before", hint: tlsText(before.tls) }]),
     { value: "off" as const, label: "no TLS", hint: "plain HTTP" },
-    { value: "own" as const, label: "an authority of your own, made here", hint: "hosts must be told to trust it" },
+    { value: "own" as const, label: "an authority of your own, made here", hint: "hosts must trust it" },
     { value: "files" as const, label: "certificate files that you have" },
     { value: "letsencrypt" as const, label: "Let's Encrypt", hint: "for names that the internet can reach" },
     { value: "acme" as const, label: "another ACME authority", hint: "Step-CA, ..." },
@@ -78,12 +78,11 @@ export function tlsText(tls: TlsAnswer): string {
 async function askFiles({ asker, before, world }: Talk): Promise<TlsAnswer | undefined> {
   const has = before.tls.kind === "files" ? before.tls : undefined;
   const check = checkBy((text) => readPath(text, "./cache.pem"));
-  const where = "(from the configuration's folder)";
-  const cert = await asker.text(`The certificate's file, with those between it and its authority? ${where}`, {
+  const cert = await asker.text("The certificate's file? (a path, from the configuration's folder)", {
     byDefault: has?.cert ?? "cache.pem",
     check,
   });
-  const key = await asker.text(`The file of its private key? ${where}`, {
+  const key = await asker.text("The file of its private key?", {
     byDefault: has?.key ?? cert.replace(/(\.[^./]+)?$/, "-key$1"),
     check,
   });
@@ -92,7 +91,7 @@ async function askFiles({ asker, before, world }: Talk): Promise<TlsAnswer | und
     asker.say("warning", wrong);
     return undefined;
   }
-  const ca = await asker.text("The file of its authority, where clients do not trust it anyway? (Enter: they do)", {
+  const ca = await asker.text("The file of its authority? (Enter: clients trust it anyway)", {
     byDefault: has?.ca,
     check,
   });
@@ -148,7 +147,7 @@ async function askDirectory({ asker, before, world }: Talk) {
     byDefault: has?.directory ?? "https://ca.example.com/acme/acme/directory",
     check: checkBy(readDirectory),
   });
-  const ca = await asker.text("The file with its root, where this machine does not trust it anyway? (Enter: it does)", {
+  const ca = await asker.text("The file of its root? (Enter: this machine trusts it anyway)", {
     byDefault: has?.directoryCa,
     check: checkBy((text) => readPath(text, "./step-ca-root.pem")),
   });
