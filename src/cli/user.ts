@@ -134,9 +134,9 @@ function assertName(name: string): void {
 }
 
 /** What is wrong with a name or a password, in the form in which all commands tell it. */
-function readAs<T>(exitCode: ExitCode, read: () => T): T {
+function readAs<T>(exitCode: ExitCode, work: () => T): T {
   try {
-    return read();
+    return work();
   } catch (error) {
     if (error instanceof ValueError) throw new CliError(error.message, { hint: error.hint, exitCode, cause: error });
     throw error;

@@ -23,7 +23,7 @@ const HEADER = `# Registry Cache. \`registry-cache config\` wrote this; it may b
 /** Above keys that the wizard adds. */
 const COMMENTS = {
   listen: "Address and port for clients; 127.0.0.1 is this machine alone, 0.0.0.0 every address of it.",
-  url: "By which clients reach the cache: \`registry-cache connect\` writes it into their configuration.",
+  url: "By which clients reach the cache: `registry-cache connect` writes it into their configuration.",
   tls: "What clients are spoken to with.",
   access: "Who may pull. docs/security.md says what each way is good for.",
   data_dir: "Where images lie.",

@@ -26,11 +26,11 @@ export function isBeyondLoopback(listen: readonly string[]): boolean {
   return listen.some((address) => !isLoopback(readListen(address).host));
 }
 
-const WILDCARDS = ["0.0.0.0", "::"];
+const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /** Whom a certificate of the cache must be for: its names, and the addresses that it is reached by on this machine. */
 export function serverNames({ registries, url, listen }: Pick<Answers, "registries" | "url" | "listen">): string[] {
-  const hosts = listen.map((address) => readListen(address).host).filter((host) => !WILDCARDS.includes(host));
+  const hosts = listen.map((address) => readListen(address).host).filter((host) => !WILDCARDS.has(host));
   const ofUrl = url === undefined ? [] : [new URL(url).hostname.replace(/^\[(.*)\]$/, "$1")];
   const hostnames = registries.filter(({ isOn }) => isOn).flatMap((registry) => registry.hostnames);
   return [...new Set([...ofUrl, ...hostnames, ...hosts.filter((host) => isIP(host) !== 0), "localhost", "127.0.0.1"])];

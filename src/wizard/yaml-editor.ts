@@ -102,7 +102,9 @@ export class YamlEditor {
     const { key, value: node } = pair;
     const range = rangeOf(node);
     if (range !== undefined && (isScalar(node) || isFlow(node)) && range[1] > range[0]) {
-      return text.slice(0, range[0]) + inline(value) + text.slice(range[1]);
+      // A text of several lines has the break behind it as well.
+      const end = text.slice(range[0], range[1]).endsWith("\n") ? "\n" : "";
+      return text.slice(0, range[0]) + inline(value) + end + text.slice(range[1]);
     }
     if (isOneLine(map))
       return this.#replaced(map, withValue(map.toJSON(), [String(isScalar(key) ? key.value : key)], value));
@@ -278,6 +280,8 @@ function inline(value: unknown): string {
     const pairs = Object.entries(value).map(([key, one]) => `${inline(key)}: ${inline(one)}`);
     return pairs.length === 0 ? "{}" : `{ ${pairs.join(", ")} }`;
   }
+  // All on one line.
+  if (typeof value === "string" && /\p{Cc}/u.test(value)) return JSON.stringify(value);
   // As an item of a list in brackets, where commas and brackets need quotes.
   return stringify([value], { collectionStyle: "flow", flowCollectionPadding: false, lineWidth: 0 })
     .trim()

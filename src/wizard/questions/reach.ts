@@ -53,7 +53,9 @@ export async function askNames(talk: Talk, answers: Answers): Promise<NamesAnswe
     { value: "each" as const, label: "one for each registry", hint: "ghcr.cache.example.com, ..." },
   ];
   const isBeyond = isBeyondLoopback(answers.listen);
-  const byDefault = !isNew && (has || !isBeyond) ? "same" : isBeyond ? "one" : "none";
+  // Those who are to reach it from now on need a name that those before did not.
+  const isOpened = isBeyond && (isNew || (!has && !isBeyondLoopback(before.listen)));
+  const byDefault = isOpened ? "one" : isNew ? "none" : "same";
   const chosen = await asker.select("Which host names does it have?", choices, byDefault);
   if (chosen === "same") return { registries, host, url };
   const without = registries.map((one) => ({ ...one, hostnames: [] }));
