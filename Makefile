@@ -13,7 +13,7 @@ FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools start test check types lint format-check format e2e e2e-tools faults fuzz bench profile lock package clean
+.PHONY: help setup tools config start test check types lint format-check format e2e e2e-tools faults fuzz bench profile lock package clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ setup: tools ## Fetch Node.js (where the system's is too old) and the dependenci
 
 tools:
 	@scripts/setup.sh
+
+config: setup ## Make or change the configuration by questions (ARGS="--help" for more)
+	@exec bin/registry-cache config $(ARGS)
 
 start: setup ## Serve all registries on http://127.0.0.1:5000 (ARGS="--config FILE" for more)
 	@exec bin/registry-cache serve $(ARGS)

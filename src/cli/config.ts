@@ -1,20 +1,10 @@
-import { existsSync, realpathSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
 import { Command } from "commander";
-import { packageVersion } from "../lib/version.ts";
-import type { Answers } from "../wizard/answers.ts";
-import { type Asker, GivenUp } from "../wizard/asker.ts";
-import type { Prepared, Target } from "../wizard/files.ts";
 import type { Flags } from "../wizard/flags.ts";
-import type { Plan } from "../wizard/plan.ts";
-import { addAnswers, answersGiven, secretsOf } from "./config-options.ts";
-import { nextSteps, reviewOf } from "./config-review.ts";
-import { configurationOf, type GlobalOptions } from "./configuration.ts";
-import { explainedConfig } from "./config-errors.ts";
-import { CliError } from "./failure.ts";
-import type { Invocation, Terminal } from "./terminal.ts";
+import { addAnswers, answersGiven } from "./config-options.ts";
+import type { GlobalOptions } from "./configuration.ts";
+import type { Invocation } from "./terminal.ts";
 
-interface ConfigOptions extends GlobalOptions, Flags {
+export interface ConfigOptions extends GlobalOptions, Flags {
   readonly nonInteractive?: boolean;
   readonly passwordStdin?: boolean;
   readonly yes?: boolean;
@@ -42,7 +32,9 @@ export function configCommand({ terminal, exit }: Invocation): Command {
     )
     .addHelpText("after", HELP)
     .action(async (_options: unknown, self: Command) => {
-      await config(terminal, self.optsWithGlobals<ConfigOptions>(), answersGiven(self));
+      // Here and not above: no other command needs any of it.
+      const { runConfig } = await import("./config-run.ts");
+      await runConfig(terminal, self.optsWithGlobals<ConfigOptions>(), answersGiven(self));
       exit(0);
     });
 }
@@ -55,161 +47,3 @@ Example:
 
 Passwords of accounts go into .env beside the configuration, which nobody else can read. A file that is there is changed
 with --yes alone, and only where the options say so; without it this command shows what would change, and fails.`;
-
-async function config(terminal: Terminal, options: ConfigOptions, given: readonly string[]): Promise<void> {
-  const { input, out } = terminal;
-  const isSilent = options.nonInteractive === true;
-  if (!isSilent && (!input.isTerminal || !out.isTerminal)) {
-    throw new CliError("there is no terminal to ask questions on", { hint: NO_TERMINAL_HINT, exitCode: 2 });
-  }
-  if (!isSilent && given.length > 0) {
-    const hint = `write --non-interactive beside it, or leave ${given.length === 1 ? "it" : "them"} out to be asked`;
-    throw new CliError(`${given.join(", ")}: of use without questions alone`, { hint, exitCode: 2 });
-  }
-  await explainedConfig(async () => {
-    const { readTarget } = await import("../wizard/files.ts");
-    const { environment, cwd } = terminal;
-    const target = await readTarget({ environment, cwd, configPath: options.config });
-    // What cannot be loaded cannot be understood either.
-    if (!target.isNew) await configurationOf(terminal, { ...options, config: target.name });
-    const { answersOf } = await import("../wizard/answers.ts");
-    const before = answersOf(target);
-    if (isSilent) await withoutQuestions(terminal, options, target, before);
-    else await withQuestions(terminal, options, target, before);
-  });
-}
-
-const NO_TERMINAL_HINT = "use --non-interactive; `registry-cache config --help` shows what goes with it";
-
-async function withoutQuestions(
-  terminal: Terminal,
-  options: ConfigOptions,
-  target: Target,
-  before: Answers,
-): Promise<void> {
-  const { planOf } = await import("../wizard/flags.ts");
-  const { changedPaths, shortPath, write } = await import("../wizard/files.ts");
-  const plan = planOf(before, options, await secretsOf(terminal, options));
-  if (options.test) await testAccounts(terminal, target, plan);
-  await withPrepared(terminal, target, plan, async (prepared) => {
-    const changed = changedPaths(target, prepared);
-    const told = (isWritten: boolean) => {
-      const its = { file: target.path, isWritten, changed, warnings: prepared.config.warnings };
-      if (options.json === true) terminal.out.write(`${JSON.stringify(its, null, 2)}\n`);
-    };
-    for (const warning of prepared.config.warnings) terminal.err.write(`warning: ${warning}\n`);
-    if (options.dryRun === true) {
-      if (options.json !== true) terminal.out.write(prepared.yaml);
-      return told(false);
-    }
-    if (options.json !== true && changed.length > 0)
-      terminal.out.write(`${reviewOf(target, prepared, terminal.cwd)}\n\n`);
-    const isThere = !target.isNew && prepared.yaml !== target.yaml;
-    if ((isThere || (target.dotEnv !== "" && prepared.dotEnv !== target.dotEnv)) && options.yes !== true) {
-      const hint = "--yes changes it, --dry-run prints all of it";
-      throw new CliError(`${target.name} is there already, and would become another; nothing was written`, { hint });
-    }
-    if (changed.length > 0) await write(target, prepared);
-    if (options.json === true) return told(changed.length > 0);
-    const files = changed.map((path) => `wrote ${shortPath(path, terminal.cwd)}\n`);
-    terminal.out.write(files.length === 0 ? `${target.name} says all of that already\n` : files.join(""));
-  });
-}
-
-/** A password that is wrong is worth an error now, for the cache would go on without a word to whoever typed it. */
-async function testAccounts(terminal: Terminal, target: Target, { answers }: Plan): Promise<void> {
-  const { machine } = await import("../wizard/machine.ts");
-  const { trialText } = await import("../wizard/questions/accounts.ts");
-  const { environment, cwd } = terminal;
-  const world = machine(target, { environment, cwd, version: packageVersion() });
-  for (const registry of answers.registries) {
-    if (registry.credentials.kind !== "basic") continue;
-    const trial = await world.tryRegistry(registry, registry.credentials, new AbortController().signal);
-    const text = trialText(trial, registry);
-    if (trial.verdict === "refused") {
-      throw new CliError(`${text}; nothing was written`, { hint: "--no-test writes it all the same" });
-    }
-    terminal.err.write(trial.verdict === "taken" ? `${text}\n` : `warning: ${text}\n`);
-  }
-}
-
-async function withQuestions(
-  terminal: Terminal,
-  options: ConfigOptions,
-  target: Target,
-  before: Answers,
-): Promise<void> {
-  const { machine } = await import("../wizard/machine.ts");
-  const { converse } = await import("../wizard/converse.ts");
-  const { environment, cwd } = terminal;
-  const asker = await terminal.input.asker();
-  asker.begin(`Registry Cache: ${target.name}${target.isNew ? ", which is new" : ""}`);
-  asker.say("step", "Enter takes what is offered. Ctrl+C leaves everything as it is.");
-  const world = machine(target, { environment, cwd, version: packageVersion() });
-  const plan = await converse({ asker, world, before, isNew: target.isNew });
-  await withPrepared(terminal, target, plan, async (prepared) => {
-    if (options.dryRun === true) {
-      terminal.out.write(`\n${prepared.yaml}`);
-      return;
-    }
-    await reviewed(asker, { terminal, options, target, prepared });
-  });
-}
-
-interface Review {
-  readonly terminal: Terminal;
-  readonly options: ConfigOptions;
-  readonly target: Target;
-  readonly prepared: Prepared;
-}
-
-async function reviewed(asker: Asker, { terminal, options, target, prepared }: Review): Promise<void> {
-  const { changedPaths, write } = await import("../wizard/files.ts");
-  for (const warning of prepared.config.warnings) asker.say("warning", warning);
-  const changed = changedPaths(target, prepared);
-  if (changed.length > 0) {
-    asker.show("What is written", reviewOf(target, prepared, terminal.cwd));
-    if (options.yes !== true && !(await asker.confirm("Write it?", true))) throw new GivenUp();
-    await uninterrupted(async () => await write(target, prepared));
-    asker.say("done", "Written.");
-  } else asker.say("done", "Nothing changes.");
-  const name = options.config === undefined ? "" : ` --config ${options.config}`;
-  asker.show("What comes next", nextSteps(prepared, { program: programName(terminal.cwd), flags: name }));
-  asker.end(`${target.name} can be edited by hand, too; this may be run again.`);
-}
-
-/** It is done in a moment, and half of it would be worse. */
-async function uninterrupted(work: () => Promise<void>): Promise<void> {
-  const wait = () => undefined;
-  process.on("SIGINT", wait);
-  try {
-    await work();
-  } finally {
-    process.off("SIGINT", wait);
-  }
-}
-
-async function withPrepared(
-  { environment, cwd }: Terminal,
-  target: Target,
-  plan: Plan,
-  work: (prepared: Prepared) => Promise<void>,
-): Promise<void> {
-  const { prepare } = await import("../wizard/files.ts");
-  const prepared = await prepare(target, plan, { environment, cwd });
-  try {
-    await work(prepared);
-  } finally {
-    await prepared.staging.discard();
-  }
-}
-
-/** As it is typed here: in a checkout it is not among the system's programs. */
-function programName(cwd: string): string {
-  const [, script = ""] = process.argv;
-  const real = existsSync(script) ? realpathSync(script) : script;
-  const inCheckout = join(dirname(dirname(real)), "bin/registry-cache");
-  if (!existsSync(inCheckout)) return "registry-cache";
-  const short = relative(cwd, inCheckout);
-  return short.startsWith("..") ? inCheckout : short;
-}

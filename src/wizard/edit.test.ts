@@ -13,7 +13,7 @@ import { type Answers, answersOf, knowsPeople, type Sources } from "./answers.ts
 import { edited } from "./edit.ts";
 
 /** Each of them edits and reads a dozen files. */
-const RUNS = 30;
+const RUNS = 15;
 
 const NONE: Sources = { yaml: "", dotEnv: "" };
 
@@ -214,6 +214,7 @@ describe("the files with what was answered", () => {
         assert.match(dotEnv, /^OTHER='of another program'$/m);
         assert.match(dotEnv, /^REGISTRY_CACHE_LOG_LEVEL=warn$/m);
       }),
+      RUNS,
     );
   });
 });

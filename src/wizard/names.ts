@@ -26,6 +26,11 @@ export function isBeyondLoopback(listen: readonly string[]): boolean {
   return listen.some((address) => !isLoopback(readListen(address).host));
 }
 
+/** Whether others reach it from now on who did not before. */
+export function isOpened({ before, isNew }: { before: Answers; isNew: boolean }, listen: readonly string[]): boolean {
+  return isBeyondLoopback(listen) && (isNew || !isBeyondLoopback(before.listen));
+}
+
 const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /** Whom a certificate of the cache must be for: its names, and the addresses that it is reached by on this machine. */

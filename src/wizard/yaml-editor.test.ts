@@ -25,6 +25,7 @@ describe("a value", () => {
     ["below an empty key", "a: # all\n  # b: 1\nc: 3\n", ["a", "b"], 2, "a: # all\n  b: 2\n  # b: 1\nc: 3\n"],
     ["in braces", "a: { b: 1, c: 2 } # x\n", ["a", "b"], 3, "a: { b: 3, c: 2 } # x\n"],
     ["in braces over lines", "a: {\n  b: 1\n}\n", ["a", "c"], 3, "a: { b: 1, c: 3 }\n"],
+    ["beside others in braces", "a: {b: '1', c: [ x ], }\n", ["a", "d"], 3, "a: {b: '1', c: [ x ], d: 3 }\n"],
     ["in empty braces", "a: {}\nb: 1\n", ["a", "c"], 3, "a: { c: 3 }\nb: 1\n"],
     ["two levels down in braces", "a: { b: { c: 1 } }\n", ["a", "b", "d"], 2, "a: { b: { c: 1, d: 2 } }\n"],
     ["of a file that is all in braces", "{ a: 1 }\n", ["b"], 2, "{ a: 1, b: 2 }\n"],

@@ -257,7 +257,13 @@ function commented(comment: string): string {
 function inserted(text: string, map: YAMLMap, key: string, value: unknown): string {
   if (isOneLine(map)) {
     const [from = 0, to = 0] = map.range ?? [];
-    return text.slice(0, from) + inline({ ...(map.toJSON() as object), [key]: value }) + text.slice(to);
+    const braces = text.slice(from, to);
+    // Over several lines there may be comments in it, and the brace on a line of its own.
+    if (braces.includes("\n")) {
+      return text.slice(0, from) + inline({ ...(map.toJSON() as object), [key]: value }) + text.slice(to);
+    }
+    const open = braces.replace(/[\s,]*\}$/, "");
+    return `${text.slice(0, from)}${open}, ${inline(key)}: ${inline(value)} }${text.slice(to)}`;
   }
   const last = map.items.at(-1);
   if (last === undefined) return text;

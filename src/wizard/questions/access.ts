@@ -2,7 +2,7 @@ import { readNetwork, readPath, readPrincipalName } from "../../config/values.ts
 import { readNewPassword, readUserName } from "../../access/new-user.ts";
 import { readClientName } from "../../certificates/authority-folder.ts";
 import type { AccessAnswer, Answers } from "../answers.ts";
-import { checkBy, isBeyondLoopback, listOf } from "../names.ts";
+import { checkBy, isBeyondLoopback, isOpened, listOf } from "../names.ts";
 import { AUTHORITY_FOLDER, HTPASSWD, type Making, type MakingAuthority, type MakingUser } from "../plan.ts";
 import type { Talk } from "./world.ts";
 
@@ -35,14 +35,15 @@ export async function askAccess(
   // With the cache's own credentials strangers would pull what these pay for; the configuration is refused.
   const notAll = !isLocal && accounts.length > 0 ? "not with an account at a registry" : undefined;
   const isLost = before.access.mtlsCa !== undefined && answers.tls.kind === "off";
-  const isOpenStill = notAll !== undefined && before.access.anonymous && before.access.networks.length === 0;
-  const maySame = !isNew && !isLost && !isOpenStill;
+  const { anonymous, networks } = before.access;
+  const isOpen = anonymous && networks.length === 0;
+  const maySame = !isNew && !isLost && !(isOpen && notAll !== undefined);
   const choices = [
     ...(maySame ? [{ value: "same" as const, label: "as before", hint: accessText(before.access) }] : []),
     { value: "all" as const, label: "everybody who reaches it", not: notAll },
     { value: "some" as const, label: "only some", hint: "by network, password, certificate or secret path" },
   ];
-  const byDefault = maySame ? "same" : isLocal ? "all" : "some";
+  const byDefault = isOpen && isOpened(talk, answers.listen) ? "some" : maySame ? "same" : isLocal ? "all" : "some";
   const chosen = await asker.select("Who may pull?", choices, byDefault);
   if (chosen === "same") return { access: before.access, making: NO_FILES };
   if (chosen === "all") return { access: EVERYBODY, making: NO_FILES };

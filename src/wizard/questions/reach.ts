@@ -1,6 +1,6 @@
 import { readHostname, readListen } from "../../config/values.ts";
 import { type Answers, listenText, type RegistryAnswer } from "../answers.ts";
-import { checkBy, hostOfUrl, isBeyondLoopback, listOf, urlFor } from "../names.ts";
+import { checkBy, hostOfUrl, isOpened, listOf, urlFor } from "../names.ts";
 import type { Talk } from "./world.ts";
 
 const DEFAULT_PORT = "5000";
@@ -52,10 +52,8 @@ export async function askNames(talk: Talk, answers: Answers): Promise<NamesAnswe
     { value: "one" as const, label: "one for all registries", hint: "cache.example.com" },
     { value: "each" as const, label: "one for each registry", hint: "ghcr.cache.example.com, ..." },
   ];
-  const isBeyond = isBeyondLoopback(answers.listen);
-  // Those who are to reach it from now on need a name that those before did not.
-  const isOpened = isBeyond && (isNew || (!has && !isBeyondLoopback(before.listen)));
-  const byDefault = isOpened ? "one" : isNew ? "none" : "same";
+  // Those who reach it from now on need a name that those before did not.
+  const byDefault = isOpened(talk, answers.listen) && !has ? "one" : isNew ? "none" : "same";
   const chosen = await asker.select("Which host names does it have?", choices, byDefault);
   if (chosen === "same") return { registries, host, url };
   const without = registries.map((one) => ({ ...one, hostnames: [] }));

@@ -1,6 +1,6 @@
 import { readDirectory, readHostname, readListen, readPath, readText } from "../../config/values.ts";
 import type { Answers, TlsAnswer } from "../answers.ts";
-import { acmeNames, checkBy, isBeyondLoopback, listOf, serverNames } from "../names.ts";
+import { acmeNames, checkBy, isOpened, listOf, serverNames } from "../names.ts";
 import { AUTHORITY_FOLDER, type MakingAuthority } from "../plan.ts";
 import type { Talk } from "./world.ts";
 
@@ -23,7 +23,6 @@ const HTTPS_PORT = 443;
 /** Whether clients are spoken to with TLS, and whose certificate they see. */
 export async function askTls(talk: Talk, answers: Answers): Promise<TlsAnswers> {
   const { asker, before, isNew } = talk;
-  const isLocal = !isBeyondLoopback(answers.listen);
   const choices = [
     ...(isNew ? [] : [{ value: "same" as const, label: "as before", hint: tlsText(before.tls) }]),
     { value: "off" as const, label: "no TLS", hint: "plain HTTP" },
@@ -32,7 +31,8 @@ export async function askTls(talk: Talk, answers: Answers): Promise<TlsAnswers> 
     { value: "letsencrypt" as const, label: "Let's Encrypt", hint: "for names that the internet can reach" },
     { value: "acme" as const, label: "another ACME authority", hint: "Step-CA, ..." },
   ];
-  const byDefault = isNew ? (isLocal ? "off" : "own") : "same";
+  const needsOne = isOpened(talk, answers.listen) && before.tls.kind === "off";
+  const byDefault = needsOne ? "own" : isNew ? "off" : "same";
   for (;;) {
     const chosen = await asker.select("Does it speak TLS, and with whose certificate?", choices, byDefault);
     switch (chosen) {
