@@ -137,7 +137,7 @@ for (const [flags, message, hint] of [
 ] as const) {
   test(`${JSON.stringify(flags)} is refused`, () => {
     assert.throws(
-      () => planned(flags as Flags),
+      () => planned(flags),
       (error: ValueError) => {
         assert.ok(error instanceof ValueError);
         if (typeof message === "string") assert.equal(error.message, message);
