@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
+import { ConfigError } from "../config/errors.ts";
 import { packageVersion } from "../lib/version.ts";
 import { type Answers, answersOf } from "../wizard/answers.ts";
 import { type Asker, GivenUp } from "../wizard/asker.ts";
@@ -143,12 +144,16 @@ async function uninterrupted(work: () => Promise<void>): Promise<void> {
 }
 
 async function withPrepared(
-  { environment, cwd }: Terminal,
+  { environment, cwd, err }: Terminal,
   target: Target,
   plan: Plan,
   work: (prepared: Prepared) => Promise<void>,
 ): Promise<void> {
-  const prepared = await prepare(target, plan, { environment, cwd });
+  const prepared = await prepare(target, plan, { environment, cwd }).catch((error: unknown) => {
+    // The lines that it names are not in any file.
+    if (error instanceof ConfigError) err.write(`nothing was written, since the cache would refuse ${target.name}:\n`);
+    throw error;
+  });
   try {
     await work(prepared);
   } finally {
