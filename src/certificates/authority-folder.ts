@@ -1,9 +1,9 @@
-import { lstat, mkdir, readFile } from "node:fs/promises";
+import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isIP } from "node:net";
 import type { Certificate } from "../config/config.ts";
 import { isHost } from "../config/values.ts";
-import { replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
+import { makeFolder, replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
 import { shown } from "../lib/units.ts";
 import { ValueError } from "../lib/value-error.ts";
 import { isIssuedBy, isLastingFrom, issue, makeAuthority, namesOf } from "./own-authority.ts";
@@ -13,7 +13,6 @@ export const AUTHORITY = "ca";
 export const SERVER = "cache";
 
 const CERT_MODE = 0o644;
-const FOLDER_MODE = 0o755;
 
 /** A file that would be overwritten. */
 export class FileExistsError extends Error {
@@ -101,7 +100,7 @@ export class AuthorityFolder {
   }
 
   async #write(name: string, { cert, key }: Certificate): Promise<string[]> {
-    await mkdir(this.path, { recursive: true, mode: FOLDER_MODE });
+    await makeFolder(this.path);
     const [certPath, keyPath] = [this.file(certFile(name)), this.file(keyFile(name))];
     // Whoever follows the two keeps the pair before until both fit.
     const isNew = (await textOf(keyPath)) !== key;

@@ -63,10 +63,11 @@ async function withoutQuestions(
     }
     if (options.json !== true && changed.length > 0)
       terminal.out.write(`${reviewOf(target, prepared, terminal.cwd)}\n\n`);
-    const isThere = !target.isNew && prepared.yaml !== target.yaml;
-    if ((isThere || (target.dotEnv !== "" && prepared.dotEnv !== target.dotEnv)) && options.yes !== true) {
+    const there = changed.find((path) => existsSync(path));
+    if (there !== undefined && options.yes !== true) {
       const hint = "--yes changes it, --dry-run prints all of it";
-      throw new CliError(`${target.name} is there already, and would become another; nothing was written`, { hint });
+      const name = shortPath(there, terminal.cwd);
+      throw new CliError(`${name} is there already, and would become another; nothing was written`, { hint });
     }
     if (changed.length > 0) await write(target, prepared);
     if (options.json === true) return told(changed.length > 0);

@@ -76,6 +76,19 @@ describe("config without questions", () => {
     assert.equal(await text(CONFIG), HAND_WRITTEN.replace("5001", "5002"));
   });
 
+  test("neither is a certificate replaced unasked, nor a user's password", async (t) => {
+    const { type } = await folderOf(t);
+    const first = "config --non-interactive --tls own --basic-user ann --password-stdin";
+    assert.equal((await type(first, { typed: "correct horse" })).exitCode, 0);
+    const other = await type("config --non-interactive --tls own --certificate-name b.example.com");
+    assert.equal(other.exitCode, 1);
+    assert.match(other.err, /^error: certificates\/cache\.pem is there already, and would become another; /);
+    const password = await type("config --non-interactive --basic-user ann --password-stdin", {
+      typed: "battery staple",
+    });
+    assert.match(password.err, /^error: users\.htpasswd is there already, and would become another; /);
+  });
+
   test("--dry-run prints the file, --json what became of it; neither has a secret in it", async (t) => {
     const { cwd, type, path } = await folderOf(t);
     const dry = await type("config --non-interactive --data-dir /srv/data --dry-run");

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chown, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { chown, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Read by its owner alone, unless the file that was there before says otherwise. */
@@ -40,6 +40,17 @@ export async function replaceFile(path: string, text: string, { mode = asBefore 
 
 function asBefore(before: number | undefined): number {
   return before ?? SECRET_MODE;
+}
+
+/** Makes a folder, and those above it that are missing, for whoever has the nearest that is there. Rejects with the system's error. */
+export async function makeFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined || process.getuid?.() !== 0) return;
+  const { uid, gid } = await stat(dirname(first));
+  for (let at = path; ; at = dirname(at)) {
+    await chown(at, uid, gid);
+    if (at === first) return;
+  }
 }
 
 /** Without it the old file could be back after a power cut. */

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { HtpasswdFile } from "../access/htpasswd-file.ts";
 import { hashPassword } from "../access/new-user.ts";
 import { AUTHORITY, AuthorityFolder, certFile, keyFile, SERVER } from "../certificates/authority-folder.ts";
-import { replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
+import { makeFolder, replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
 import type { Answers } from "./answers.ts";
 import type { Making, MakingAuthority, MakingUser } from "./plan.ts";
 
@@ -91,7 +91,7 @@ export class Staging {
     try {
       for (const { from, to, mode } of this.#files) {
         const isNew = !(await isThere(to));
-        await mkdir(dirname(to), { recursive: true });
+        await makeFolder(dirname(to));
         await replaceFile(to, await readFile(from, "utf8"), { mode: (before) => before ?? mode });
         if (isNew) added.push(to);
       }
