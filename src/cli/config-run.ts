@@ -1,15 +1,26 @@
 import { existsSync, realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { ConfigError } from "../config/errors.ts";
+import { printable } from "../lib/printable.ts";
 import { packageVersion } from "../lib/version.ts";
 import { type Answers, answersOf } from "../wizard/answers.ts";
 import { type Asker, GivenUp } from "../wizard/asker.ts";
 import { converse } from "../wizard/converse.ts";
-import { changedPaths, type Prepared, prepare, readTarget, shortPath, type Target, write } from "../wizard/files.ts";
+import {
+  changedPaths,
+  overridden,
+  type Prepared,
+  prepare,
+  readTarget,
+  shortPath,
+  type Target,
+  write,
+} from "../wizard/files.ts";
 import { planOf } from "../wizard/flags.ts";
 import { machine } from "../wizard/machine.ts";
 import type { Plan } from "../wizard/plan.ts";
 import { trialText } from "../wizard/questions/accounts.ts";
+import { isLoopback, warningsOf } from "./banner.ts";
 import type { ConfigOptions } from "./config.ts";
 import { explainedConfig } from "./config-errors.ts";
 import { nextSteps, reviewOf } from "./config-review.ts";
@@ -53,10 +64,11 @@ async function withoutQuestions(
   await withPrepared(terminal, target, plan, async (prepared) => {
     const changed = changedPaths(target, prepared);
     const told = (isWritten: boolean) => {
-      const its = { file: target.path, isWritten, changed, warnings: prepared.config.warnings };
+      const its = { file: target.path, isWritten, changed, warnings };
       if (options.json === true) terminal.out.write(`${JSON.stringify(its, null, 2)}\n`);
     };
-    for (const warning of prepared.config.warnings) terminal.err.write(`warning: ${warning}\n`);
+    const warnings = warningsFor(terminal, prepared);
+    for (const warning of warnings) terminal.err.write(`warning: ${printable(warning)}\n`);
     if (options.dryRun === true) {
       if (options.json !== true) terminal.out.write(prepared.yaml);
       return told(false);
@@ -120,7 +132,7 @@ interface Review {
 }
 
 async function reviewed(asker: Asker, { terminal, options, target, prepared }: Review): Promise<void> {
-  for (const warning of prepared.config.warnings) asker.say("warning", warning);
+  for (const warning of warningsFor(terminal, prepared)) asker.say("warning", printable(warning));
   const changed = changedPaths(target, prepared);
   if (changed.length > 0) {
     asker.show("What is written", reviewOf(target, prepared, terminal.cwd));
@@ -131,6 +143,11 @@ async function reviewed(asker: Asker, { terminal, options, target, prepared }: R
   const name = options.config === undefined ? "" : ` --config ${options.config}`;
   asker.show("What comes next", nextSteps(prepared, { program: programName(terminal), flags: name }));
   asker.end(`${target.name} can be edited by hand, too; this may be run again.`);
+}
+
+function warningsFor({ environment }: Terminal, { config, ...sources }: Prepared): string[] {
+  const beyondLoopback = config.listen.some(({ host }) => !isLoopback(host));
+  return [...overridden(environment, sources), ...warningsOf(config, { beyondLoopback })];
 }
 
 /** It is done in a moment, and half of it would be worse. */

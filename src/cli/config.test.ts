@@ -89,6 +89,19 @@ describe("config without questions", () => {
     assert.match(password.err, /^error: users\.htpasswd is there already, and would become another; /);
   });
 
+  test("what counts above it, and what strangers could do, is a warning", async (t) => {
+    const { type } = await folderOf(t, { ".env": "REGISTRY_CACHE_DATA_DIR=/srv/data\n" });
+    const environment = { REGISTRY_CACHE_LISTEN: "0.0.0.0:5001" };
+    const { exitCode, err } = await type("config --non-interactive --listen 0.0.0.0:5000", { environment });
+    assert.equal(exitCode, 0);
+    assert.deepEqual(err.split("\n"), [
+      "warning: REGISTRY_CACHE_LISTEN is set in the environment, and counts above `listen` in the file",
+      "warning: REGISTRY_CACHE_DATA_DIR is set in .env, and counts above `data_dir` in the file",
+      "warning: no password and no TLS: everybody who reaches this address can pull",
+      "",
+    ]);
+  });
+
   test("--dry-run prints the file, --json what became of it; neither has a secret in it", async (t) => {
     const { cwd, type, path } = await folderOf(t);
     const dry = await type("config --non-interactive --data-dir /srv/data --dry-run");

@@ -27,11 +27,11 @@ export async function promptsOn(input: Readable, output: Writable): Promise<Aske
       const its = { ...common, message, options, initialValues: [...byDefault], required: false };
       return (await answered(clack.multiselect<string>(its))) as (typeof byDefault)[number][];
     },
-    text: async (message, { byDefault, check } = {}) => {
-      const offered = byDefault === undefined ? {} : { placeholder: byDefault, defaultValue: byDefault };
+    text: async (message, { byDefault, isEdited = false, check } = {}) => {
+      const offered = offer(byDefault, isEdited);
       const validate = (typed: string | undefined) => checked(typed, check);
       const answer = await answered(clack.text({ ...common, message, ...offered, validate }));
-      return (answer as string | undefined)?.trim() ?? "";
+      return (answer as string | undefined)?.trim() || (byDefault ?? "");
     },
     secret: async (message, check) => {
       const validate = (typed: string | undefined) => checked(typed, check);
@@ -65,6 +65,11 @@ async function unlessInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): 
   } finally {
     process.off("SIGINT", onSignal);
   }
+}
+
+function offer(byDefault: string | undefined, isEdited: boolean) {
+  if (byDefault === undefined) return {};
+  return isEdited ? { initialValue: byDefault } : { placeholder: byDefault, defaultValue: byDefault };
 }
 
 function checked(typed: string | undefined, check: ((text: string) => string | undefined) | undefined) {

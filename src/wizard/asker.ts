@@ -31,6 +31,8 @@ export type Check = (text: string) => string | undefined;
 
 export interface TextOptions {
   readonly byDefault?: string | undefined;
+  /** Whether what is offered can be changed letter by letter, as a list wants it. */
+  readonly isEdited?: boolean;
   /** Is not asked about nothing. */
   readonly check?: Check;
 }

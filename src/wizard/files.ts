@@ -1,6 +1,7 @@
+import { parseEnv } from "node:util";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { HtpasswdFile } from "../access/htpasswd-file.ts";
-import { DOT_ENV } from "../config/environment.ts";
+import { DOT_ENV, SETTING_VARIABLES } from "../config/environment.ts";
 import { ConfigError } from "../config/errors.ts";
 import { CONFIG_BYTES_MAX, findConfigFile, readBounded, CONFIG_FILE_NAME } from "../config/files.ts";
 import { loadConfig, type LoadOptions } from "../config/load.ts";
@@ -77,6 +78,18 @@ export async function prepare(
     await staging.discard();
     throw error;
   }
+}
+
+/** What is set elsewhere and counts above what was answered, for people. */
+export function overridden(environment: NodeJS.ProcessEnv, { dotEnv }: Sources): string[] {
+  const inFile = parseEnv(dotEnv);
+  const keys = { listen: "listen", dataDir: "data_dir" } as const;
+  return (["listen", "dataDir"] as const).flatMap((setting) => {
+    const name = SETTING_VARIABLES[setting];
+    const where =
+      (environment[name] ?? "") !== "" ? "the environment" : (inFile[name] ?? "") !== "" ? DOT_ENV : undefined;
+    return where === undefined ? [] : `${name} is set in ${where}, and counts above \`${keys[setting]}\` in the file`;
+  });
 }
 
 /** Somebody else changed a file meanwhile. */

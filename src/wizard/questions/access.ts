@@ -34,7 +34,10 @@ export async function askAccess(
   const accounts = answers.registries.filter(({ isOn, credentials }) => isOn && credentials.kind !== "none");
   // With the cache's own credentials strangers would pull what these pay for; the configuration is refused.
   const notAll = !isLocal && accounts.length > 0 ? "not with an account at a registry" : undefined;
-  const isLost = before.access.mtlsCa !== undefined && answers.tls.kind === "off";
+  // Certificates need TLS, and secret paths are for Docker Hub.
+  const isLost =
+    (before.access.mtlsCa !== undefined && answers.tls.kind === "off") ||
+    (before.access.paths.length > 0 && !hasHub(answers));
   const { anonymous, networks } = before.access;
   const isOpen = anonymous && networks.length === 0;
   const maySame = !isNew && !isLost && !(isOpen && notAll !== undefined);
@@ -62,9 +65,13 @@ export function accessText({ anonymous, networks, htpasswd, mtlsCa, paths }: Acc
   return anonymous && ways.some((one) => one !== "networks") ? `${ways.join(", ")}, or nothing` : ways.join(", ");
 }
 
+function hasHub({ registries }: Answers): boolean {
+  return registries.some(({ id, isOn }) => id === "dockerhub" && isOn);
+}
+
 async function askMethods({ asker, before }: Talk, answers: Answers, isNeeded: boolean): Promise<ReadonlySet<Method>> {
   const { networks, htpasswd, mtlsCa, paths } = before.access;
-  const isHub = answers.registries.some(({ id, isOn }) => id === "dockerhub" && isOn);
+  const isHub = hasHub(answers);
   const had: [Method, boolean][] = [
     ["networks", networks.length > 0],
     ["basic", htpasswd !== undefined],
@@ -125,6 +132,7 @@ async function askNetworks({ asker, before }: Talk): Promise<string[]> {
   const has = before.access.networks;
   const typed = await asker.text("Which networks? (separated by commas)", {
     byDefault: (has.length > 0 ? has : PRIVATE_NETWORKS).join(", "),
+    isEdited: true,
     check: checkBy((text) => listOf(text).map(readNetwork)),
   });
   return listOf(typed);

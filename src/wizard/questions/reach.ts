@@ -19,6 +19,7 @@ export async function askListen({ asker, before, isNew }: Talk): Promise<readonl
   if (chosen === "typed") {
     const typed = await asker.text("Addresses with ports, separated by commas?", {
       byDefault: before.listen.join(", "),
+      isEdited: true,
       check,
     });
     return listOf(typed).map((one) => listenText(readListen(one)));
@@ -101,6 +102,7 @@ async function askEach(
       };
       const typed = await asker.text(`For ${one.serves}?`, {
         byDefault: one.hostnames.join(", ") || nameOf(one),
+        isEdited: true,
         check,
       });
       answers.push({ ...one, hostnames: listOf(typed).map(readHostname) });
