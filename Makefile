@@ -16,7 +16,7 @@ WITH_NODE = scripts/with-node.sh
 # Quoted, since a value may have spaces.
 DEPLOY = METHOD='$(METHOD)' FORCE='$(FORCE)' YES='$(YES)' DESTDIR='$(DESTDIR)' ARGS='$(ARGS)' scripts/deploy.sh
 
-.PHONY: help install status logs upgrade uninstall destroy setup tools start test check types lint format-check format e2e e2e-tools faults fuzz bench profile lock package clean
+.PHONY: help install status logs upgrade uninstall destroy setup tools config start test check types lint format-check format e2e e2e-tools faults fuzz bench profile lock package clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ setup: tools ## Fetch Node.js (where the system's is too old) and the dependenci
 
 tools:
 	@scripts/setup.sh
+
+config: setup ## Make or change the configuration by questions (ARGS="--help" for more)
+	@exec bin/registry-cache config $(ARGS)
 
 start: setup ## Serve all registries on http://127.0.0.1:5000 (ARGS="--config FILE" for more)
 	@exec bin/registry-cache serve $(ARGS)

@@ -96,6 +96,21 @@ describe("docs/deployment.md", () => {
   });
 });
 
+describe("docs/wizard.md", () => {
+  it("shows examples that work", async (t) => {
+    const page = await readFile(new URL("../docs/wizard.md", import.meta.url), "utf8");
+    assert.equal(await examplesThatLoad(t, page), 1);
+  });
+
+  it("has every option that answers a question", async () => {
+    const page = await readFile(new URL("../docs/wizard.md", import.meta.url), "utf8");
+    const options = await readFile(new URL("../src/cli/config-options.ts", import.meta.url), "utf8");
+    const flags = [...options.matchAll(/["(](--[a-z-]+)[ "]/g)].map(([, flag = ""]) => flag);
+    assert.ok(flags.length > 20);
+    for (const flag of flags) assert.ok(page.includes(`\`${flag}`), flag);
+  });
+});
+
 /** Loads all examples of a page, with the files that they name; says how many there are. */
 async function examplesThatLoad(t: TestContext, page: string): Promise<number> {
   const folder = await configFolder(t);
@@ -105,6 +120,12 @@ async function examplesThatLoad(t: TestContext, page: string): Promise<number> {
   const secrets = { "users.htpasswd": "", "lab.token": "0123456789abcdef0123456789abcdef" };
   await folder.write({ ...authorities, ...secrets, "clients-crl.pem": authority.revocations([]) });
   await folder.write({ "cache.pem": cert, "cache-key.pem": key });
+  const own = {
+    "certificates/cache.pem": cert,
+    "certificates/cache-key.pem": key,
+    "certificates/ca.pem": authority.cert,
+  };
+  await folder.write(own);
   const examples = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, example = ""]) => example);
   const environment = { REGISTRY_CACHE_GHCR_PASSWORD: "secret" };
   for (const example of examples) {

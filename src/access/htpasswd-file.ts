@@ -1,10 +1,6 @@
-import { randomBytes } from "node:crypto";
-import { chown, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-
-/** Read by the cache's own user alone, unless its file says otherwise already. */
-const NEW_FILE_MODE = 0o600;
+import { replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
 
 /** A password file's lines, in which those that are about others stay as they are. */
 export class HtpasswdFile {
@@ -74,25 +70,7 @@ export class HtpasswdFile {
 
   /** All or nothing; owner and mode stay. */
   async write(): Promise<void> {
-    const before = await stat(this.#path).catch(() => undefined);
-    const folder = await stat(dirname(this.#path));
-    const temporary = `${this.#path}.${randomBytes(6).toString("hex")}`;
-    try {
-      const handle = await open(temporary, "wx", NEW_FILE_MODE);
-      try {
-        await handle.writeFile(this.#lines.map((line) => `${line}\n`).join(""));
-        // Who is not root cannot give files away, and need not.
-        if (process.getuid?.() === 0) await chown(temporary, (before ?? folder).uid, (before ?? folder).gid);
-        if (before !== undefined) await handle.chmod(before.mode & 0o777);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, this.#path);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    }
+    await replaceFile(this.#path, this.#lines.map((line) => `${line}\n`).join(""));
   }
 }
 
@@ -106,7 +84,7 @@ const LOCK_AGE_MAX_MS = 30_000;
 async function lock(path: string): Promise<() => Promise<void>> {
   for (let look = 1; ; look += 1) {
     try {
-      await (await open(path, "wx", NEW_FILE_MODE)).close();
+      await (await open(path, "wx", SECRET_MODE)).close();
       return async () => await rm(path, { force: true });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST" || look > LOCK_LOOKS_MAX) throw error;

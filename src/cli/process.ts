@@ -1,6 +1,7 @@
 import { isatty } from "node:tty";
 import { errorText } from "./failure.ts";
 import { run } from "./program.ts";
+import { promptsOn } from "./prompts.ts";
 import { standardInput } from "./stdin.ts";
 import type { Input, Output } from "./terminal.ts";
 
@@ -40,6 +41,7 @@ export async function runProcess(): Promise<number> {
     readAll: async () => await standardInput(process.stdin).readAll(),
     confirm: async (question) => await standardInput(process.stdin).confirm(question),
     askSecret: async (question) => await standardInput(process.stdin).askSecret(question),
+    asker: async () => await promptsOn(process.stdin, process.stdout),
   };
   const exitCode = await run(process.argv.slice(2), { environment: process.env, cwd: process.cwd(), input, out, err });
   const failure = await out.flushed();

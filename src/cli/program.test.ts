@@ -23,7 +23,9 @@ async function runHere(
     isTerminal: false,
     hasColors: false,
   });
-  const input = { isTerminal: false, readAll: async () => typed, askSecret: async () => "", confirm: async () => true };
+  const nobody = async () => await Promise.reject(new Error("there is nobody to ask"));
+  const answers = { readAll: async () => typed, askSecret: async () => "", confirm: async () => true, asker: nobody };
+  const input = { isTerminal: false, ...answers };
   const exitCode = await run(args, { environment, cwd, input, out: outputTo("out"), err: outputTo("err") });
   return { exitCode, ...text };
 }

@@ -1,7 +1,9 @@
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../lib/version.ts";
+import { certificateCommand } from "./certificate.ts";
 import { connectCommand } from "./connect.ts";
 import { checkCommand } from "./check.ts";
+import { configCommand } from "./config.ts";
 import { CliError, failureOf } from "./failure.ts";
 import { importCommand } from "./import.ts";
 import { healthCommand } from "./health.ts";
@@ -54,14 +56,16 @@ function programOf(invocation: Invocation): Command {
     .helpCommand("help [command]", "print help for a command")
     .addHelpText("after", HELP);
   for (const commandOf of [
+    configCommand,
     serveCommand,
     checkCommand,
     connectCommand,
-    healthCommand,
     importCommand,
-    reindexCommand,
-    userCommand,
     warmCommand,
+    userCommand,
+    certificateCommand,
+    reindexCommand,
+    healthCommand,
   ]) {
     program.addCommand(commandOf(invocation));
   }
@@ -102,7 +106,8 @@ const MEANT: Readonly<Record<string, string>> = {
   run: `did you mean ${NAME} serve?`,
   up: `did you mean ${NAME} serve?`,
   validate: `did you mean ${NAME} check?`,
-  config: `did you mean ${NAME} check?`,
+  setup: `did you mean ${NAME} config?`,
+  init: `did you mean ${NAME} config?`,
   "--port": ADDRESS_HINT,
   "-p": ADDRESS_HINT,
   "--listen": ADDRESS_HINT,

@@ -9,7 +9,7 @@ const INPUT_BYTES_MAX = 16 * 1024 * 1024;
 const END_OF_INPUT = "\x04";
 
 /** What is read from standard input; what is asked for appears on `screen`. */
-export function standardInput(stdin: Readable, screen: Writable = process.stdout): Omit<Input, "isTerminal"> {
+export function standardInput(stdin: Readable, screen: Writable = process.stdout): Omit<Input, "isTerminal" | "asker"> {
   return {
     readAll: async () => {
       const pieces: Buffer[] = [];

@@ -1,3 +1,5 @@
+import type { Asker } from "../wizard/asker.ts";
+
 /** What a command sees of the outside. */
 export interface Terminal {
   readonly environment: NodeJS.ProcessEnv;
@@ -16,6 +18,8 @@ export interface Input {
   readonly askSecret: (question: string) => Promise<string>;
   /** Yes or no; Enter is yes. */
   readonly confirm: (question: string) => Promise<boolean>;
+  /** For a whole conversation. */
+  readonly asker: () => Promise<Asker>;
 }
 
 export interface Output {

@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import type { HtpasswdFile } from "../access/htpasswd-file.ts";
-import { PASSWORD_BYTES_MAX } from "../access/password-length.ts";
+import { hashPassword, readNewPassword, readUserName } from "../access/new-user.ts";
 import { printable } from "../lib/printable.ts";
+import { ValueError } from "../lib/value-error.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { CliError } from "./failure.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
@@ -57,7 +58,7 @@ async function addUser(terminal: Terminal, options: UserOptions, name: string): 
   };
   // Before anybody types a password in vain, and again when nobody else can add it any more.
   assertNew(await read(path));
-  const hash = await hashOf(await passwordOf(terminal, options, name));
+  const hash = await hashPassword(await passwordOf(terminal, options, name));
   await changed(path, async (file) => {
     assertNew(file);
     file.set(name, hash);
@@ -69,7 +70,7 @@ async function addUser(terminal: Terminal, options: UserOptions, name: string): 
 async function changePassword(terminal: Terminal, options: UserOptions, name: string): Promise<ExitCode> {
   const path = await pathOf(terminal, options);
   assertThere(await read(path), name, path);
-  const hash = await hashOf(await passwordOf(terminal, options, name));
+  const hash = await hashPassword(await passwordOf(terminal, options, name));
   await changed(path, async (file) => {
     assertThere(file, name, path);
     file.set(name, hash);
@@ -128,21 +129,18 @@ function codeOf(error: unknown): string {
   return String((error as NodeJS.ErrnoException).code ?? error);
 }
 
-const NAME_LENGTH_MAX = 64;
-
 function assertName(name: string): void {
-  if (
-    !/[:\s\p{Cc}]/u.test(name) &&
-    name !== "anonymous" &&
-    name !== "" &&
-    name.length <= NAME_LENGTH_MAX &&
-    !name.startsWith("#")
-  )
-    return;
-  throw new CliError(`${JSON.stringify(name)} is no name for a user`, {
-    hint: `at most ${NAME_LENGTH_MAX} characters, without colons and spaces`,
-    exitCode: 2,
-  });
+  readAs(2, () => readUserName(name));
+}
+
+/** What is wrong with a name or a password, in the form in which all commands tell it. */
+function readAs<T>(exitCode: ExitCode, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof ValueError) throw new CliError(error.message, { hint: error.hint, exitCode, cause: error });
+    throw error;
+  }
 }
 
 function assertThere(file: HtpasswdFile, name: string, path: string): void {
@@ -160,24 +158,6 @@ async function passwordOf({ input }: Terminal, { passwordStdin }: UserOptions, n
   return first;
 }
 
-const PASSWORD_LENGTH_MIN = 8;
-
 function assertPassword(password: string): string {
-  if (password.length < PASSWORD_LENGTH_MIN) {
-    throw new CliError(`a password needs ${PASSWORD_LENGTH_MIN} characters at least`, {
-      hint: "`openssl rand -hex 24` prints a good one",
-    });
-  }
-  if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX || /\p{Cc}/u.test(password)) {
-    throw new CliError(`a password has at most ${PASSWORD_BYTES_MAX} bytes and no control characters`);
-  }
-  return password;
-}
-
-/** A tenth of a second for each guess; what Traefik, nginx and Apache read as well. */
-const BCRYPT_COST = 10;
-
-async function hashOf(password: string): Promise<string> {
-  const { hash } = await import("bcryptjs");
-  return await hash(password, BCRYPT_COST);
+  return readAs(1, () => readNewPassword(password));
 }

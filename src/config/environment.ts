@@ -54,6 +54,8 @@ export interface EnvironmentOptions {
   readonly folder: string;
   /** That folder as the user would write it, with its last `/`, or empty. */
   readonly folderName: string;
+  /** Its text, instead of what lies there. */
+  readonly draft?: string | undefined;
 }
 
 /** The file beside the configuration. */
@@ -61,11 +63,14 @@ export const DOT_ENV = ".env";
 
 /** Our variables that have a value: the process's own ones, and those of `.env` that it does not set. */
 export async function readVariables(
-  { environment, folder, folderName }: EnvironmentOptions,
+  { environment, folder, folderName, draft }: EnvironmentOptions,
   problems: Problem[],
 ): Promise<Variables> {
   const variables = new Map<string, Variable>();
-  for (const variable of await readDotEnv(join(folder, DOT_ENV), `${folderName}${DOT_ENV}`, problems)) {
+  const file = `${folderName}${DOT_ENV}`;
+  const found =
+    draft === undefined ? await readDotEnv(join(folder, DOT_ENV), file, problems) : parse(draft, file, problems);
+  for (const variable of found) {
     variables.set(variable.name, variable);
   }
   for (const [name, value] of Object.entries(environment)) {
@@ -89,7 +94,11 @@ async function readDotEnv(path: string, file: string, problems: Problem[]): Prom
     problems.push({ ...place, message: "is not UTF-8", hint: "save the file with the encoding UTF-8" });
     return [];
   }
-  const text = bytes.toString("utf8");
+  return parse(bytes.toString("utf8"), file, problems);
+}
+
+function parse(text: string, file: string, problems: Problem[]): Variable[] {
+  const place = { file, line: undefined, column: undefined, path: "" };
   const lines = linesOf(text);
   for (const [index, line] of text.split("\n").entries()) {
     const name = /^\s*(?:export\s+)?(REGISTRY_CACHE_\w*)(?!\w|\s*=)/.exec(line)?.[1];

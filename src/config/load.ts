@@ -42,6 +42,18 @@ export interface LoadOptions {
   readonly cwd: string;
   /** Whether people read the log as it is written; by default whether standard output is a terminal. */
   readonly isTerminal?: boolean;
+  /** Taken instead of what lies there. */
+  readonly draft?: Draft;
+}
+
+/** The texts of a configuration and of the `.env` beside it, before they are written. */
+export interface Draft {
+  /** As the user would write it. */
+  readonly name: string;
+  /** The folder that it is to lie in, absolute. */
+  readonly folder: string;
+  readonly yaml: string;
+  readonly dotEnv: string;
 }
 
 /**
@@ -50,12 +62,12 @@ export interface LoadOptions {
  * @throws ConfigError with everything that is wrong
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
-  const { configPath, environment, cwd } = options;
+  const { configPath, environment, cwd, draft } = options;
   const environmentPath = environment[CONFIG_VARIABLE] === "" ? undefined : environment[CONFIG_VARIABLE];
-  const file = await findConfigFile({ configPath, environmentPath, cwd });
+  const file = draft === undefined ? await findConfigFile({ configPath, environmentPath, cwd }) : drafted(draft);
   const ofFile = readConfigText(file);
   const problems = [...ofFile.problems];
-  const variables = await readVariables({ environment, ...folderOf(file, cwd) }, problems);
+  const variables = await readVariables({ environment, ...folderOf(file, cwd), draft: draft?.dotEnv }, problems);
   problems.push(...unknownVariables(variables, [...ofFile.drafts.map(({ id }) => id), ...ofFile.brokenIds]));
   const { drafts, defaultRegistry } = chooseRegistries(variables, ofFile.drafts, problems);
   const text = { ...ofFile, drafts };
@@ -103,12 +115,16 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     warnings: [
       ...warnings,
       ...ofAccess.warnings,
-      ...(await dotEnvWarnings(variables, context.folder)),
+      ...(draft === undefined ? await dotEnvWarnings(variables, context.folder) : []),
       ...plainWarnings(listen, text.top.tls ?? {}),
       ...unusedMethodWarnings(listen, access),
       ...proxyWarnings(registries, listen, access, top.trusted_proxies ?? []),
     ],
   };
+}
+
+function drafted({ name, folder, yaml }: Draft): NamedFile {
+  return { name, folder, bytes: Buffer.from(yaml) };
 }
 
 /** Of a `.env` file that has secrets. */

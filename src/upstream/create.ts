@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { LookupFunction } from "node:net";
+import type { Dispatcher } from "undici";
 import type { Credentials, ProxySettings, RegistryConfig } from "../config/config.ts";
 import { compileShared } from "../lib/glob.ts";
 import { Authorization } from "./authorization.ts";
@@ -8,12 +9,13 @@ import { Exchange } from "./exchange.ts";
 import { Gate } from "./gate.ts";
 import { Pace } from "./limits.ts";
 import { OpenToAll } from "./open-to-all.ts";
-import { isOwnUpstream, mayDial } from "./redirects.ts";
+import { isOwnUpstream, mayDial, type RedirectPolicy } from "./redirects.ts";
 import { PassThrough } from "./pass-through.ts";
-import { createSend } from "./request.ts";
+import { createSend, type Send } from "./request.ts";
 import { createTokenFetch } from "./token-service.ts";
-import { TokenCache } from "./tokens.ts";
+import { type IssuedToken, TokenCache, type TokenRequest } from "./tokens.ts";
 import { createTransport } from "./transport.ts";
+import type { RealmPolicy } from "./trust.ts";
 import type { OfferedCredentials, Upstream, UpstreamError } from "./upstream.ts";
 
 export interface UpstreamsOptions {
@@ -101,6 +103,37 @@ function createUpstream(
   registry: RegistryConfig,
   options: UpstreamsOptions,
 ): (credentials: Credentials | undefined, more?: { readonly isApart: boolean }) => Upstream {
+  const nowMs = options.nowMs ?? (() => performance.now());
+  const { upstream, policy, closing, dispatcher, send, turn, tokens } = openConnection(registry, options);
+  const onRefused = onRefusedOf(registry, options, nowMs);
+  const ofGate = { ...registry, host: upstream.host, nowMs, closing: closing.signal, onRefused };
+  const gate = new Gate(ofGate);
+  return (credentials, { isApart } = { isApart: false }) =>
+    new UpstreamClient({
+      credentialId: credentialIdOf(upstream, credentials),
+      gate: isApart ? new Gate(ofGate, gate) : gate,
+      exchange: new Exchange(send, turn, new Authorization(policy, credentials, tokens), policy),
+      dispatcher,
+      closing,
+    });
+}
+
+/** How an upstream is reached, whoever asks there. */
+export interface Connection {
+  readonly upstream: URL;
+  readonly policy: RealmPolicy & RedirectPolicy;
+  /** Its signal ends whatever is under way. */
+  readonly closing: AbortController;
+  readonly dispatcher: Dispatcher;
+  readonly send: Send;
+  /** Waits for the upstream's pace. */
+  readonly turn: (signal: AbortSignal) => Promise<void>;
+  readonly fetchToken: (request: TokenRequest) => Promise<IssuedToken>;
+  readonly tokens: TokenCache;
+}
+
+/** Nothing is dialled yet; whoever opens it destroys the dispatcher. */
+export function openConnection(registry: RegistryConfig, options: UpstreamsOptions): Connection {
   const { realms, upstreamIsOwn, allowPrivateAddresses, timeouts, ca, requestsPerSecond } = registry;
   const nowMs = options.nowMs ?? (() => performance.now());
   const upstream = new URL(registry.upstream);
@@ -117,18 +150,8 @@ function createUpstream(
   const send = createSend({ dispatcher, timeouts, userAgent, mayDial: (url) => mayDial(url, policy) });
   const pace = requestsPerSecond === undefined ? undefined : new Pace(requestsPerSecond, upstream.host, nowMs);
   const turn = async (signal: AbortSignal) => await pace?.turn(signal);
-  const tokens = new TokenCache(createTokenFetch({ send, turn, policy, closing: closing.signal }), nowMs);
-  const onRefused = onRefusedOf(registry, options, nowMs);
-  const ofGate = { ...registry, host: upstream.host, nowMs, closing: closing.signal, onRefused };
-  const gate = new Gate(ofGate);
-  return (credentials, { isApart } = { isApart: false }) =>
-    new UpstreamClient({
-      credentialId: credentialIdOf(upstream, credentials),
-      gate: isApart ? new Gate(ofGate, gate) : gate,
-      exchange: new Exchange(send, turn, new Authorization(policy, credentials, tokens), policy),
-      dispatcher,
-      closing,
-    });
+  const fetchToken = createTokenFetch({ send, turn, policy, closing: closing.signal });
+  return { upstream, policy, closing, dispatcher, send, turn, fetchToken, tokens: new TokenCache(fetchToken, nowMs) };
 }
 
 /** What clients' own credentials come to is between them and the upstream. */

@@ -74,7 +74,7 @@ async function askFollowing(
 function tokenUrl({ realm, service, scope }: TokenRequest): URL {
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set("service", service);
-  url.searchParams.set("scope", scope);
+  if (scope !== "") url.searchParams.set("scope", scope);
   return url;
 }
 

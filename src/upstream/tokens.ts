@@ -7,6 +7,7 @@ import { orAborted } from "./aborts.ts";
 export interface TokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
+  /** Empty: for no repository, as a login asks. */
   readonly scope: string;
   /** Undefined: an anonymous token. */
   readonly credentials: BasicCredentials | undefined;

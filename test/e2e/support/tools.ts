@@ -8,12 +8,14 @@ const PACKAGES = {
   busybox: "busybox-static",
   caddy: "caddy",
   containerd: "containerd",
+  curl: "curl",
   ctr: "containerd",
   docker: "docker.io",
   "docker-compose": "docker-compose",
   "docker-registry": "docker-registry",
   dockerd: "docker.io",
   nginx: "nginx-light",
+  openssl: "openssl",
   pebble: "pebble",
   "pebble-challtestsrv": "pebble",
   podman: "podman",
@@ -23,6 +25,7 @@ const PACKAGES = {
   skopeo: "skopeo",
   "systemd-analyze": "systemd",
   tar: "tar",
+  tmux: "tmux",
   unshare: "util-linux",
 } as const;
 
@@ -51,19 +54,30 @@ export function toolPath(tool: Tool): string {
  * obstacle is an error instead, so that a machine that must run them does not pass by skipping.
  */
 export function skipReason(tools: readonly Tool[]): string | false {
-  const reason = obstacle([...ALWAYS, ...tools]);
+  return required(obstacle([...ALWAYS, ...tools]));
+}
+
+/** The same for tests that pull nothing with them, and need neither root nor the upstream's tools. */
+export function skipReasonWithout(tools: readonly Tool[]): string | false {
+  return required(missing(tools));
+}
+
+function required(reason: string | undefined): string | false {
   if (reason !== undefined && process.env["REQUIRE_E2E"] === "1") throw new Error(reason);
   return reason ?? false;
 }
 
 function obstacle(tools: readonly Tool[]): string | undefined {
   if (process.platform !== "linux") return "real clients run on Linux only";
-  const missing = tools.filter((tool) => find(tool) === undefined);
-  if (missing.length > 0) {
-    const packages = [...new Set(missing.map((tool) => PACKAGES[tool]))].join(" ");
-    return `not installed: ${missing.join(", ")} (apt-get install ${packages})`;
-  }
+  const lacking = missing(tools);
+  if (lacking !== undefined) return lacking;
   if (process.getuid?.() !== 0) return "real clients need root";
   if (spawnSync(toolPath("unshare"), ["--mount", "true"]).status !== 0) return "mount namespaces are not allowed here";
   return undefined;
+}
+
+function missing(tools: readonly Tool[]): string | undefined {
+  const absent = tools.filter((tool) => find(tool) === undefined);
+  const packages = [...new Set(absent.map((tool) => PACKAGES[tool]))].join(" ");
+  return absent.length === 0 ? undefined : `not installed: ${absent.join(", ")} (apt-get install ${packages})`;
 }

@@ -1,0 +1,192 @@
+import { existsSync, realpathSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { ConfigError } from "../config/errors.ts";
+import { printable } from "../lib/printable.ts";
+import { packageVersion } from "../lib/version.ts";
+import { type Answers, answersOf } from "../wizard/answers.ts";
+import { type Asker, GivenUp } from "../wizard/asker.ts";
+import { converse } from "../wizard/converse.ts";
+import {
+  changedPaths,
+  overridden,
+  type Prepared,
+  prepare,
+  readTarget,
+  shortPath,
+  type Target,
+  write,
+} from "../wizard/files.ts";
+import { planOf } from "../wizard/flags.ts";
+import { machine } from "../wizard/machine.ts";
+import type { Plan } from "../wizard/plan.ts";
+import { trialText } from "../wizard/questions/accounts.ts";
+import { isLoopback, warningsOf } from "./banner.ts";
+import type { ConfigOptions } from "./config.ts";
+import { explainedConfig } from "./config-errors.ts";
+import { nextSteps, reviewOf } from "./config-review.ts";
+import { secretsOf } from "./config-secrets.ts";
+import { configurationOf } from "./configuration.ts";
+import { CliError } from "./failure.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** `given`: which flags that answer a question were written. */
+export async function runConfig(terminal: Terminal, options: ConfigOptions, given: readonly string[]): Promise<void> {
+  const { input, out } = terminal;
+  const isSilent = options.nonInteractive === true;
+  if (!isSilent && (!input.isTerminal || !out.isTerminal)) {
+    throw new CliError("there is no terminal to ask questions on", { hint: NO_TERMINAL_HINT, exitCode: 2 });
+  }
+  if (!isSilent && given.length > 0) {
+    const hint = `write --non-interactive beside it, or leave ${given.length === 1 ? "it" : "them"} out to be asked`;
+    throw new CliError(`${given.join(", ")}: of use without questions alone`, { hint, exitCode: 2 });
+  }
+  await explainedConfig(async () => {
+    const { environment, cwd } = terminal;
+    const target = await readTarget({ environment, cwd, configPath: options.config });
+    // What cannot be loaded cannot be understood either.
+    if (!target.isNew) await configurationOf(terminal, { ...options, config: target.name });
+    const before = answersOf(target);
+    if (isSilent) await withoutQuestions(terminal, options, target, before);
+    else await withQuestions(terminal, options, target, before);
+  });
+}
+
+const NO_TERMINAL_HINT = "use --non-interactive; `registry-cache config --help` shows what goes with it";
+
+async function withoutQuestions(
+  terminal: Terminal,
+  options: ConfigOptions,
+  target: Target,
+  before: Answers,
+): Promise<void> {
+  const plan = planOf(before, options, await secretsOf(terminal, options));
+  if (options.test) await testAccounts(terminal, target, plan);
+  await withPrepared(terminal, target, plan, async (prepared) => {
+    const changed = changedPaths(target, prepared);
+    const told = (isWritten: boolean) => {
+      const its = { file: target.path, isWritten, changed, warnings };
+      if (options.json === true) terminal.out.write(`${JSON.stringify(its, null, 2)}\n`);
+    };
+    const warnings = warningsFor(terminal, prepared);
+    for (const warning of warnings) terminal.err.write(`warning: ${printable(warning)}\n`);
+    if (options.dryRun === true) {
+      if (options.json !== true) terminal.out.write(prepared.yaml);
+      return told(false);
+    }
+    if (options.json !== true && changed.length > 0)
+      terminal.out.write(`${reviewOf(target, prepared, terminal.cwd)}\n\n`);
+    const there = changed.find((path) => existsSync(path));
+    if (there !== undefined && options.yes !== true) {
+      const hint = "--yes changes it, --dry-run prints all of it";
+      const name = shortPath(there, terminal.cwd);
+      throw new CliError(`${name} is there already, and would become another; nothing was written`, { hint });
+    }
+    if (changed.length > 0) await write(target, prepared);
+    if (options.json === true) return told(changed.length > 0);
+    const files = changed.map((path) => `wrote ${shortPath(path, terminal.cwd)}\n`);
+    terminal.out.write(files.length === 0 ? `${target.name} says all of that already\n` : files.join(""));
+  });
+}
+
+/** A password that is wrong is worth an error now, for the cache would go on without a word to whoever typed it. */
+async function testAccounts(terminal: Terminal, target: Target, { answers }: Plan): Promise<void> {
+  const { environment, cwd } = terminal;
+  const world = machine(target, { environment, cwd, version: packageVersion() });
+  for (const registry of answers.registries) {
+    if (registry.credentials.kind !== "basic") continue;
+    const trial = await world.tryRegistry(registry, registry.credentials, new AbortController().signal);
+    const text = trialText(trial, registry);
+    if (trial.verdict === "refused") {
+      throw new CliError(`${text}; nothing was written`, { hint: "--no-test writes it all the same" });
+    }
+    terminal.err.write(trial.verdict === "taken" ? `${text}\n` : `warning: ${text}\n`);
+  }
+}
+
+async function withQuestions(
+  terminal: Terminal,
+  options: ConfigOptions,
+  target: Target,
+  before: Answers,
+): Promise<void> {
+  const { environment, cwd } = terminal;
+  const asker = await terminal.input.asker();
+  asker.begin(`Registry Cache: ${target.name}${target.isNew ? ", which is new" : ""}`);
+  asker.say("step", "Enter takes what is offered. Ctrl+C leaves everything as it is.");
+  const world = machine(target, { environment, cwd, version: packageVersion() });
+  const plan = await converse({ asker, world, before, isNew: target.isNew });
+  await withPrepared(terminal, target, plan, async (prepared) => {
+    if (options.dryRun === true) {
+      terminal.out.write(`\n${prepared.yaml}`);
+      return;
+    }
+    await reviewed(asker, { terminal, options, target, prepared });
+  });
+}
+
+interface Review {
+  readonly terminal: Terminal;
+  readonly options: ConfigOptions;
+  readonly target: Target;
+  readonly prepared: Prepared;
+}
+
+async function reviewed(asker: Asker, { terminal, options, target, prepared }: Review): Promise<void> {
+  for (const warning of warningsFor(terminal, prepared)) asker.say("warning", printable(warning));
+  const changed = changedPaths(target, prepared);
+  if (changed.length > 0) {
+    asker.show("What is written", reviewOf(target, prepared, terminal.cwd));
+    if (options.yes !== true && !(await asker.confirm("Write it?", true))) throw new GivenUp();
+    await uninterrupted(async () => await write(target, prepared));
+    asker.say("done", "Written.");
+  } else asker.say("done", "Nothing changes.");
+  const name = options.config === undefined ? "" : ` --config ${options.config}`;
+  asker.show("What comes next", nextSteps(prepared, { program: programName(terminal), flags: name }));
+  asker.end(`${target.name} can be edited by hand, too; this may be run again.`);
+}
+
+function warningsFor({ environment }: Terminal, { config, ...sources }: Prepared): string[] {
+  const beyondLoopback = config.listen.some(({ host }) => !isLoopback(host));
+  return [...overridden(environment, sources), ...warningsOf(config, { beyondLoopback })];
+}
+
+/** It is done in a moment, and half of it would be worse. */
+async function uninterrupted(work: () => Promise<void>): Promise<void> {
+  const wait = () => undefined;
+  process.on("SIGINT", wait);
+  try {
+    await work();
+  } finally {
+    process.off("SIGINT", wait);
+  }
+}
+
+async function withPrepared(
+  { environment, cwd, err }: Terminal,
+  target: Target,
+  plan: Plan,
+  work: (prepared: Prepared) => Promise<void>,
+): Promise<void> {
+  const prepared = await prepare(target, plan, { environment, cwd }).catch((error: unknown) => {
+    // The lines that it names are not in any file.
+    if (error instanceof ConfigError) err.write(`nothing was written, since the cache would refuse ${target.name}:\n`);
+    throw error;
+  });
+  try {
+    await work(prepared);
+  } finally {
+    await prepared.staging.discard();
+  }
+}
+
+const PROGRAM = "registry-cache";
+
+/** As it is typed here: in a checkout it is not among the system's programs. */
+function programName({ cwd, environment }: Terminal): string {
+  const folders = (environment["PATH"] ?? "").split(delimiter);
+  if (folders.some((folder) => folder !== "" && existsSync(join(folder, PROGRAM)))) return PROGRAM;
+  const [, script = ""] = process.argv;
+  const real = existsSync(script) ? realpathSync(script) : script;
+  const inCheckout = join(dirname(dirname(real)), "bin", PROGRAM);
+  return existsSync(inCheckout) ? shortPath(inCheckout, cwd) : PROGRAM;
+}
