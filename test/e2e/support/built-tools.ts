@@ -10,6 +10,7 @@ const PROGRAMS = {
   "step-ca": { module: "github.com/smallstep/certificates", version: "v0.30.2", command: "cmd/step-ca" },
   buildctl: { module: "github.com/moby/buildkit", version: "v0.34.2", command: "cmd/buildctl" },
   buildkitd: { module: "github.com/moby/buildkit", version: "v0.34.2", command: "cmd/buildkitd" },
+  nerdctl: { module: "github.com/containerd/nerdctl", version: "v1.7.7", command: "cmd/nerdctl" },
   // Engine 29; Debian's is 20.10.
   dockerd: { module: "github.com/moby/moby/v2", version: "v2.0.0-beta.24", command: "cmd/dockerd" },
 } as const;

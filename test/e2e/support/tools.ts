@@ -10,6 +10,7 @@ const PACKAGES = {
   containerd: "containerd",
   ctr: "containerd",
   docker: "docker.io",
+  curl: "curl",
   "docker-registry": "docker-registry",
   dockerd: "docker.io",
   nginx: "nginx-light",
