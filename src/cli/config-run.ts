@@ -15,6 +15,7 @@ import {
   shortPath,
   type Target,
   write,
+  writeProblem,
 } from "../wizard/files.ts";
 import { planOf } from "../wizard/flags.ts";
 import { machine } from "../wizard/machine.ts";
@@ -43,6 +44,9 @@ export async function runConfig(terminal: Terminal, options: ConfigOptions, give
   await explainedConfig(async () => {
     const { environment, cwd } = terminal;
     const target = await readTarget({ environment, cwd, configPath: options.config });
+    // Rather now than after the last question.
+    const problem = options.dryRun === true ? undefined : await writeProblem(target);
+    if (problem !== undefined) throw new CliError(problem, { hint: "by another user, or elsewhere: --config FILE" });
     // What cannot be loaded cannot be understood either.
     if (!target.isNew) await configurationOf(terminal, { ...options, config: target.name });
     const before = answersOf(target);
@@ -172,11 +176,7 @@ async function withPrepared(
     if (error instanceof ConfigError) err.write(`nothing was written, since the cache would refuse ${target.name}:\n`);
     throw error;
   });
-  try {
-    await work(prepared);
-  } finally {
-    await prepared.staging.discard();
-  }
+  await work(prepared);
 }
 
 const PROGRAM = "registry-cache";
