@@ -15,11 +15,13 @@ import {
   shortPath,
   type Target,
   write,
+  writeProblem,
 } from "../wizard/files.ts";
 import { planOf } from "../wizard/flags.ts";
 import { machine } from "../wizard/machine.ts";
 import type { Plan } from "../wizard/plan.ts";
 import { trialText } from "../wizard/questions/accounts.ts";
+import type { Talk } from "../wizard/questions/world.ts";
 import { isLoopback, warningsOf } from "./banner.ts";
 import type { ConfigOptions } from "./config.ts";
 import { explainedConfig } from "./config-errors.ts";
@@ -43,6 +45,9 @@ export async function runConfig(terminal: Terminal, options: ConfigOptions, give
   await explainedConfig(async () => {
     const { environment, cwd } = terminal;
     const target = await readTarget({ environment, cwd, configPath: options.config });
+    // Rather now than after the last question.
+    const problem = options.dryRun === true ? undefined : await writeProblem(target);
+    if (problem !== undefined) throw new CliError(problem, { hint: "by another user, or elsewhere: --config FILE" });
     // What cannot be loaded cannot be understood either.
     if (!target.isNew) await configurationOf(terminal, { ...options, config: target.name });
     const before = answersOf(target);
@@ -59,33 +64,33 @@ async function withoutQuestions(
   target: Target,
   before: Answers,
 ): Promise<void> {
+  const { environment, cwd, out, err } = terminal;
   const plan = planOf(before, options, await secretsOf(terminal, options));
   if (options.test) await testAccounts(terminal, target, plan);
-  await withPrepared(terminal, target, plan, async (prepared) => {
-    const changed = changedPaths(target, prepared);
-    const told = (isWritten: boolean) => {
-      const its = { file: target.path, isWritten, changed, warnings };
-      if (options.json === true) terminal.out.write(`${JSON.stringify(its, null, 2)}\n`);
-    };
-    const warnings = warningsFor(terminal, prepared);
-    for (const warning of warnings) terminal.err.write(`warning: ${printable(warning)}\n`);
-    if (options.dryRun === true) {
-      if (options.json !== true) terminal.out.write(prepared.yaml);
-      return told(false);
-    }
-    if (options.json !== true && changed.length > 0)
-      terminal.out.write(`${reviewOf(target, prepared, terminal.cwd)}\n\n`);
-    const there = changed.find((path) => existsSync(path));
-    if (there !== undefined && options.yes !== true) {
-      const hint = "--yes changes it, --dry-run prints all of it";
-      const name = shortPath(there, terminal.cwd);
-      throw new CliError(`${name} is there already, and would become another; nothing was written`, { hint });
-    }
-    if (changed.length > 0) await write(target, prepared);
-    if (options.json === true) return told(changed.length > 0);
-    const files = changed.map((path) => `wrote ${shortPath(path, terminal.cwd)}\n`);
-    terminal.out.write(files.length === 0 ? `${target.name} says all of that already\n` : files.join(""));
+  const prepared = await prepare(target, plan, { environment, cwd }).catch((error: unknown) => {
+    // The lines that it names are not in any file.
+    if (error instanceof ConfigError) err.write(`nothing was written, since the cache would refuse ${target.name}:\n`);
+    throw error;
   });
+  const warnings = warningsFor(terminal, prepared);
+  for (const warning of warnings) err.write(`warning: ${printable(warning)}\n`);
+  const changed = changedPaths(target, prepared);
+  const isWritten = options.dryRun !== true && changed.length > 0;
+  const told = () => out.write(`${JSON.stringify({ file: target.path, isWritten, changed, warnings }, null, 2)}\n`);
+  if (options.dryRun === true) return options.json === true ? told() : out.write(prepared.yaml);
+  if (options.json !== true && isWritten) out.write(`${reviewOf(target, prepared, cwd)}\n\n`);
+  if (options.yes !== true) assertNew(changed, cwd);
+  if (isWritten) await write(target, prepared);
+  if (options.json === true) return told();
+  const files = changed.map((path) => `wrote ${shortPath(path, cwd)}\n`);
+  out.write(files.length === 0 ? `${target.name} says all of that already\n` : files.join(""));
+}
+
+function assertNew(paths: readonly string[], cwd: string): void {
+  const there = paths.find((path) => existsSync(path));
+  if (there === undefined) return;
+  const message = `${shortPath(there, cwd)} is there already, and would become another; nothing was written`;
+  throw new CliError(message, { hint: "--yes changes it, --dry-run prints all of it" });
 }
 
 /** A password that is wrong is worth an error now, for the cache would go on without a word to whoever typed it. */
@@ -114,14 +119,27 @@ async function withQuestions(
   asker.begin(`Registry Cache: ${target.name}${target.isNew ? ", which is new" : ""}`);
   asker.say("step", "Enter takes what is offered. Ctrl+C leaves everything as it is.");
   const world = machine(target, { environment, cwd, version: packageVersion() });
-  const plan = await converse({ asker, world, before, isNew: target.isNew });
-  await withPrepared(terminal, target, plan, async (prepared) => {
-    if (options.dryRun === true) {
-      terminal.out.write(`\n${prepared.yaml}`);
-      return;
+  const prepared = await preparedByQuestions({ asker, world, before, isNew: target.isNew }, terminal, target);
+  if (options.dryRun === true) terminal.out.write(`\n${prepared.yaml}`);
+  else await reviewed(asker, { terminal, options, target, prepared });
+}
+
+/** What the cache would refuse can be answered anew, with what was answered before as what is offered. */
+async function preparedByQuestions(talk: Talk, { environment, cwd }: Terminal, target: Target): Promise<Prepared> {
+  let { before, isNew } = talk;
+  for (;;) {
+    const plan = await converse({ ...talk, before, isNew });
+    try {
+      return await prepare(target, plan, { environment, cwd });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      talk.asker.show("The cache would refuse that", error.render());
+      if (!(await talk.asker.confirm("Go through the questions once more, with these answers?", false))) {
+        throw new CliError("nothing was written, since the cache would refuse it", { exitCode: 2, cause: error });
+      }
+      [before, isNew] = [plan.answers, false];
     }
-    await reviewed(asker, { terminal, options, target, prepared });
-  });
+  }
 }
 
 interface Review {
@@ -158,24 +176,6 @@ async function uninterrupted(work: () => Promise<void>): Promise<void> {
     await work();
   } finally {
     process.off("SIGINT", wait);
-  }
-}
-
-async function withPrepared(
-  { environment, cwd, err }: Terminal,
-  target: Target,
-  plan: Plan,
-  work: (prepared: Prepared) => Promise<void>,
-): Promise<void> {
-  const prepared = await prepare(target, plan, { environment, cwd }).catch((error: unknown) => {
-    // The lines that it names are not in any file.
-    if (error instanceof ConfigError) err.write(`nothing was written, since the cache would refuse ${target.name}:\n`);
-    throw error;
-  });
-  try {
-    await work(prepared);
-  } finally {
-    await prepared.staging.discard();
   }
 }
 

@@ -224,6 +224,23 @@ describe("config with questions", () => {
     assert.ok(same.heard.includes("done: Nothing changes.") && !same.heard.includes("Write it?"));
   });
 
+  test("what the cache would refuse is shown, and can be answered anew from there", async (t) => {
+    const yaml = "registries: { ghcr: { hostnames: [ghcr.example.com], private_content: pass_through } }\n";
+    const { type, text } = await folderOf(t, { [CONFIG]: yaml });
+    const refused: Script = [
+      [/In which folder/, "/srv/data"],
+      [/Who may pull/, "some"],
+      [/By what/, ["basic"]],
+    ];
+    const no = await type("config", { script: refused });
+    assert.deepEqual([no.exitCode, no.err], [2, "error: nothing was written, since the cache would refuse it\n"]);
+    assert.ok(no.heard.some((line) => /^The cache would refuse that:\nerror: .*private_content/.test(line)));
+    assert.equal(await text(CONFIG), yaml);
+    const script: Script = [...refused, [/once more/, true], [/Who may pull/, "all"]];
+    assert.equal((await type("config", { script })).exitCode, 0);
+    assert.match(await text(CONFIG), /^data_dir: \/srv\/data$/m);
+  });
+
   test("says what to type next, by the name of a file that is not found by itself", async (t) => {
     const { type } = await folderOf(t);
     const { heard } = await type("config --config mine.yaml", {

@@ -34,6 +34,7 @@ for (const [args, error, hint] of [
   [["chek"], "unknown command 'chek'", "did you mean check?"],
   [["frobnicate"], "unknown command 'frobnicate'", "see registry-cache --help"],
   [["start"], "unknown command 'start'", "did you mean registry-cache serve?"],
+  [["init"], "unknown command 'init'", "did you mean registry-cache config?"],
   [
     ["serve", "--port", "80"],
     "unknown option '--port'",

@@ -12,7 +12,7 @@ import { loadConfig } from "../config/load.ts";
 import { answersOf } from "./answers.ts";
 import type { Asker } from "./asker.ts";
 import { converse } from "./converse.ts";
-import { changedPaths, ChangedMeanwhileError, prepare, readTarget, write } from "./files.ts";
+import { changedPaths, ChangedMeanwhileError, prepare, readTarget, write, writeProblem } from "./files.ts";
 import { machine } from "./machine.ts";
 import { NOTHING, type Plan } from "./plan.ts";
 import type { World } from "./questions/world.ts";
@@ -27,7 +27,6 @@ async function folderOf(t: TestContext, files: Readonly<Record<string, string>> 
   const prepared = async (plan: Plan) => {
     const its = await target();
     const ready = await prepare(its, plan, options);
-    t.after(() => ready.staging.discard());
     return { target: its, ready };
   };
   const planOf = async (differs: Partial<Plan["answers"]>, making: Partial<Plan["making"]> = {}): Promise<Plan> => ({
@@ -110,12 +109,43 @@ test("files that somebody else changed meanwhile stay as they are", async (t) =>
   await assert.rejects(stat(path("lab.token")), { code: "ENOENT" });
 });
 
-test("what is new is taken away again where the configuration cannot be written", async (t) => {
-  const { cwd, prepared, planOf, path } = await folderOf(t);
-  const { target, ready } = await prepared(await planOf({}, { tokens: ["lab.token"] }));
-  const odd = { ...target, path: path("none/registry-cache.yaml") };
-  await assert.rejects(write(odd, ready), { code: "ENOENT" });
-  assert.deepEqual(await readdir(cwd), []);
+test("where the configuration cannot be written, everything before it is put back", async (t) => {
+  const files = { ".env": "OTHER=1\n", "users.htpasswd": "# none\n", blocker: "" };
+  const { cwd, prepared, planOf, path } = await folderOf(t, files);
+  const plan = await planOf(OWN, MAKING);
+  const credentials = { kind: "basic", username: "me", password: "secret" } as const;
+  const registries = plan.answers.registries.map((one) => (one.id === "quay" ? { ...one, credentials } : one));
+  const { target, ready } = await prepared({ ...plan, answers: { ...plan.answers, registries } });
+  const odd = { ...target, path: path("blocker/registry-cache.yaml") };
+  await assert.rejects(write(odd, ready), { code: "EEXIST" });
+  assert.deepEqual(await readdir(path("certificates")), []);
+  await rm(path("certificates"), { recursive: true });
+  assert.deepEqual((await readdir(cwd)).toSorted(), Object.keys(files).toSorted());
+  for (const [name, text] of Object.entries(files)) assert.equal(await readFile(path(name), "utf8"), text);
+});
+
+test("a folder that is not there is made, and one that is not ours is told of before", async (t) => {
+  const { options, prepared, planOf, path } = await folderOf(t);
+  const target = await readTarget({ ...options, configPath: "a/b/mine.yaml" });
+  assert.equal(await writeProblem(target), undefined);
+  const { ready } = await prepared(await planOf({}));
+  await write(target, ready);
+  assert.match(await readFile(path("a/b/mine.yaml"), "utf8"), /^listen: 127\.0\.0\.1:5000$/m);
+  const nobodys = await readTarget({ ...options, configPath: "file/mine.yaml" });
+  await writeFile(path("file"), "");
+  assert.equal(await writeProblem(nobodys), `${path("file")} is no folder`);
+});
+
+test("no name of a file leads out of where it is tried", async (t) => {
+  const { options, planOf, path } = await folderOf(t);
+  await mkdir(path("below"));
+  const target = await readTarget({ ...options, configPath: "below/mine.yaml" });
+  const users = [{ file: "../users", name: "ann", password: "correct horse" }];
+  const access = { ...PEOPLE, htpasswd: "../users", mtlsCa: undefined, paths: [] };
+  const ready = await prepare(target, await planOf({ access }, { users }), options);
+  assert.deepEqual([ready.hasUsers, ready.config.warnings, await readdir(path(""))], [true, [], ["below"]]);
+  await write(target, ready);
+  assert.match(await readFile(path("users"), "utf8"), /^ann:/);
 });
 
 for (const [before, after] of [

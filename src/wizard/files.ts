@@ -1,4 +1,5 @@
 import { parseEnv } from "node:util";
+import { access, constants, realpath, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { HtpasswdFile } from "../access/htpasswd-file.ts";
 import { DOT_ENV, SETTING_VARIABLES } from "../config/environment.ts";
@@ -7,11 +8,12 @@ import { CONFIG_BYTES_MAX, findConfigFile, readBounded, CONFIG_FILE_NAME } from 
 import { loadConfig, type LoadOptions } from "../config/load.ts";
 import type { Config } from "../config/config.ts";
 import { fileProblem } from "../config/yaml-text.ts";
-import { replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
+import { SECRET_MODE } from "../lib/replace-file.ts";
 import type { Sources } from "./answers.ts";
 import { edited } from "./edit.ts";
+import { Journal } from "./journal.ts";
 import type { Plan } from "./plan.ts";
-import { Staging } from "./staging.ts";
+import { type Made, Staging } from "./staging.ts";
 
 /** The configuration that is to be changed, or made. */
 export interface Target extends Sources {
@@ -50,10 +52,26 @@ async function textOf(path: string, name: string): Promise<string | undefined> {
   throw new ConfigError([fileProblem(name, bytes.message, bytes.hint)]);
 }
 
-/** Everything that a plan comes to, tried and ready to be written. Whoever has it discards it. */
+/** What keeps this user from writing there, for people; undefined where nothing does. */
+export async function writeProblem({ path, folder, isNew }: Target): Promise<string | undefined> {
+  const isFree = async (at: string) =>
+    await access(at, constants.W_OK).then(
+      () => true,
+      () => false,
+    );
+  if (!isNew && !(await isFree(await realpath(path).catch(() => path)))) return `${path} may not be written`;
+  for (let at = folder; ; at = dirname(at)) {
+    const stats = await stat(at).catch(() => undefined);
+    if (stats?.isDirectory() === false) return `${at} is no folder`;
+    if (stats !== undefined) return (await isFree(at)) ? undefined : `nothing may be written in ${at}`;
+    if (dirname(at) === at) return undefined;
+  }
+}
+
+/** Everything that a plan comes to, tried and ready to be written. */
 export interface Prepared extends Sources {
   readonly plan: Plan;
-  readonly staging: Staging;
+  readonly made: Made;
   /** What the cache would run with. */
   readonly config: Config;
   /** Whether somebody has a password. */
@@ -73,10 +91,9 @@ export async function prepare(
     const config = await loadConfig({ ...options, isTerminal: false, draft });
     const { htpasswd } = config.access;
     const hasUsers = htpasswd !== undefined && (await HtpasswdFile.read(htpasswd)).users.length > 0;
-    return { ...edited(target, plan.answers), plan, staging, config, hasUsers };
-  } catch (error) {
+    return { ...edited(target, plan.answers), plan, made: staging.made, config, hasUsers };
+  } finally {
     await staging.discard();
-    throw error;
   }
 }
 
@@ -98,31 +115,37 @@ export class ChangedMeanwhileError extends Error {
 }
 
 /** What differs from what is there, as absolute paths. */
-export function changedPaths(target: Target, { yaml, dotEnv, staging }: Prepared): string[] {
+export function changedPaths(target: Target, { yaml, dotEnv, made }: Prepared): string[] {
   return [
-    ...new Set(staging.targets),
+    ...new Set([...made.files, ...made.users].map(({ path }) => path)),
     ...(dotEnv === target.dotEnv ? [] : [join(target.folder, DOT_ENV)]),
     ...(yaml === target.yaml ? [] : [target.path]),
   ];
 }
 
 /**
- * Writes all of it, the configuration last: it names the others. Each file is whole or as it was; what is new is taken away again
- * where a later one cannot be written. Rejects with the system's error, or a `ChangedMeanwhileError`.
+ * Writes all of it, the configuration last: it names the others. Each file is whole or as it was; where one of them cannot be
+ * written, those before it are put back. Rejects with the system's error, or a `ChangedMeanwhileError`.
  */
-export async function write(target: Target, prepared: Prepared): Promise<void> {
-  const { yaml, dotEnv, staging } = prepared;
+export async function write(target: Target, { yaml, dotEnv, made }: Prepared): Promise<void> {
   const envPath = join(target.folder, DOT_ENV);
   const isSame =
     ((await textOf(target.path, target.name)) ?? "") === target.yaml &&
     ((await textOf(envPath, DOT_ENV)) ?? "") === target.dotEnv;
   if (!isSame) throw new ChangedMeanwhileError(`${target.name} or ${DOT_ENV} was changed meanwhile`);
-  const { undo } = await staging.place();
+  const journal = new Journal();
   try {
-    if (dotEnv !== target.dotEnv) await replaceFile(envPath, dotEnv, { mode: keptFromOthers });
-    if (yaml !== target.yaml) await replaceFile(target.path, yaml, { mode: (before) => before ?? CONFIG_MODE });
+    for (const { path, text, mode } of made.files) {
+      await journal.replace(path, text, { mode: (before) => before ?? mode });
+    }
+    for (const { path, name, hash } of made.users) {
+      const change = async () => await HtpasswdFile.change(path, async (file) => file.set(name, hash));
+      await journal.change(path, change);
+    }
+    if (dotEnv !== target.dotEnv) await journal.replace(envPath, dotEnv, { mode: keptFromOthers });
+    if (yaml !== target.yaml) await journal.replace(target.path, yaml, { mode: (before) => before ?? CONFIG_MODE });
   } catch (error) {
-    await undo();
+    await journal.undo();
     throw error;
   }
 }

@@ -1,42 +1,54 @@
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { HtpasswdFile } from "../access/htpasswd-file.ts";
 import { hashPassword } from "../access/new-user.ts";
 import { AUTHORITY, AuthorityFolder, certFile, keyFile, SERVER } from "../certificates/authority-folder.ts";
-import { makeFolder, replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
+import { replaceFile, SECRET_MODE } from "../lib/replace-file.ts";
 import type { Answers } from "./answers.ts";
 import type { Making, MakingAuthority, MakingUser } from "./plan.ts";
 
 const TOKEN_BYTES = 24;
 
-/** A file that is made, and where it goes. */
-interface StagedFile {
-  readonly from: string;
+/** What is made beside a configuration. */
+export interface Made {
+  readonly files: readonly MadeFile[];
+  readonly users: readonly MadeUser[];
+}
+
+export interface MadeFile {
   /** Absolute. */
-  readonly to: string;
+  readonly path: string;
+  /** May be a secret. */
+  readonly text: string;
+  /** Of a file that is new. */
   readonly mode: number;
 }
 
 /** A line of a password file, which others may change meanwhile. */
-interface StagedUser {
-  /** The file with it, here and there; absolute. */
-  readonly from: string;
-  readonly to: string;
+export interface MadeUser {
+  /** The file's, absolute. */
+  readonly path: string;
   readonly name: string;
   readonly hash: string;
 }
 
+interface Staged<T> {
+  /** Where it is now. */
+  readonly from: string;
+  readonly made: T;
+}
+
 /**
- * What is made beside a configuration, in a folder that nobody else can read until it is wanted: so the configuration can be tried
- * with it before anything is written. Everything rejects with the system's error, an `AuthorityError` or a `FileExistsError`.
+ * What is made beside a configuration, for a moment in a folder that nobody else can read: so the configuration can be tried with
+ * it before anything is written. Everything rejects with the system's error, or an `AuthorityError`.
  */
 export class Staging {
   readonly #folder: string;
   readonly #target: string;
-  readonly #files: StagedFile[] = [];
-  readonly #users: StagedUser[] = [];
+  readonly #files: Staged<MadeFile>[] = [];
+  readonly #users: Staged<MadeUser>[] = [];
 
   private constructor(folder: string, target: string) {
     this.#folder = folder;
@@ -49,7 +61,7 @@ export class Staging {
     try {
       if (authority !== undefined) await staging.#makeAuthority(authority);
       // Hosts know a secret that is there already.
-      for (const file of tokens) if (!(await isThere(resolve(target, file)))) await staging.#add(file, newToken());
+      for (const file of tokens) if (!(await isThere(resolve(target, file)))) await staging.#addToken(file);
       for (const user of users) await staging.#addUser(user);
       return staging;
     } catch (error) {
@@ -58,16 +70,17 @@ export class Staging {
     }
   }
 
-  /** Where they go, absolute. */
-  get targets(): string[] {
-    return [...this.#files, ...this.#users].map(({ to }) => to);
+  get made(): Made {
+    return { files: this.#files.map(({ made }) => made), users: this.#users.map(({ made }) => made) };
   }
 
   /** The answers with the files where they are now. */
   relocated(answers: Answers): Answers {
     const { tls, access } = answers;
     const place = (name: string) => {
-      return [...this.#files, ...this.#users].find(({ to }) => to === resolve(this.#target, name))?.from ?? name;
+      return (
+        [...this.#files, ...this.#users].find(({ made }) => made.path === resolve(this.#target, name))?.from ?? name
+      );
     };
     const maybe = (name: string | undefined) => (name === undefined ? undefined : place(name));
     return {
@@ -82,47 +95,27 @@ export class Staging {
     };
   }
 
-  /** Puts them where they belong; what was not there before is taken away again where one of them cannot be written. */
-  async place(): Promise<{ undo: () => Promise<void> }> {
-    const added: string[] = [];
-    const undo = async () => {
-      for (const path of added.splice(0)) await rm(path, { force: true });
-    };
-    try {
-      for (const { from, to, mode } of this.#files) {
-        const isNew = !(await isThere(to));
-        await makeFolder(dirname(to));
-        await replaceFile(to, await readFile(from, "utf8"), { mode: (before) => before ?? mode });
-        if (isNew) added.push(to);
-      }
-      for (const { to, name, hash } of this.#users) {
-        await HtpasswdFile.change(to, async (file) => file.set(name, hash));
-      }
-    } catch (error) {
-      await undo();
-      throw error;
-    }
-    return { undo };
-  }
-
   async discard(): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #add(name: string, text: string): Promise<void> {
-    const from = join(this.#folder, name);
-    await mkdir(dirname(from), { recursive: true });
+  /** Names lead anywhere; here they must not. */
+  #place(): string {
+    return join(this.#folder, String(this.#files.length + this.#users.length));
+  }
+
+  async #addToken(file: string): Promise<void> {
+    const [from, text] = [this.#place(), newToken()];
     await replaceFile(from, text);
-    this.#files.push({ from, to: resolve(this.#target, name), mode: SECRET_MODE });
+    this.#files.push({ from, made: { path: resolve(this.#target, file), text, mode: SECRET_MODE } });
   }
 
   async #addUser({ file, name, password }: MakingUser): Promise<void> {
-    const [from, to] = [join(this.#folder, file), resolve(this.#target, file)];
+    const [from, path] = [this.#place(), resolve(this.#target, file)];
     const hash = await hashPassword(password);
-    await mkdir(dirname(from), { recursive: true });
-    if (await isThere(to)) await copyFile(to, from);
+    if (await isThere(path)) await copyFile(path, from);
     await HtpasswdFile.change(from, async (users) => users.set(name, hash));
-    this.#users.push({ from, to, name, hash });
+    this.#users.push({ from, made: { path, name, hash } });
   }
 
   async #makeAuthority({ folder: name, serverNames, clients }: MakingAuthority): Promise<void> {
@@ -142,8 +135,8 @@ export class Staging {
     }
     // Keys first: a certificate is of no use before.
     for (const from of written.toSorted((a, b) => Number(isKey(b)) - Number(isKey(a)))) {
-      const { mode } = await stat(from);
-      this.#files.push({ from, to: there.file(from.slice(here.path.length + 1)), mode: mode & 0o777 });
+      const [text, { mode }] = [await readFile(from, "utf8"), await stat(from)];
+      this.#files.push({ from, made: { path: there.file(basename(from)), text, mode: mode & 0o777 } });
     }
   }
 }

@@ -44,7 +44,7 @@ async function askTyped(
   known: CredentialsAnswer,
 ): Promise<CredentialsAnswer> {
   const username = known.kind === "none" ? undefined : known.username;
-  const isKept = credentials.kind === "kept";
+  const isKept = credentials.kind !== "none";
   const without = isKept ? "" : username === undefined ? " (Enter: none after all)" : "";
   const user = await asker.text(`User at ${serves}?${without}`, { byDefault: username, check: checkBy(readUsername) });
   const isSame = isKept && (user === "" || user === credentials.username);
