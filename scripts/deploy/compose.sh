@@ -25,7 +25,8 @@ compose() {
 
 compose_container() { compose ps --all --quiet registry-cache 2>/dev/null | head -n 1; }
 
-compose_is_installed() { compose_runs && [ -n "$(compose_container)" ]; }
+# Also where an installation did not come to its end.
+compose_is_installed() { compose_runs && { [ -n "$(compose_container)" ] || [ -f "$root/etc/.installed" ]; }; }
 
 # What Compose has to be told of the configuration, unless .env or the caller say otherwise.
 compose_settings() {
@@ -67,6 +68,7 @@ container_checks() {
   REGISTRY_CACHE_NETWORKS=127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16
   export REGISTRY_CACHE_NETWORKS
   as_in_container show || exit 1
+  say "Clients of private networks alone are let in, for the configuration has credentials (REGISTRY_CACHE_NETWORKS says who else)."
 }
 
 as_in_container() {
@@ -81,10 +83,35 @@ is_in_env() {
   [ -f "$root/.env" ] && grep -q -E "^[[:space:]]*(export[[:space:]]+)?$1=." "$root/.env"
 }
 
+# What the environment says of it, or the .env that Compose reads, or else $2.
+env_value() {
+  eval "value=\${$1-}"
+  if [ -z "$value" ] && [ -f "$root/.env" ]; then
+    value=$(sed -n "s/^[[:space:]]*\(export[[:space:]]*\)\{0,1\}$1=//p" "$root/.env" | tail -n 1 | tr -d "'\"")
+  fi
+  printf '%s\n' "${value:-$2}"
+}
+
+# By the engine itself: not every Compose can hand over what npm needs to know here, and what is a secret.
 compose_build() {
+  if is_in_env CACHE_IMAGE; then return 0; fi
   if docker image inspect "$IMAGE" >/dev/null 2>&1; then docker tag "$IMAGE" "$PREVIOUS"; fi
+  set -- --tag "$IMAGE" --network "$(env_value CACHE_BUILD_NETWORK default)"
+  for name in BUILD_IMAGE RUNTIME_IMAGE; do
+    if is_in_env "CACHE_$name"; then set -- "$@" --build-arg "$name=$(env_value "CACHE_$name" '')"; fi
+  done
+  for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    if is_in_env "$name"; then set -- "$@" --build-arg "$name=$(env_value "$name" '')"; fi
+  done
+  npmrc=$(npm config get userconfig 2>/dev/null || :)
+  authorities=$(npm config get cafile 2>/dev/null || :)
+  if [ -f "$npmrc" ]; then set -- "$@" --secret "id=npmrc,src=$npmrc"; fi
+  if [ -f "$authorities" ]; then set -- "$@" --secret "id=ca,src=$authorities"; fi
+  version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$root/package.json")
+  set -- "$@" --build-arg "VERSION=$version"
+  if revision=$(git -C "$root" rev-parse HEAD 2>/dev/null); then set -- "$@" --build-arg "REVISION=$revision"; fi
   # Engines before 23 need to be told of BuildKit.
-  DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 compose build ${BUILD_FLAGS-} registry-cache
+  DOCKER_BUILDKIT=1 docker build "$@" "$root" || fail "the image could not be built" "see above; CACHE_IMAGE names one that was built elsewhere"
 }
 
 # Waits until the cache in the container says that it is ready; 1 where it does not, or has ended.
@@ -113,7 +140,7 @@ compose_install() {
     if [ "$(id -u)" = 0 ]; then chown "$CACHE_USER" "$CACHE_DATA"; fi
   fi
   before=$(compose_container)
-  [ "${SKIP_BUILD-}" = 1 ] || compose_build
+  compose_build
   compose up --detach --no-build
   # What it reads at its start only.
   if [ -n "$before" ] && [ "$config_changed" = yes ] && [ "$before" = "$(compose_container)" ]; then
@@ -124,7 +151,7 @@ compose_install() {
     return 0
   fi
   compose logs --tail 20 registry-cache >&2 || :
-  if [ -n "$before" ] && docker image inspect "$PREVIOUS" >/dev/null 2>&1; then
+  if [ -n "$before" ] && ! is_in_env CACHE_IMAGE && docker image inspect "$PREVIOUS" >/dev/null 2>&1; then
     docker tag "$PREVIOUS" "$IMAGE"
     compose up --detach --no-build
     if compose_ready; then fail "the new version did not become ready; the one before it runs again" "its log is above"; fi

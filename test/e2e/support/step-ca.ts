@@ -19,6 +19,8 @@ export interface StepCaOptions {
   readonly lifeS?: number;
   /** Where it asks for tls-alpn-01. */
   readonly tlsPort?: number;
+  /** By which it is reached besides loopback, through something that leads there. */
+  readonly addresses?: readonly string[];
 }
 
 /** Step-CA with a root and an intermediate authority, as `step ca init --acme` sets it up. */
@@ -49,7 +51,7 @@ export class StepCa {
     this.#daemon = daemon;
   }
 
-  static async start(runner: Runner, { lifeS = DAY_S, tlsPort = 443 }: StepCaOptions = {}): Promise<StepCa> {
+  static async start(runner: Runner, { lifeS = DAY_S, tlsPort = 443, addresses = [] }: StepCaOptions = {}): Promise<StepCa> {
     const folder = path.join(runner.folder, "step-ca");
     await mkdir(folder);
     const [port, httpPort] = [await freePort(), await freePort()];
@@ -67,7 +69,7 @@ export class StepCa {
       crt: await file("intermediate.pem", intermediate.cert),
       key: await file("intermediate-key.pem", intermediate.key),
       address: `127.0.0.1:${port}`,
-      dnsNames: ["127.0.0.1"],
+      dnsNames: ["127.0.0.1", ...addresses],
       db: { type: "badgerv2", dataSource: path.join(folder, "db") },
       // OpenSSL counts a list for those certificates alone that name its address.
       crl: { enabled: true, generateOnRevoke: true, idpURL: listUrl },
