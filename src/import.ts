@@ -1,4 +1,4 @@
-import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { mkdtemp, realpath, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve, sep } from "node:path";
 import type { Logger } from "pino";
@@ -37,15 +37,18 @@ export async function planOf(config: Config, request: ImportRequest, signal: Abo
   const store = filesystemReader(config.dataDir, config.minFreeDiskBytes);
   const folder = await mkdtemp(join(tmpdir(), "registry-cache-import-"));
   try {
-    return await withSource(
-      config,
-      request,
-      { problems, signal, unpackIn: folder, room: async () => await store.room() },
-      async (source) => planImport(source, store, await store.room(), { problems, signal }),
+    const room = async () => await freeBytes(folder);
+    return await withSource(config, request, { problems, signal, unpackIn: folder, room }, async (source) =>
+      planImport(source, store, await store.room(), { problems, signal }),
     );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
 }
 
 export interface Importing {

@@ -63,6 +63,17 @@ suite("import of a registry's volume", () => {
     assert.equal((await get(`${REPOSITORY}/manifests/1`)).headers["docker-content-digest"], newer.digest);
   });
 
+  test("upstream is asked once about a tag that is said to never move", async (t) => {
+    const its = await site(t, {}, { tags: [{ match: "*", revalidate: { kind: "never" } }] });
+    await imported(its);
+    const { cache, get } = await serving(t, its);
+    for (const _ of [1, 2, 3]) assert.equal((await get(`${REPOSITORY}/manifests/1`)).status, 200);
+    await cache.stop();
+    const again = await serving(t, its);
+    assert.equal((await again.get(`${REPOSITORY}/manifests/1`)).status, 200);
+    assert.equal(its.upstream.count({ path: "/manifests/1" }), 1);
+  });
+
   test("a tag that the cache has stays where upstream said that it points", async (t) => {
     const its = await site(t);
     const newer = its.upstream.addImage(REPOSITORY, "1", { seed: 2 });

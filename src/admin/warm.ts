@@ -113,12 +113,19 @@ async function* warmed(
       const kept = request.keepFresh ? await register(keepFresh, registries, run.images, request) : {};
       yield { images: news, isOver: true, ...kept };
     }
-    for (const { reference: what, error } of run.images)
-      if (error !== undefined) log.warn({ reference: what, reason: error.message }, "an image could not be warmed");
+    tell(log, run.images);
   } finally {
     ending.abort(new Error("nobody listens any more"));
     count(-1);
   }
+}
+
+function tell(log: Logger, images: readonly WarmImage[]): void {
+  for (const { reference: what, error } of images)
+    if (error !== undefined) log.warn({ reference: what, reason: error.message }, "an image could not be warmed");
+  const done = images.filter(({ state }) => state === "done");
+  const fetched = done.reduce((sum, { blobsFetched }) => sum + blobsFetched, 0);
+  log.info({ images: done.length, failed: images.length - done.length, blobs: fetched }, "images were warmed");
 }
 
 function isNews(image: WarmImage, told: Map<string, string>): boolean {

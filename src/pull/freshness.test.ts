@@ -21,7 +21,10 @@ test("a held tag is fresh for as long as its rule says, to the millisecond", () 
   assert.equal(tagVerdict(NOW_MS - 59_999, AFTER, NOW_MS), "fresh");
   assert.equal(tagVerdict(NOW_MS - 60_000, AFTER, NOW_MS), "revalidate");
   assert.equal(tagVerdict(NOW_MS, { kind: "always" }, NOW_MS), "revalidate");
-  for (const kind of ["never", "offline"] as const) assert.equal(tagVerdict(0, { kind }, NOW_MS), "fresh");
+  for (const kind of ["never", "offline"] as const) assert.equal(tagVerdict(1, { kind }, NOW_MS), "fresh");
+  // Where nobody knows that upstream has ever said it.
+  assert.equal(tagVerdict(0, { kind: "never" }, NOW_MS), "revalidate");
+  assert.equal(tagVerdict(0, { kind: "offline" }, NOW_MS), "fresh");
 });
 
 test("a clock that was set back does not keep a tag fresh, and a revalidation time of 0 never does", () => {

@@ -29,7 +29,8 @@ export function tagVerdict(
   if (sinceMs > 0 && (confirmedAtMs < sinceMs || confirmedAtMs > nowMs)) return "revalidate";
   switch (revalidate.kind) {
     case "never":
-      return "fresh";
+      // What was imported upstream has never said; what it has said once is enough.
+      return confirmedAtMs === 0 ? "revalidate" : "fresh";
     case "always":
       return "revalidate";
     case "after": {
