@@ -337,7 +337,11 @@ describe(
           stops.push(() => way.stop());
         }
         await up({});
-        const certificates = path.join(world.runner.folder, ".config/containers/certs.d", `ghcr.cache.test:${httpsPort}`);
+        const certificates = path.join(
+          world.runner.folder,
+          ".config/containers/certs.d",
+          `ghcr.cache.test:${httpsPort}`,
+        );
         await mkdir(certificates, { recursive: true });
         await writeFile(path.join(certificates, "ca.crt"), authority.root);
       });

@@ -68,7 +68,10 @@ export class Runner {
   static async create(folder: string): Promise<Runner> {
     const runner = new Runner(folder);
     const outer = outerAddress();
-    const lines = [`127.0.0.1 localhost cache.test ${Object.values(HOSTNAMES).join(" ")}`, outer && `${outer} ${OUTER_NAME}`];
+    const lines = [
+      `127.0.0.1 localhost cache.test ${Object.values(HOSTNAMES).join(" ")}`,
+      outer && `${outer} ${OUTER_NAME}`,
+    ];
     await writeFile(runner.#hosts, lines.map((line) => `${line ?? ""}\n`).join(""));
     return runner;
   }

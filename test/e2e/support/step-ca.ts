@@ -51,7 +51,10 @@ export class StepCa {
     this.#daemon = daemon;
   }
 
-  static async start(runner: Runner, { lifeS = DAY_S, tlsPort = 443, addresses = [] }: StepCaOptions = {}): Promise<StepCa> {
+  static async start(
+    runner: Runner,
+    { lifeS = DAY_S, tlsPort = 443, addresses = [] }: StepCaOptions = {},
+  ): Promise<StepCa> {
     const folder = path.join(runner.folder, "step-ca");
     await mkdir(folder);
     const [port, httpPort] = [await freePort(), await freePort()];

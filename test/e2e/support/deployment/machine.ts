@@ -84,6 +84,24 @@ export interface Machine {
   write(file: string, text: string, mode?: string): Promise<void>;
 }
 
+/** The process that stays where everything is prepared; none before. */
+async function sleeper(parent: number): Promise<string> {
+  try {
+    const child = (await readFile(`/proc/${parent}/task/${parent}/children`, "utf8")).trim();
+    return (await readFile(`/proc/${child}/comm`, "utf8")).trim() === "sleep" ? child : "";
+  } catch {
+    return "";
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 export async function startMachine(world: World): Promise<Machine> {
   const where = await world.folder("machine");
   await writeFile(path.join(where, "systemctl"), SYSTEMCTL, { mode: 0o755 });
@@ -112,9 +130,10 @@ export async function startMachine(world: World): Promise<Machine> {
   const daemon = await world.runner.start("machine", isolated, { ready: () => Promise.resolve(true) });
   world.onEnd(() => daemon.kill());
   await patiently(async () => {
-    first = (await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8")).trim();
-    return first !== "" && (await readFile(`/proc/${first}/comm`, "utf8")).trim() === "sleep";
+    first = await sleeper(daemon.pid);
+    return first !== "" || !isRunning(daemon.pid);
   });
+  if (first === "") throw new Error(await readFile(daemon.log, "utf8"));
   const enter = ["nsenter", "--target", first, "--mount", "--pid", "--root", "sh", "-c", 'cd / && exec "$@"', "sh"];
   return {
     run: async (...command) => await world.runner.run([...enter, ...command]),
