@@ -21,6 +21,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, describe, test } from "node:test";
 
+import { startCommand } from "./support/command.ts";
+
 const checkout = path.resolve(import.meta.dirname, "..");
 // With a space: the scripts must stand any path.
 const work = realpathSync(mkdtempSync(path.join(tmpdir(), "registry cache deploy ")));
@@ -169,6 +171,28 @@ describe("installing with systemd, below DESTDIR", () => {
     assert.equal(existsSync(dropIn), false);
     assert.match(launcher(), /:-\/var\/lib\/registry-cache\}$/m);
   });
+});
+
+test("of a data folder of the user's own, destroy removes all that the cache has made, and nothing else", async (t) => {
+  const { root, dest, run, write } = world();
+  const data = "/srv/images";
+  mkdirSync(path.join(dest, data), { recursive: true });
+  writeFileSync(path.join(dest, data, "mine.txt"), "");
+  write("users.htpasswd", "", 0o600);
+  // With users it makes a key for tokens.
+  const access = { basic: { htpasswd: "users.htpasswd" }, bearer: true };
+  write("registry-cache.yaml", JSON.stringify({ data_dir: path.join(dest, data), listen: "127.0.0.1:0", access }));
+  const cache = startCommand(t, ["serve"], { cwd: root, environment: { REGISTRY_CACHE_LOG_FORMAT: "json" } });
+  await cache.said(/"serving"/);
+  const made = readdirSync(path.join(dest, data));
+  for (const name of ["catalog.sqlite", "lock.sqlite", "token-key"]) assert.ok(made.includes(name), made.join());
+  // What a kill leaves behind is the most that there can be.
+  cache.signal("SIGKILL");
+  await cache.ended();
+  write("registry-cache.yaml", JSON.stringify({ data_dir: data }));
+  succeeds(run("install"));
+  succeeds(run("destroy", { YES: "1" }));
+  assert.deepEqual(readdirSync(path.join(dest, data)), ["mine.txt"]);
 });
 
 describe("the configuration that is installed", () => {

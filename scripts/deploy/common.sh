@@ -142,9 +142,8 @@ remove_config() {
 
 # The cache's own entries of a data folder that may hold other things as well.
 remove_data() {
-  for entry in acme catalog.sqlite catalog.sqlite-shm catalog.sqlite-wal catalog.sqlite.missed docker lock.sqlite spool token-key unfinished; do
-    rm -rf "${1:?}/$entry"
-  done
+  for entry in "${1:?}"/catalog.sqlite* "$1"/lock.sqlite*; do rm -f "$entry"; done
+  for entry in acme control.sock docker keep-fresh.txt spool token-key unfinished; do rm -rf "${1:?}/$entry"; done
 }
 
 # Asks before something is lost for ever. $1: what that is.
