@@ -5,7 +5,7 @@
  */
 import {
   chmodSync,
-  copyFileSync,
+  cpSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -13,13 +13,13 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { build } from "rolldown";
 
 const ROOT = dirname(import.meta.dirname);
 const UNDICI_PARTS = join(import.meta.dirname, "undici-parts.cjs");
 /** What scripts for clients are made of; read from beside the code. */
-const SH_PARTS = ["src/connect/set-up.sh", "src/connect/detect.sh"];
+const SH_PARTS = join(ROOT, "src/connect/sh");
 const TARGET = join(ROOT, "dist");
 
 /** Folders of the packages of which something went into the bundle. */
@@ -64,7 +64,7 @@ async function bundle(folder: string): Promise<void> {
     },
   });
   for (const one of output) if (one.type === "chunk") writeFileSync(join(folder, one.fileName), narrow(one.code));
-  for (const script of SH_PARTS) copyFileSync(join(ROOT, script), join(folder, basename(script)));
+  cpSync(SH_PARTS, join(folder, "sh"), { recursive: true });
   const modules = output.flatMap((one) => (one.type === "chunk" ? one.moduleIds : []));
   const licences = packagesOf(modules)
     .map(licenceOf)

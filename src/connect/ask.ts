@@ -67,16 +67,26 @@ async function textOf(response: IncomingMessage): Promise<string> {
   return Buffer.concat(pieces).toString("utf8");
 }
 
+/** What becomes part of settings and scripts must not be able to be anything else. */
+const name = z.string().regex(/^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::\d{1,5})?$/i);
+const address = z.string().regex(/^[0-9a-f:.]+$/i);
+const pem = z.string().regex(/^(?:-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n)+$/);
+
 /** What `GET /connect` answers, as far as it is needed here; what a later version adds is passed over. */
 const viewShape = z.object({
-  url: z.url(),
+  url: z.string().regex(/^https?:\/\/(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i),
   isForAll: z.boolean(),
   registries: z.array(
-    z.object({ id: z.string(), serves: z.string(), hostnames: z.array(z.string()), passThrough: z.boolean() }),
+    z.object({
+      id: z.string(),
+      serves: name,
+      hostnames: z.array(name.or(address)),
+      passThrough: z.boolean(),
+    }),
   ),
-  defaultServes: z.string(),
+  defaultServes: name.or(z.literal("")),
   ways: z.array(z.enum(["anonymous", "basic", "mtls", "path"])),
-  ca: z.string().optional(),
+  ca: pem.optional(),
 });
 
 /** Asks a running cache what its clients must know. Rejects with an `AskError`. */

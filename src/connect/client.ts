@@ -15,8 +15,10 @@ export const MADE_BY = "written by registry-cache connect; its --undo removes it
 
 /**
  * One thing that is written on a host. Texts and paths may have `@docker@`, `@containers@`, `@containerd@`, `@buildkit@`,
- * `@rancher@` (folders of settings), `@here@` (the working folder), `@certsd@` (where containerd looks for hosts.toml), `@basic@` (base64 of user and password), `@user@`, `@password@` and `@t@` (`/t/TOKEN`, where
- * there is a secret path); a line of a text that begins with `@basic?`, `@mtls?` or `@path?` is there with that alone.
+ * `@rancher@`, `@minikube@` (folders of settings), `@here@` (the working folder), `@certsd@` (where containerd looks for
+ * hosts.toml), `@own@` (a name of a folder of ours), `@basic@` (base64 of user and password), `@cert64@` and `@key64@` (the
+ * client's certificate and key in one line each), and `@t@` (`/t/TOKEN`, where there is a secret path); a line of a text that
+ * begins with `@basic?`, `@mtls?` or `@path?` is there with that alone.
  */
 export type Step =
   /** A file that is ours alone. Its first line has `registry-cache` in it, where the format has comments. */
@@ -25,13 +27,6 @@ export type Step =
   | { readonly kind: "client-cert" | "client-key"; readonly path: string }
   /** Tables at the end of a TOML file. */
   | { readonly kind: "block"; readonly path: string; readonly text: string }
-  | {
-      readonly kind: "toml-key";
-      readonly path: string;
-      readonly table: string;
-      readonly key: string;
-      readonly value: string;
-    }
   /** The first text in a list of a JSON file. */
   | { readonly kind: "json-list"; readonly path: string; readonly key: string; readonly value: string }
   /** A line of sh: what depends on the host. */
@@ -41,6 +36,7 @@ export type Step =
 export interface Snippet {
   /** Where it belongs, for people. */
   readonly title: string;
+  /** With the same words between `@` as the text of a step. */
   readonly text: string;
 }
 
@@ -51,15 +47,21 @@ export interface Restart {
   readonly onlyFor?: string;
 }
 
+/** Why something cannot work, and what can instead. */
+export interface Refusal {
+  readonly why: string;
+  readonly hint: string;
+}
+
 /** All that sets one kind of a client up. */
 export interface Setup {
   /** By which of the cache's ways this client can come in; the best one first. */
   readonly ways: readonly Way[];
-  /** Why it cannot work with this cache at all, and what can instead. */
-  readonly refusal?: { readonly why: string; readonly hint: string } | undefined;
+  /** Where it cannot work with this cache at all. */
+  readonly refusal?: Refusal | undefined;
   readonly steps: readonly Step[];
   readonly snippets?: readonly Snippet[];
-  /** What makes it read the settings; undefined: it does so by itself. */
+  /** What makes it read the settings; undefined: it does so by itself, or a line of sh says it. */
   readonly restart?: Restart | undefined;
   /** What users type where the cache asks for a password, since their credentials are kept by the client itself. */
   readonly login?: string;
@@ -83,8 +85,10 @@ export interface Client {
   /** Other words for it. */
   readonly aliases: readonly string[];
   readonly title: string;
-  /** The function of `detect.sh` that finds the variant. */
-  readonly detect: "detect_docker" | "detect_containerd" | "detect_none";
+  /** Whether settings are those of the host, or always of the user that writes them. */
+  readonly scope: "host" | "user";
+  /** The function of `sh/clients.sh` that finds the variant. */
+  readonly detect: "detect_docker" | "detect_containerd" | "detect_rancher" | "detect_none";
   /** The first one counts where nothing was found out. */
   readonly variants: (view: CacheView, options: ConnectOptions) => readonly [Variant, ...Variant[]];
 }

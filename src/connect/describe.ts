@@ -34,14 +34,21 @@ function isHostOf(origin: string, name: string): boolean {
 
 /** The authority that clients have to be told of, PEM: where it was named, or can be found, and systems do not trust it anyway. */
 export function authorityOf({ acme, tls, tlsCa }: DescribedConfig): string | undefined {
-  if (tlsCa !== undefined) return tlsCa;
-  if (acme !== undefined) return acme.directoryCa;
+  if (tlsCa !== undefined) return certificatesIn(tlsCa);
+  if (acme !== undefined) return acme.directoryCa === undefined ? undefined : certificatesIn(acme.directoryCa);
   const last = pemCertificates(tls?.cert ?? "").at(-1);
   if (last === undefined) return undefined;
   const certificate = readCertificate(last);
   // What signs itself is the end of the chain.
   if (certificate === undefined || !certificate.checkIssued(certificate)) return undefined;
-  return isPublic(certificate) ? undefined : `${last.trim()}\n`;
+  return isPublic(certificate) ? undefined : certificatesIn(last);
+}
+
+/** Nothing else that such a file may have, least of all a key. */
+function certificatesIn(pem: string): string {
+  return pemCertificates(pem)
+    .map((one) => `${one.trim().replaceAll("\r", "")}\n`)
+    .join("");
 }
 
 function isPublic(certificate: X509Certificate): boolean {

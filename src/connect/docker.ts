@@ -1,64 +1,77 @@
-import type { Client, ConnectOptions, Setup, Step } from "./client.ts";
-import { hostsTomlSteps } from "./hosts-toml.ts";
-import { type CacheView, hostOf, isLoopback, isSecure, ownUrl, prefixOf, reachable, servedBy } from "./view.ts";
-
-const HUB = "docker.io";
+import type { Client, ConnectOptions, Refusal, Setup, Step } from "./client.ts";
+import { HOSTS_TOML_WAYS, hostsTomlNotes, hostsTomlSteps } from "./hosts-toml.ts";
+import { exampleOf, fallbackNotes, hostsIn, HUB, pemSteps, prefixed } from "./parts.ts";
+import { quoted } from "./sh-word.ts";
+import { type CacheView, hostOf, isLoopback, isSecure, ownUrl, servedBy, type Way } from "./view.ts";
 
 /** Docker Engine. What it can do depends on where it keeps images: `docker info` names the containerd snapshotter, or it has graph drivers. */
 export const docker: Client = {
   name: "docker",
   aliases: ["dockerd", "moby", "docker-engine"],
   title: "Docker Engine",
+  scope: "host",
   detect: "detect_docker",
   variants: (view, options) => [
-    { name: "graph-drivers", setup: graphDrivers(view) },
+    { name: "graph-drivers", setup: graphDrivers(view, options) },
     { name: "containerd-store", setup: containerdStore(view, options) },
   ],
 };
 
+const DAEMON_JSON = "@docker@/daemon.json";
+const VALIDATE: Step = { kind: "sh", line: "docker_validate" };
+
+/** It sends its user's password at Docker Hub to a mirror that asks for one (moby issue 30880). */
+const MIRROR_WAYS: readonly Way[] = ["anonymous", "mtls", "path"];
+
 /** Asks its mirrors for Docker Hub alone, and reads no hosts.toml. */
-function graphDrivers(view: CacheView): Setup {
-  const hub = servedBy(view, HUB);
-  const mirror = hub === undefined ? undefined : mirrorOf(view);
+function graphDrivers(view: CacheView, options: ConnectOptions): Setup {
+  const mirror = mirrorOf(view, options);
   return {
-    // It sends its user's password at Docker Hub to whoever asks for one (moby issue 30880).
-    ways: ["anonymous", "mtls", "path"],
-    refusal: refusalOf(view, mirror),
+    ways: MIRROR_WAYS,
+    refusal: refusalOf(view, options, mirror),
     steps: [
-      ...(view.ways.includes("path")
-        ? [
-            needs(
-              24,
-              "a mirror with a path",
-              "give this host a network or a client certificate instead of a secret path",
-              '-n "$path_token"',
-            ),
-          ]
-        : []),
-      ...(mirror?.endsWith(`/${HUB}`) === true
-        ? [needs(24, "a mirror with a path", `give ${HUB} a host name of its own in the cache's configuration`)]
-        : []),
-      ...(mirror === undefined
-        ? []
-        : [
-            {
-              kind: "json-list",
-              path: "@docker@/daemon.json",
-              key: "registry-mirrors",
-              value: `${mirror}@t@`,
-            } as const,
-          ]),
-      ...plainReferences(view),
+      ...(mirror === undefined ? [] : mirrorSteps(view, mirror)),
+      ...plainReferences(view, options),
+      VALIDATE,
     ],
-    restart: { verb: "reload", service: "docker", onlyFor: "@docker@/daemon.json" },
-    notes: [`Docker Engine with graph drivers asks mirrors for Docker Hub alone: pull others as ${example(view)}.`],
+    restart: { verb: "reload", service: "docker", onlyFor: DAEMON_JSON },
+    notes: [
+      `Docker Engine with graph drivers asks mirrors for ${HUB} alone${othersAs(view, options)}.`,
+      ...fallbackNotes(options, "Docker Engine with graph drivers"),
+    ],
     tryIt: "docker pull alpine",
   };
 }
 
-function mirrorOf(view: CacheView): string | undefined {
+function mirrorSteps(view: CacheView, mirror: string): Step[] {
+  return [
+    ...(view.ways.includes("path")
+      ? [
+          needs(
+            24,
+            "a mirror with a path",
+            "give this host a network or a client certificate instead of a secret path",
+            '-n "$path_token"',
+          ),
+        ]
+      : []),
+    ...(mirror.endsWith(`/${HUB}`)
+      ? [needs(24, "a mirror with a path", `give ${HUB} a host name of its own in the cache's configuration`)]
+      : []),
+    { kind: "json-list", path: DAEMON_JSON, key: "registry-mirrors", value: `${mirror}@t@` },
+  ];
+}
+
+/** Secret paths are for mirrors; whoever comes in by nothing else cannot pull by the cache's own name. */
+function othersAs(view: CacheView, options: ConnectOptions): string {
+  const can = view.ways.some((way) => way !== "path");
+  return can ? `: pull others as ${exampleOf(view, { ...options, only: undefined })}` : "";
+}
+
+/** The mirror for Docker Hub; undefined where there is to be none. */
+export function mirrorOf(view: CacheView, { only }: ConnectOptions): string | undefined {
   const hub = servedBy(view, HUB);
-  if (hub === undefined) return undefined;
+  if (hub === undefined || only?.includes(HUB) === false) return undefined;
   const own = ownUrl(view, hub);
   if (own !== undefined && (hub.passThrough || !view.isForAll)) return own;
   if (!view.isForAll) return undefined;
@@ -66,73 +79,51 @@ function mirrorOf(view: CacheView): string | undefined {
   return view.defaultServes === HUB ? view.url : (own ?? `${view.url}/${HUB}`);
 }
 
-function refusalOf(view: CacheView, mirror: string | undefined): Setup["refusal"] {
+function refusalOf(view: CacheView, options: ConnectOptions, mirror: string | undefined): Refusal | undefined {
   if (mirror === undefined) {
     return {
-      why: `this cache does not serve ${HUB} here, and Docker Engine with graph drivers uses a mirror for nothing else`,
-      hint: `pull by the cache's name: docker pull ${example(view)}`,
+      why: `Docker Engine with graph drivers uses a mirror for ${HUB} alone, which is not what this cache is to serve here`,
+      hint: `pull by the cache's name: docker pull ${exampleOf(view, options)}`,
     };
   }
-  if (["anonymous", "mtls", "path"].some((way) => (view.ways as readonly string[]).includes(way))) return undefined;
+  if (MIRROR_WAYS.some((way) => view.ways.includes(way))) return undefined;
   return {
     why: "Docker Engine with graph drivers cannot send this cache's passwords to a mirror: it sends those of Docker Hub (moby issue 30880)",
-    hint: `give it a secret path, a network or a client certificate (access in the cache's configuration), or docker login ${hostOf(view)} and pull ${example(view)}`,
+    hint: `give it a secret path, a network or a client certificate (access in the cache's configuration), or docker login ${hostOf(view)} and pull ${exampleOf(view, options)}`,
   };
 }
 
 /** Engine 28 and later, where images are kept by containerd: it reads hosts.toml, for all registries. */
 function containerdStore(view: CacheView, options: ConnectOptions): Setup {
-  const older = "pull by the cache's name instead, or upgrade Docker Engine";
   return {
-    ways: ["anonymous", "basic", "mtls"],
+    ways: HOSTS_TOML_WAYS,
     steps: [
-      needs(28, "hosts.toml", older),
+      needs(28, "hosts.toml", "pull by the cache's name instead, or upgrade Docker Engine"),
       ...hostsTomlSteps(view, options, { folder: "@docker@/certs.d" }),
-      ...plainReferences(view),
+      ...plainReferences(view, options),
+      VALIDATE,
     ],
-    // Read at each pull, but for addresses without TLS.
-    restart: { verb: "reload", service: "docker", onlyFor: "@docker@/daemon.json" },
-    notes: [],
+    // hosts.toml is read at each pull.
+    restart: { verb: "reload", service: "docker", onlyFor: DAEMON_JSON },
+    notes: [
+      ...hostsTomlNotes(view),
+      "`docker build` reads the same files; builders of docker buildx create do not (connect buildx).",
+    ],
     tryIt: "docker pull alpine",
   };
 }
 
 /** What `docker pull cache.example.com/ghcr.io/org/app` needs. */
-function plainReferences(view: CacheView): Step[] {
-  const hosts = [
-    ...new Set([
-      ...(view.isForAll ? [hostOf(view)] : []),
-      ...reachable(view).map((one) => prefixOf(view, one).split("/")[0] ?? ""),
-    ]),
-  ];
-  if (!isSecure(view)) {
-    if (isLoopback(view)) return [];
-    return hosts.map((host) => ({
-      kind: "json-list",
-      path: "@docker@/daemon.json",
-      key: "insecure-registries",
-      value: host,
-    }));
-  }
-  return hosts.flatMap((host): Step[] => [
-    ...(view.ca === undefined
-      ? []
-      : [{ kind: "own", path: `@docker@/certs.d/${host}/ca.crt`, text: view.ca } as const]),
-    ...(view.ways.includes("mtls")
-      ? ([
-          { kind: "client-cert", path: `@docker@/certs.d/${host}/client.cert` },
-          { kind: "client-key", path: `@docker@/certs.d/${host}/client.key` },
-        ] as const)
-      : []),
-  ]);
+function plainReferences(view: CacheView, options: ConnectOptions): Step[] {
+  const all = hostsIn(prefixed(view, options));
+  const hosts = view.isForAll ? [...new Set([hostOf(view), ...all])] : all;
+  if (isSecure(view)) return hosts.flatMap((host) => pemSteps(view, `@docker@/certs.d/${host}`));
+  // Docker takes plain HTTP from loopback anyway.
+  if (isLoopback(view)) return [];
+  return hosts.map((host) => ({ kind: "json-list", path: DAEMON_JSON, key: "insecure-registries", value: host }));
 }
 
 function needs(major: number, what: string, hint: string, when?: string): Step {
-  const line = `docker_at_least ${major} '${what}' '${hint.replaceAll("'", "")}'`;
+  const line = `docker_at_least ${major} ${quoted(what)} ${quoted(hint)}`;
   return { kind: "sh", line: when === undefined ? line : `if [ ${when} ]; then ${line}; fi` };
-}
-
-function example(view: CacheView): string {
-  const registry = reachable(view).find(({ serves }) => serves !== HUB) ?? view.registries[0];
-  return registry === undefined ? hostOf(view) : `${prefixOf(view, registry)}/org/app:1`;
 }

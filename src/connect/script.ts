@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { packageVersion } from "../lib/version.ts";
 import type { Client, ConnectOptions, Setup, Step, Variant } from "./client.ts";
+import { quoted } from "./sh-word.ts";
 import type { CacheView, Way } from "./view.ts";
 
 /** What is known of whoever asks, so that it need not be given on the host again. Secrets. */
@@ -33,14 +34,15 @@ export function setupScript(
     "",
     `client=${quoted(client.name)}`,
     `client_title=${quoted(client.title)}`,
+    `scope=${client.scope}`,
     `cache_url=${quoted(view.url)}`,
     `variants=${quoted(variants.length === 1 ? "" : variants.map(({ name }) => name).join(" "))}`,
     "restart_command=''",
     "restart_only_for=''",
+    "merge_hint=''",
     ...assignments(secrets),
     "",
-    PARTS.setUp,
-    PARTS.detect,
+    ...PARTS.map(part),
     detection(client, variants),
     plan(variants, view),
     notes(variants, view),
@@ -49,23 +51,12 @@ export function setupScript(
   ].join("\n");
 }
 
-const PARTS = {
-  get setUp(): string {
-    return part("set-up");
-  },
-  get detect(): string {
-    return part("detect");
-  },
-};
+/** In this order, which matters to readers alone. */
+const PARTS = ["options", "secrets", "files", "toml", "json", "write", "clients", "main"] as const;
 
 /** Beside this file, as a source and in the bundle. */
-function part(name: string): string {
-  return readFileSync(new URL(`${name}.sh`, import.meta.url), "utf8");
-}
-
-/** As one word of sh. */
-export function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
+function part(name: (typeof PARTS)[number]): string {
+  return readFileSync(new URL(`sh/${name}.sh`, import.meta.url), "utf8");
 }
 
 function assignments({ user, password, clientCert, clientKey, pathToken }: KnownSecrets): string[] {
@@ -143,7 +134,7 @@ function refusalOf(setup: Setup, view: CacheView): Setup["refusal"] {
     mtls: "a client certificate",
     path: "a secret path",
   };
-  const list = (ways: readonly Way[]) => ways.map((way) => names[way]).join(" or ");
+  const list = (ways: readonly Way[]) => (ways.length === 0 ? "nobody" : ways.map((way) => names[way]).join(" or "));
   return {
     why: `this client cannot come in to this cache, which wants ${list(view.ways)}`,
     hint: `let it come in by ${list(setup.ways.filter((way) => way !== "anonymous"))}, or by its network (access in the cache's configuration)`,
@@ -160,8 +151,6 @@ function stepText(step: Step): string {
       return `      own_cert ${quoted(step.path)}`;
     case "client-key":
       return `      own_key ${quoted(step.path)}`;
-    case "toml-key":
-      return `      toml_key ${quoted(step.path)} ${quoted(step.table)} ${step.key} ${quoted(step.value)} ''`;
     case "json-list":
       return `      json_list ${quoted(step.path)} ${quoted(step.key)} ${quoted(step.value)}`;
     case "sh":

@@ -1,0 +1,110 @@
+# What one run does, from its first to its last step.
+
+# check COMMAND...: asks the client itself whether its new settings are right. Where it is not there, nobody is asked.
+check() {
+  command -v "$1" >/dev/null 2>&1 || return 0
+  if ! "$@" >"$work/said" 2>&1; then
+    masked <"$work/said" >&2
+    fail "$1 does not take its new settings; nothing was changed" "mend what it says above, or see --diff"
+  fi
+}
+
+# new_of PATH: the copy with the new text.
+new_of() { slot_of "$(printf '%s\n' "$1" | filled)" && printf '%s\n' "$work/$slot.new"; }
+
+# service_command VERB SERVICE: what a person types for that here.
+service_command() {
+  if [ "$is_user" = yes ]; then
+    note "systemctl --user $1 $2"
+  elif [ -d /run/systemd/system ] || ! command -v service >/dev/null 2>&1; then
+    note "systemctl $1 $2"
+  else
+    note "service $2 $1"
+  fi
+}
+
+is_restart_wanted() {
+  [ -n "$restart_command" ] || return 1
+  [ -z "$restart_only_for" ] || grep -q -x -F -- "$restart_only_for" "$work/changed"
+}
+
+# What makes the client read its settings; nothing where it does so by itself.
+restarts() {
+  # Nothing of an image runs.
+  if [ -n "$root" ] || ! is_restart_wanted; then return 0; fi
+  if [ "$restart" = no ]; then
+    note "now run:  $restart_command"
+  else
+    note "running:  $restart_command"
+    sh -c "$restart_command" </dev/null || fail "that failed" "look at what it says above; the settings are written"
+  fi
+}
+
+print_settings() {
+  each print_one
+  notes | filled
+  [ -z "$restart_command" ] || note "${restart_only_for:+where $restart_only_for has changed, }run:   $restart_command"
+}
+
+# Makes $work, which nobody else can look into.
+make_work() {
+  umask 077
+  work=$(mktemp -d 2>/dev/null || true)
+  if [ -z "$work" ]; then
+    work=${TMPDIR:-/tmp}/registry-cache-connect.$$
+    mkdir "$work" || fail "$work cannot be made" "set TMPDIR to a folder with space"
+  fi
+}
+
+main() {
+  options "$@"
+  tools
+  places
+  is_locked=no
+  make_work
+  trap clean EXIT
+  trap 'exit 130' INT HUP TERM PIPE
+  : >"$work/paths"
+  no_secrets
+  case $mode in apply | undo)
+    assert_root
+    lock
+    ;;
+  esac
+  if [ "$mode" = undo ]; then
+    [ -f "$state/files" ] || fail "there is nothing to undo for $client_title" "settings that this script has written are noted in $state"
+    recall
+    if [ -f "$state/restart" ]; then
+      restart_command=$(sed -n 1p "$state/restart")
+      restart_only_for=$(sed -n 2p "$state/restart")
+    fi
+  else
+    secrets
+    one_line_pems
+    detect
+    [ "$mode" = print ] || recall
+    plan
+  fi
+  if [ "$mode" = print ]; then
+    print_settings
+    return 0
+  fi
+  compare
+  if [ "$mode" = undo ]; then
+    undo_all
+    note "everything is as it was"
+  elif [ ! -s "$work/paths" ]; then
+    note "nothing to do: $client_title has no settings of its own"
+    notes | filled | masked
+    return 0
+  elif [ "$changes" = 0 ]; then
+    note "nothing to do: $client_title is set up for $cache_url"
+    return 0
+  elif [ "$mode" = diff ]; then
+    return 0
+  else
+    apply_all
+    notes | filled | masked
+  fi
+  restarts
+}
