@@ -3,16 +3,7 @@
  * `bin/registry-cache` runs. Node.js would load 700 files otherwise, most of which nobody calls: that costs a second at
  * the start and 20 MB for as long as the process lives, and stripping types another 30 MB.
  */
-import {
-  chmodSync,
-  cpSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, cpSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build } from "rolldown";
 

@@ -1,5 +1,5 @@
 import { type Client, type ConnectOptions, MADE_BY, type Setup } from "./client.ts";
-import { fallbackNotes, hasClientCertificates, hostsIn, ONE_BY_ONE, pemSteps, prefixed } from "./parts.ts";
+import { fallbackNotes, hasClientCertificates, hostsIn, oneByOneNotes, pemSteps, prefixed } from "./parts.ts";
 import { type CacheView, hostOf, isLoopback, isSecure } from "./view.ts";
 
 /** A buildkitd of its own. The one inside Docker Engine is set up with that. */
@@ -62,7 +62,7 @@ function common(view: CacheView, options: ConnectOptions): Pick<Setup, "ways" | 
     // Passwords are the command line's affair, the daemon asks it for them.
     ways: ["anonymous", "mtls", "basic"],
     login: `docker login ${hostOf(view)}`,
-    notes: [ONE_BY_ONE, ...fallbackNotes(options, "BuildKit")],
+    notes: [...oneByOneNotes(view, options), ...fallbackNotes(options, "BuildKit")],
   };
 }
 

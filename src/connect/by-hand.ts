@@ -1,6 +1,18 @@
 import type { Client, ConnectOptions, Setup, Snippet, Step } from "./client.ts";
-import { alpineOf, exampleOf, hasClientCertificates, hostsIn, HUB, ONE_BY_ONE, pemSteps, prefixed } from "./parts.ts";
-import { type CacheView, hostOf, isSecure, type Way } from "./view.ts";
+import {
+  alpineOf,
+  chosen,
+  exampleOf,
+  hasClientCertificates,
+  hostsIn,
+  HUB,
+  imageOf,
+  oneByOneNotes,
+  pemSteps,
+  prefixed,
+  unreachableNotes,
+} from "./parts.ts";
+import { type CacheView, hostOf, isSecure, prefixOf, type Way } from "./view.ts";
 
 /** Builds run in pods: what they need are flags, and files that the pod mounts. */
 export const kaniko: Client = {
@@ -20,12 +32,10 @@ function kanikoSetup(view: CacheView, options: ConnectOptions): Setup {
   const mirrors = prefixed(view, options);
   const hosts = hostsIn(mirrors);
   const certificates = hasClientCertificates(view);
+  const logsIn = view.ways.includes("basic") && !view.ways.includes("anonymous");
   return {
     ways: ["anonymous", "mtls", "basic"],
-    steps: [
-      ...pemSteps(view, KANIKO_FOLDER),
-      ...(view.ways.includes("basic") && !view.ways.includes("anonymous") ? [kanikoLogin(hosts)] : []),
-    ],
+    steps: [...pemSteps(view, KANIKO_FOLDER), ...(logsIn ? [kanikoLogin(hosts)] : [])],
     snippets: [
       {
         title: "further arguments of the executor",
@@ -37,21 +47,23 @@ function kanikoSetup(view: CacheView, options: ConnectOptions): Setup {
           ...hosts.flatMap((host) => [
             ...(isSecure(view) ? [] : [`--insecure-registry=${host}`]),
             ...(view.ca === undefined ? [] : [`--registry-certificate=${host}=${IN_POD}/ca.crt`]),
-            ...(certificates ? [`@mtls?--registry-client-cert=${host}=${IN_POD}/client.cert,${IN_POD}/client.key`] : []),
+            ...(certificates
+              ? [`@mtls?--registry-client-cert=${host}=${IN_POD}/client.cert,${IN_POD}/client.key`]
+              : []),
           ]),
           ...(options.fallback ? [] : ["--skip-default-registry-fallback"]),
         ].join("\n"),
       },
-      ...(view.ca === undefined && !certificates
+      ...(view.ca === undefined && !certificates && !logsIn
         ? []
         : [
             {
-              title: `the pod has the files at ${IN_POD}`,
+              title: `the pod has these files at ${IN_POD}, as a secret that is mounted there${logsIn ? ", config.json also at /kaniko/.docker/config.json" : ""}`,
               text: `kubectl create secret generic registry-cache --from-file="${KANIKO_FOLDER}"`,
             },
           ]),
     ],
-    notes: [ONE_BY_ONE],
+    notes: oneByOneNotes(view, options),
     tryIt: "/kaniko/executor --no-push --context=dir:///workspace and those arguments",
   };
 }
@@ -144,9 +156,11 @@ function referenceSetup(tool: Tool, view: CacheView, options: ConnectOptions): S
     steps: tool.ways.includes("mtls") ? pemSteps(view, PEMS) : pemSteps({ ...view, ways: [] }, PEMS),
     snippets: [
       { title: `${tool.name} has no mirror setting: names are written anew`, text: table.join("\n") },
-      ...(hasOwn ? [{ title: "each pull shows this client's certificate", text: `@mtls?${command(flags.client)}` }] : []),
+      ...(hasOwn
+        ? [{ title: "each pull shows this client's certificate", text: command(flags.client), isForMtls: true }]
+        : []),
     ],
-    notes: tool.notes,
+    notes: [...tool.notes, ...unreachableNotes(view, options)],
     tryIt: command(hasOwn && !view.ways.includes("anonymous") && !view.ways.includes("basic") ? flags.client : ""),
   };
 }
@@ -201,30 +215,35 @@ export const regctl: Client = {
 };
 
 function regctlSetup(view: CacheView, options: ConnectOptions): Setup {
-  const mirrors = prefixed(view, options);
-  const certificates = hasClientCertificates(view);
+  // Without a path, since it says in `ns` whose image it wants.
+  const mirrors = chosen(view, options).map((registry) => ({
+    serves: registry.serves,
+    location: prefixOf(view, registry).split("/")[0] ?? "",
+  }));
   const hosts = hostsIn(mirrors);
-  const reach = hosts.map((host) => [
+  const reach = hosts.flatMap((host) => [
     ...(isSecure(view) ? [] : [`regctl registry set ${host} --tls disabled`]),
     ...(view.ca === undefined ? [] : [`regctl registry set ${host} --cacert "$(cat "${PEMS}/ca.crt")"`]),
-    ...(certificates
-      ? [
-          `@mtls?regctl registry set ${host} --client-cert "$(cat "${PEMS}/client.cert")" --client-key "$(cat "${PEMS}/client.key")"`,
-        ]
-      : []),
   ]);
+  const own = hosts.map(
+    (host) =>
+      `regctl registry set ${host} --client-cert "$(cat "${PEMS}/client.cert")" --client-key "$(cat "${PEMS}/client.key")"`,
+  );
   return {
     ways: ["anonymous", "mtls", "basic"],
     login: `regctl registry login ${hostOf(view)}`,
     steps: pemSteps(view, PEMS),
     snippets: [
-      ...(reach.flat().length === 0 ? [] : [{ title: "how the cache is reached", text: reach.flat().join("\n") }]),
+      ...(reach.length === 0 ? [] : [{ title: "how the cache is reached", text: reach.join("\n") }]),
+      ...(hasClientCertificates(view)
+        ? [{ title: "and with which certificate", text: own.join("\n"), isForMtls: true }]
+        : []),
       {
         title: "and for what it is asked first",
-        text: mirrors.map(({ serves, location }) => `regctl registry set ${serves} --mirror ${hostsIn([{ serves, location }])[0] ?? ""}`).join("\n"),
+        text: mirrors.map(({ serves, location }) => `regctl registry set ${serves} --mirror ${location}`).join("\n"),
       },
     ],
-    notes: ["regctl registry set NAME --mirror '' takes a mirror away again.", ONE_BY_ONE],
-    tryIt: "regctl manifest get docker.io/library/alpine:latest",
+    notes: ["regctl registry set NAME --mirror '' takes a mirror away again."],
+    tryIt: `regctl manifest get ${imageOf(view, options)}`,
   };
 }

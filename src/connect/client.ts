@@ -38,6 +38,8 @@ export interface Snippet {
   readonly title: string;
   /** With the same words between `@` as the text of a step. */
   readonly text: string;
+  /** Whether it is only for those who have a client certificate. */
+  readonly isForMtls?: boolean;
 }
 
 export interface Restart {

@@ -7,14 +7,14 @@ import {
   hasClientCertificates,
   hostsIn,
   HUB,
+  imageOf,
   loopbackRefusal,
   modeOf,
-  ONE_BY_ONE,
+  oneByOneNotes,
   pemSteps,
-  type Prefixed,
   prefixed,
 } from "./parts.ts";
-import { endpointOf } from "./rancher.ts";
+import { type Endpoint, endpointsOf, hostsOfEndpoints } from "./rancher.ts";
 import { type CacheView, isSecure } from "./view.ts";
 
 /** Talos has no shell and no files to write: its machine configuration is patched. */
@@ -39,13 +39,16 @@ function talosSetup(view: CacheView, options: ConnectOptions): Setup {
         title: "give it to the nodes; they need no restart",
         text: `talosctl patch machineconfig --nodes NODE,... --patch "@${TALOS_PATCH}"`,
       },
-      { title: "or to a cluster that is made anew", text: `talosctl gen config NAME URL --config-patch "@${TALOS_PATCH}"` },
+      {
+        title: "or to a cluster that is made anew",
+        text: `talosctl gen config NAME URL --config-patch "@${TALOS_PATCH}"`,
+      },
     ],
     notes: [
-      ONE_BY_ONE,
+      "Registries are named one by one: write this again when the cache serves further ones.",
       "The nodes keep what they were given: --undo removes the file here, and on the nodes machine.registries has to be taken out with talosctl edit machineconfig.",
     ],
-    tryIt: "talosctl --nodes NODE image pull docker.io/library/alpine:latest",
+    tryIt: `talosctl --nodes NODE image pull ${imageOf(view, options)}`,
   };
 }
 
@@ -55,28 +58,28 @@ function secretMode(view: CacheView): "0600" | "0644" {
 }
 
 function talosPatch(view: CacheView, options: ConnectOptions): string {
-  const mirrors = prefixed(view, options);
+  const endpoints = endpointsOf(view, options);
   return `${[
     `# ${MADE_BY}`,
     "machine:",
     "  registries:",
     "    mirrors:",
-    ...mirrors.flatMap((mirror) => talosMirror(view, options, mirror)),
-    ...talosConfigs(view, mirrors),
+    ...endpoints.flatMap((endpoint) => talosMirror(options, endpoint)),
+    ...talosConfigs(view, hostsOfEndpoints(endpoints)),
   ].join("\n")}\n`;
 }
 
-function talosMirror(view: CacheView, { fallback }: ConnectOptions, { serves, location }: Prefixed): string[] {
+function talosMirror({ fallback }: ConnectOptions, { serves, url }: Endpoint): string[] {
   return [
     `      "${serves}":`,
     "        endpoints:",
-    `          - "${endpointOf(view, location)}"`,
-    ...(location.includes("/") ? ["        overridePath: true"] : []),
+    `          - "${url}"`,
+    ...(new URL(url).pathname !== "/" ? ["        overridePath: true"] : []),
     ...(fallback ? [] : ["        skipFallback: true"]),
   ];
 }
 
-function talosConfigs(view: CacheView, mirrors: readonly Prefixed[]): string[] {
+function talosConfigs(view: CacheView, hosts: readonly string[]): string[] {
   const certificates = hasClientCertificates(view);
   const tls = [
     ...(view.ca === undefined ? (certificates ? ["@mtls?        tls:"] : []) : ["        tls:"]),
@@ -87,7 +90,7 @@ function talosConfigs(view: CacheView, mirrors: readonly Prefixed[]): string[] {
   ];
   const auth = view.ways.includes("basic") ? ["@basic?        auth:", '@basic?          auth: "@basic@"'] : [];
   if (tls.length === 0 && auth.length === 0) return [];
-  return ["    config:", ...hostsIn(mirrors).flatMap((host) => [`      "${host}":`, ...tls, ...auth])];
+  return ["    config:", ...hosts.flatMap((host) => [`      "${host}":`, ...tls, ...auth])];
 }
 
 /** Nodes are containers, which see folders of this machine: hosts.toml lie in one of them. */
@@ -107,12 +110,14 @@ export const kind: Client = {
           ...hostsTomlSteps(view, options, { folder: `${KIND_FOLDER}/certs.d`, readAs: NODE_CERTS_D }),
           { kind: "own", path: `${KIND_FOLDER}/cluster.yaml`, text: KIND_CLUSTER },
         ],
-        snippets: [{ title: "make the cluster with it", text: `kind create cluster --config "${KIND_FOLDER}/cluster.yaml"` }],
+        snippets: [
+          { title: "make the cluster with it", text: `kind create cluster --config "${KIND_FOLDER}/cluster.yaml"` },
+        ],
         notes: [
           ...hostsTomlNotes(view),
           "Give further nodes the same extraMounts. A cluster that is there already has to be made anew.",
         ],
-        tryIt: "docker exec kind-control-plane crictl pull docker.io/library/alpine:latest",
+        tryIt: `docker exec kind-control-plane crictl pull ${imageOf(view, options)}`,
       },
     },
   ],
@@ -172,7 +177,9 @@ function minikubeDocker(view: CacheView, options: ConnectOptions): Setup {
           }
         : undefined),
     steps: isSecure(view) ? hosts.flatMap((host) => pemSteps(view, `@minikube@/etc/docker/certs.d/${host}`)) : [],
-    snippets: [{ title: "make the cluster with it", text: `minikube start --registry-mirror=${mirror ?? ""}@t@${insecure}` }],
+    snippets: [
+      { title: "make the cluster with it", text: `minikube start --registry-mirror=${mirror ?? ""}@t@${insecure}` },
+    ],
     notes: [
       `With Docker as its runtime it asks the cache for ${HUB} alone; --container-runtime=containerd does for all registries (--variant containerd).`,
       MADE_ANEW,
@@ -193,8 +200,8 @@ function minikubeContainerd(view: CacheView, options: ConnectOptions): Setup {
       isEach: true,
     }),
     snippets: [{ title: "make the cluster with it", text: "minikube start --container-runtime=containerd" }],
-    notes: [...hostsTomlNotes(view), ONE_BY_ONE, MADE_ANEW],
-    tryIt: "minikube ssh sudo crictl pull docker.io/library/alpine:latest",
+    notes: [...hostsTomlNotes(view), ...oneByOneNotes(view, options), MADE_ANEW],
+    tryIt: `minikube ssh sudo crictl pull ${imageOf(view, options)}`,
   };
 }
 
@@ -212,7 +219,7 @@ function minikubeCrio(view: CacheView, options: ConnectOptions): Setup {
       ...(isSecure(view) ? hosts.flatMap((host) => pemSteps(view, `@minikube@/etc/containers/certs.d/${host}`)) : []),
     ],
     snippets: [{ title: "make the cluster with it", text: "minikube start --container-runtime=cri-o" }],
-    notes: [ONE_BY_ONE, MADE_ANEW],
-    tryIt: "minikube ssh sudo crictl pull docker.io/library/alpine:latest",
+    notes: [...oneByOneNotes(view, options), MADE_ANEW],
+    tryIt: `minikube ssh sudo crictl pull ${imageOf(view, options)}`,
   };
 }

@@ -1,5 +1,6 @@
 import type { Client, ConnectOptions, Setup } from "./client.ts";
 import { HOSTS_TOML_WAYS, hostsTomlNotes, hostsTomlSteps } from "./hosts-toml.ts";
+import { imageOf } from "./parts.ts";
 import type { CacheView } from "./view.ts";
 
 /** containerd, as Kubernetes uses it: one hosts.toml, and the key of its own configuration that says where such files lie. */
@@ -25,7 +26,7 @@ function setup(view: CacheView, options: ConnectOptions): Setup {
       ...hostsTomlNotes(view),
       "`ctr` reads these files with --hosts-dir @certsd@ alone; crictl, nerdctl and the kubelet need nothing more.",
     ],
-    tryIt: "crictl pull docker.io/library/alpine:latest",
+    tryIt: `crictl pull ${imageOf(view, options)}`,
   };
 }
 
@@ -47,7 +48,7 @@ export const nerdctl: Client = {
           "With rootless containerd the settings are the user's: add --user.",
           "`nerdctl build` pulls by BuildKit: set that up too (connect buildkit).",
         ],
-        tryIt: "nerdctl pull alpine",
+        tryIt: `nerdctl pull ${imageOf(view, options)}`,
       },
     },
   ],

@@ -1,5 +1,5 @@
 import { type Client, type ConnectOptions, MADE_BY, type Setup } from "./client.ts";
-import { hostsIn, ONE_BY_ONE, pemSteps, type Prefixed, prefixed } from "./parts.ts";
+import { hostsIn, imageOf, oneByOneNotes, pemSteps, type Prefixed, prefixed } from "./parts.ts";
 import { quoted } from "./sh-word.ts";
 import { type CacheView, hostOf, isSecure } from "./view.ts";
 
@@ -29,11 +29,11 @@ function setup(view: CacheView, options: ConnectOptions): Setup {
       ...(isSecure(view) ? hosts.flatMap((host) => pemSteps(view, `@containers@/certs.d/${host}`)) : []),
     ],
     notes: [
-      ONE_BY_ONE,
+      ...oneByOneNotes(view, options),
       "CRI-O reads them after systemctl reload crio; the others at each pull.",
       ...(options.fallback ? [] : fallbackIsOff(mirrors)),
     ],
-    tryIt: "podman pull docker.io/library/alpine:latest",
+    tryIt: `podman pull ${imageOf(view, options)}`,
   };
 }
 

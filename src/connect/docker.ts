@@ -1,6 +1,6 @@
 import type { Client, ConnectOptions, Refusal, Setup, Step } from "./client.ts";
 import { HOSTS_TOML_WAYS, hostsTomlNotes, hostsTomlSteps } from "./hosts-toml.ts";
-import { exampleOf, fallbackNotes, hostsIn, HUB, pemSteps, prefixed } from "./parts.ts";
+import { alpineOf, exampleOf, fallbackNotes, hostsIn, HUB, imageOf, pemSteps, prefixed } from "./parts.ts";
 import { quoted } from "./sh-word.ts";
 import { type CacheView, hostOf, isLoopback, isSecure, ownUrl, servedBy, type Way } from "./view.ts";
 
@@ -14,6 +14,7 @@ export const docker: Client = {
   variants: (view, options) => [
     { name: "graph-drivers", setup: graphDrivers(view, options) },
     { name: "containerd-store", setup: containerdStore(view, options) },
+    { name: "references", setup: references(view, options) },
   ],
 };
 
@@ -28,12 +29,8 @@ function graphDrivers(view: CacheView, options: ConnectOptions): Setup {
   const mirror = mirrorOf(view, options);
   return {
     ways: MIRROR_WAYS,
-    refusal: refusalOf(view, options, mirror),
-    steps: [
-      ...(mirror === undefined ? [] : mirrorSteps(view, mirror)),
-      ...plainReferences(view, options),
-      VALIDATE,
-    ],
+    refusal: refusalOf(view, mirror),
+    steps: [...(mirror === undefined ? [] : mirrorSteps(view, mirror)), ...plainReferences(view, options), VALIDATE],
     restart: { verb: "reload", service: "docker", onlyFor: DAEMON_JSON },
     notes: [
       `Docker Engine with graph drivers asks mirrors for ${HUB} alone${othersAs(view, options)}.`,
@@ -79,17 +76,17 @@ export function mirrorOf(view: CacheView, { only }: ConnectOptions): string | un
   return view.defaultServes === HUB ? view.url : (own ?? `${view.url}/${HUB}`);
 }
 
-function refusalOf(view: CacheView, options: ConnectOptions, mirror: string | undefined): Refusal | undefined {
+function refusalOf(view: CacheView, mirror: string | undefined): Refusal | undefined {
   if (mirror === undefined) {
     return {
       why: `Docker Engine with graph drivers uses a mirror for ${HUB} alone, which is not what this cache is to serve here`,
-      hint: `pull by the cache's name: docker pull ${exampleOf(view, options)}`,
+      hint: "pull by the cache's name (--variant references)",
     };
   }
   if (MIRROR_WAYS.some((way) => view.ways.includes(way))) return undefined;
   return {
     why: "Docker Engine with graph drivers cannot send this cache's passwords to a mirror: it sends those of Docker Hub (moby issue 30880)",
-    hint: `give it a secret path, a network or a client certificate (access in the cache's configuration), or docker login ${hostOf(view)} and pull ${exampleOf(view, options)}`,
+    hint: `give it a secret path, a network or a client certificate (access in the cache's configuration), or pull by the cache's name (--variant references)`,
   };
 }
 
@@ -109,7 +106,19 @@ function containerdStore(view: CacheView, options: ConnectOptions): Setup {
       ...hostsTomlNotes(view),
       "`docker build` reads the same files; builders of docker buildx create do not (connect buildx).",
     ],
-    tryIt: "docker pull alpine",
+    tryIt: `docker pull ${imageOf(view, options)}`,
+  };
+}
+
+/** No mirror at all, but the cache's own name in what is pulled: that works with every version, and with passwords. */
+function references(view: CacheView, options: ConnectOptions): Setup {
+  return {
+    ways: ["anonymous", "mtls", "basic"],
+    login: `docker login ${hostOf(view)}`,
+    steps: [...plainReferences(view, options), VALIDATE],
+    restart: { verb: "reload", service: "docker", onlyFor: DAEMON_JSON },
+    notes: [`What is pulled as ${exampleOf(view, options)} comes through the cache, and nothing else.`],
+    tryIt: `docker pull ${alpineOf(view, options)}`,
   };
 }
 

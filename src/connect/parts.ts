@@ -15,7 +15,29 @@ export interface Prefixed {
 }
 
 export function prefixed(view: CacheView, options: ConnectOptions): readonly Prefixed[] {
-  return chosen(view, options).map((registry) => ({ serves: registry.serves, location: prefixOf(view, registry) }));
+  return chosen(view, options).flatMap((registry) => {
+    const location = prefixOf(view, registry);
+    // In a reference a port stands behind the first name alone.
+    return /\/.*:/.test(location) ? [] : [{ serves: registry.serves, location }];
+  });
+}
+
+/** Of what is left out there. */
+export function unreachableNotes(view: CacheView, options: ConnectOptions): string[] {
+  const there = new Set(prefixed(view, options).map(({ serves }) => serves));
+  return chosen(view, options)
+    .filter(({ serves }) => !there.has(serves))
+    .map(
+      ({ serves }) =>
+        `${serves} has a port, so that it can be no path: give it a host name of its own (hostnames in the cache's configuration).`,
+    );
+}
+
+/** What to try: an image that everybody may have, if it is pulled by the cache at all. */
+export function imageOf(view: CacheView, options: ConnectOptions): string {
+  const all = chosen(view, options);
+  const other = all.some(({ serves }) => serves === HUB) ? undefined : all[0];
+  return other === undefined ? `${HUB}/library/alpine:latest` : `${other.serves}/org/app:1`;
 }
 
 /** The cache's names in references, without what stands behind them. */
@@ -84,5 +106,10 @@ export function fallbackNotes({ fallback }: ConnectOptions, who: string): string
     : [`${who} cannot be told to ask nobody else: where the cache refuses or fails, it goes to the registry itself.`];
 }
 
-/** What every client of this kind must be told where registries came later. */
-export const ONE_BY_ONE = "Registries are named one by one: write this again when the cache serves further ones.";
+/** What every client must be told that knows registries by their names alone. */
+export function oneByOneNotes(view: CacheView, options: ConnectOptions): string[] {
+  return [
+    "Registries are named one by one: write this again when the cache serves further ones.",
+    ...unreachableNotes(view, options),
+  ];
+}

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { packageVersion } from "../lib/version.ts";
-import type { Client, ConnectOptions, Setup, Step, Variant } from "./client.ts";
+import type { Client, ConnectOptions, Setup, Snippet, Step, Variant } from "./client.ts";
 import { quoted } from "./sh-word.ts";
 import type { CacheView, Way } from "./view.ts";
 
@@ -59,6 +59,9 @@ function part(name: (typeof PARTS)[number]): string {
   return readFileSync(new URL(`sh/${name}.sh`, import.meta.url), "utf8");
 }
 
+/** Secrets may look like what ShellCheck warns of. */
+const ANYTHING = "# shellcheck disable=SC2016,SC1003";
+
 function assignments({ user, password, clientCert, clientKey, pathToken }: KnownSecrets): string[] {
   const all = {
     REGISTRY_CACHE_USER: user,
@@ -67,7 +70,7 @@ function assignments({ user, password, clientCert, clientKey, pathToken }: Known
     REGISTRY_CACHE_CLIENT_KEY_PEM: clientKey,
     REGISTRY_CACHE_PATH_TOKEN: pathToken,
   };
-  return Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quoted(value)}`]));
+  return Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [ANYTHING, `${name}=${quoted(value)}`]));
 }
 
 function detection({ detect }: Client, variants: readonly Variant[]): string {
@@ -187,9 +190,14 @@ function notes(variants: readonly Variant[], view: CacheView): string {
 function notesText({ snippets = [], notes: said, login, tryIt }: Setup, { ways }: CacheView): string {
   const logsIn = login !== undefined && ways.includes("basic") && !ways.includes("anonymous");
   return [
-    ...snippets.map(({ title, text }) => `# ${title}\n${text.trimEnd()}\n`),
+    ...snippets.map(snippetText),
     ...said,
     ...(logsIn ? [`each user then types:   ${login}`] : []),
     `try it:   ${tryIt}`,
   ].join("\n");
+}
+
+function snippetText({ title, text, isForMtls }: Snippet): string {
+  const whole = `# ${title}\n${text.trimEnd()}\n`;
+  return isForMtls === true ? whole.replaceAll(/^/gm, "@mtls?") : whole;
 }

@@ -62,7 +62,8 @@ export function servedBy({ registries }: CacheView, serves: string): ServedRegis
 /** Where a registry is found by clients that put a path before a repository's name: `cache.example.com/ghcr.io`. */
 export function prefixOf(view: CacheView, registry: ServedRegistry): string {
   const own = ownUrl(view, registry);
-  if (own !== undefined && (registry.passThrough || !view.isForAll)) return new URL(own).host;
+  const isBetter = registry.passThrough || !view.isForAll || registry.serves.includes(":");
+  if (own !== undefined && isBetter) return new URL(own).host;
   return `${hostOf(view)}/${registry.serves}`;
 }
 

@@ -9,7 +9,8 @@ detect_none() { :; }
 # Of Docker Engine it is the image store that matters: graph drivers ask mirrors for Docker Hub alone and read no hosts.toml.
 detect_docker() {
   docker_major=
-  if [ -n "$root" ]; then return 0; fi
+  # What is printed for another host has nothing to do with this one.
+  if [ -n "$root" ] || { [ "$mode" = print ] && [ -n "$variant" ]; }; then return 0; fi
   if [ "$is_user" = yes ]; then said=$(docker_says); else said=$(DOCKER_HOST='' DOCKER_CONTEXT=default docker_says); fi
   case $said in
     [0-9]*io.containerd.snapshotter*) found='containerd-store' ;;
@@ -87,7 +88,7 @@ containerd_config() {
     if plain_toml <"$work/$slot.new" | tr -d '"' | grep -q -F "[$(printf '%s' "$cri" | tr -d '"').registry.mirrors"; then
       fail "$root$file has registry.mirrors, beside which containerd allows no hosts.toml" "take those tables out, and run this again"
     fi
-    if [ -n "$(toml_value "$file" "$cri" registry)$(toml_value "$file" "$cri" registry.config_path)" ]; then
+    if toml_has "$file" "$cri" registry; then
       fail "$root$file has its registry settings in one line" "write them as a table [$cri.registry], and run this again"
     fi
     # More than one folder may be named.

@@ -2,8 +2,6 @@
 # there is no such file, there is nothing to compare with. All are copies, with owner, mode and time: nothing is written before all
 # of them are done.
 
-path_of() { sed -n "$1p" "$work/paths"; }
-
 # Sets $real to the file behind a path: where that is a link, the link stays and what it leads to is written.
 real_of() {
   real=$root$1
@@ -26,10 +24,13 @@ assert_inside() {
 
 # Sets $slot to the one of the file $1, a path without $root.
 slot_of() {
-  slot=$(grep -n -x -F -- "$1" "$work/paths" | cut -d: -f1)
-  [ -z "$slot" ] || return 0
+  slot=0
+  while read -r known <&7; do
+    slot=$((slot + 1))
+    if [ "$known" = "$1" ]; then return 0; fi
+  done 7<"$work/paths"
+  slot=$((slot + 1))
   printf '%s\n' "$1" >>"$work/paths"
-  slot=$(grep -c '' "$work/paths")
   # Printed is what has to be there, not what is there besides.
   if [ "$mode" = print ]; then return 0; fi
   real_of "$1"
@@ -42,9 +43,12 @@ slot_of() {
   fi
 }
 
-sum_of() { cksum <"$1" | tr ' ' '-'; }
+# In one word.
+sum_of() { cksum <"$1" | { read -r sum bytes && printf '%s\n' "$sum-$bytes"; }; }
 
-same_text() { [ "$(sum_of "$1")" = "$(sum_of "$2")" ]; }
+same_text() {
+  if command -v cmp >/dev/null 2>&1; then cmp -s "$1" "$2"; else [ "$(sum_of "$1")" = "$(sum_of "$2")" ]; fi
+}
 
 # Takes back, in the copies, what earlier runs have written.
 recall() {

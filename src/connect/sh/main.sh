@@ -43,7 +43,11 @@ restarts() {
 print_settings() {
   each print_one
   notes | filled
-  [ -z "$restart_command" ] || note "${restart_only_for:+where $restart_only_for has changed, }run:   $restart_command"
+  if [ -z "$restart_command" ]; then return 0; fi
+  if [ -z "$restart_only_for" ]; then note "run:   $restart_command"; fi
+  if [ -n "$restart_only_for" ] && grep -q -x -F -- "$restart_only_for" "$work/paths"; then
+    note "where $restart_only_for has changed, run:   $restart_command"
+  fi
 }
 
 # Makes $work, which nobody else can look into.

@@ -101,7 +101,7 @@ places() {
 
 # Without these nothing can be done, and others are not needed.
 tools() {
-  for tool in awk cat chmod cksum cp cut dirname grep head id ls mkdir mv od rm rmdir sed sort tail tr; do
+  for tool in awk cat chmod cksum cp cut dirname grep head id ln ls mkdir mv od rm rmdir sed sleep sort tail tr; do
     command -v "$tool" >/dev/null 2>&1 || fail "this host has no $tool" "install it; awk, sed, diffutils and coreutils (or busybox) are enough"
   done
 }

@@ -73,7 +73,7 @@ wants() {
     # What is printed says what belongs there.
     case $1 in
       basic) basic=BASE64_OF_USER:PASSWORD ;;
-      mtls) client_cert='(the certificate of this client, PEM)' client_key='(its key, PEM)' ;;
+      mtls) client_cert='(the certificate of this client, PEM)' client_key='(its key, PEM)' cert64=BASE64_OF_CERTIFICATE key64=BASE64_OF_KEY ;;
       path) path_token=TOKEN ;;
     esac
   else

@@ -77,7 +77,7 @@ toml_key() {
         } else print lines[i]
         if (i == header && !found) print "  " key " = " value mark
       }
-      if (!header) { print mark; print "[" table "]" mark; print "  " key " = " value mark }
+      if (!header) { print "[" table "]" mark; print "  " key " = " value mark }
     }' "$work/toml" >"$work/text"
   put ''
   edits toml
@@ -91,4 +91,15 @@ toml_value() {
     { line = $0; sub(/^[ \t]+/, "", line); gsub(/\047/, "\"", line); shape = line; gsub(/[ \t\r]/, "", shape) }
     shape ~ /^\[/ { sub(/#.*/, "", shape); here = (shape == "[" table "]") }
     here && index(shape, key "=") == 1 { sub(/^[^=]*=[ \t]*/, "", line); split(line, parts, "\""); print parts[2]; exit }' "$work/$slot.new"
+}
+
+# toml_has PATH TABLE KEY: whether that table has it, or a part of it, in a line.
+toml_has() {
+  slot_of "$1"
+  [ -f "$work/$slot.new" ] || return 1
+  awk -v table="$2" -v key="$3" '
+    { gsub(/\047/, "\""); gsub(/[ \t\r]/, "") }
+    /^\[/ { sub(/#.*/, ""); here = ($0 == "[" table "]") }
+    here && (index($0, key "=") == 1 || index($0, key ".") == 1) { found = 1 }
+    END { exit !found }' "$work/$slot.new"
 }

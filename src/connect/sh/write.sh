@@ -4,8 +4,9 @@
 # shellcheck disable=SC2012 # nothing is read but modes and owners, which no other command of POSIX prints
 mode_of() { ls -ldn "$1" | awk '{ print substr($1, 1, 10), $3, $4 }'; }
 
+# is_same NUMBER PATH; sets $real.
 is_same() {
-  real_of "$(path_of "$1")"
+  real_of "$2"
   if [ ! -f "$work/$1.new" ]; then [ ! -e "$real" ]; else
     [ -f "$real" ] && same_text "$work/$1.new" "$real" && [ "$(mode_of "$work/$1.new")" = "$(mode_of "$real")" ]
   fi
@@ -51,9 +52,10 @@ compare() {
   each compare_one
 }
 compare_one() {
-  if is_same "$1"; then return 0; fi
+  if is_same "$1" "$2"; then return 0; fi
   changes=$((changes + 1))
   printf '%s\n' "$2" >>"$work/changed"
+  : >"$work/$1.changes"
   [ "$is_shown" = yes ] || show "$1" "$root$2"
 }
 
@@ -89,7 +91,7 @@ locked_by() { ls -l "$1" 2>/dev/null | sed -n 's/.* -> //p'; }
 
 # One run at a time, for all clients: they share folders.
 lock() {
-  folders_above "$state/files"
+  folders_above "$state_base/lock"
   (umask 022 && mkdir -p "$state_base" 2>/dev/null) || fail "$state_base cannot be made" "what is to be undone is noted there; run this as root, or with --user"
   lock=$state_base/lock
   tries=0
@@ -106,6 +108,11 @@ lock() {
     sleep 1
   done
   is_locked=yes
+  # The last one to go takes them along. Several may have been at it at once.
+  if [ -f "$work/folders" ]; then
+    cat "$work/folders" >>"$state_base/folders"
+    rm -f "$work/folders"
+  fi
   # Where a run ended between two names.
   if [ ! -d "$state" ] && [ -d "$state.old" ]; then mv "$state.old" "$state"; fi
   rm -rf "$state.old" "$state.new" "$state.gone"
@@ -118,8 +125,11 @@ clean() {
     remove_folders
     rm -rf "$state.new"
     rm -f "$lock"
+    if [ "$(ls -A "$state_base")" = folders ]; then
+      mv "$state_base/folders" "$work/folders"
+      remove_folders
+    fi
     rmdir "$state_base" 2>/dev/null || true
-    remove_folders
   fi
   rm -rf "$work"
 }
@@ -172,7 +182,8 @@ write_all() {
   each place
 }
 stage() {
-  if is_same "$1"; then return 0; fi
+  [ -f "$work/$1.changes" ] || return 0
+  real_of "$2"
   if [ ! -f "$work/$1.new" ]; then
     [ -w "$(dirname "$real")" ] || give_up "$real cannot be removed"
     return 0
@@ -184,7 +195,8 @@ stage() {
   cp -p "$work/$1.new" "$real.registry-cache-new" || give_up "$real cannot be written"
 }
 place() {
-  if is_same "$1"; then return 0; fi
+  [ -f "$work/$1.changes" ] || return 0
+  real_of "$2"
   if [ -f "$work/$1.new" ]; then
     mv -f "$real.registry-cache-new" "$real" || fail "$real cannot be replaced" "some files are written, others are not: run this again, or with --undo"
   else
