@@ -13,7 +13,10 @@ import type { CacheView } from "./view.ts";
 function scriptOf(name: string, view: CacheView): string {
   const client = clientNamed(name);
   assert.ok(client);
-  const secrets = { clientCert: "-----BEGIN CERTIFICATE-----\nAA==\n", clientKey: "-----BEGIN PRIVATE KEY-----\nAA==\n" };
+  const secrets = {
+    clientCert: "-----BEGIN CERTIFICATE-----\nAA==\n",
+    clientKey: "-----BEGIN PRIVATE KEY-----\nAA==\n",
+  };
   return setupScript(client, view, BY_DEFAULT, secrets);
 }
 
@@ -97,7 +100,11 @@ describe("a run that is killed before any of its changes", { concurrency: 3 }, (
         const isUndone = undone.exitCode === 0 || undone.err.startsWith("error: there is nothing to undo");
         assert.ok(isUndone, `${at}: ${undone.err}`);
         assert.deepEqual(await settings(host), original, `killed before change ${at}`);
-        assert.deepEqual(Object.keys(await host.tree()).filter((name) => /^var\/lib\/./.test(name)), [], `${at}`);
+        assert.deepEqual(
+          Object.keys(await host.tree()).filter((name) => /^var\/lib\/./.test(name)),
+          [],
+          `${at}`,
+        );
       }
       assert.ok(at > 10 && at < CHANGES_MAX, `${at}`);
     });

@@ -93,7 +93,10 @@ describe("owner, mode and time", () => {
     for (const name of ["etc/containers", "etc/containers/registries.conf.d", "etc/containers/certs.d"]) {
       assert.equal((await lstat(host.path(name))).mode & 0o777, 0o755, name);
     }
-    assert.equal((await lstat(host.path("etc/containers/registries.conf.d/50-registry-cache.conf"))).mode & 0o777, 0o644);
+    assert.equal(
+      (await lstat(host.path("etc/containers/registries.conf.d/50-registry-cache.conf"))).mode & 0o777,
+      0o644,
+    );
     assert.equal((await lstat(host.path("var/lib/registry-cache-connect/podman"))).mode & 0o777, 0o700);
   });
 });
@@ -166,7 +169,9 @@ describe("what somebody else has written", () => {
     const mirror = '[[registry]]\nprefix = "x.example"\n[[registry.mirror]]\nlocation = "docker.io"\n';
     const host = await FakeHost.create(t, { "etc/containers/registries.conf": mirror });
     assert.equal((await run(host, "podman")).exitCode, 0);
-    const old = await FakeHost.create(t, { "etc/containers/registries.conf": "[registries.search]\nregistries = []\n" });
+    const old = await FakeHost.create(t, {
+      "etc/containers/registries.conf": "[registries.search]\nregistries = []\n",
+    });
     await fails(old, "podman", /has the first form of such files/);
   });
 

@@ -17,7 +17,9 @@ type Daemon = Record<string, unknown>;
 const parsed = (text: string): Daemon => JSON.parse(text.replace(/^\uFEFF/, "")) as Daemon;
 
 function withMirror(daemon: Daemon): Daemon {
-  const others = ((daemon["registry-mirrors"] ?? []) as string[]).filter((one, at, all) => one !== MIRROR || all.indexOf(one) !== at);
+  const others = ((daemon["registry-mirrors"] ?? []) as string[]).filter(
+    (one, at, all) => one !== MIRROR || all.indexOf(one) !== at,
+  );
   return { ...daemon, "registry-mirrors": [MIRROR, ...others] };
 }
 
@@ -40,7 +42,11 @@ const value = fc.letrec((tie) => ({
 const daemon = fc
   .tuple(
     fc.dictionary(fc.stringMatching(/^[a-z-]{1,8}$/), value, { maxKeys: 4 }),
-    fc.option(fc.array(fc.oneof(fc.constant(MIRROR), fc.constantFrom("https://a.example", "https://b.example")), { maxLength: 4 })),
+    fc.option(
+      fc.array(fc.oneof(fc.constant(MIRROR), fc.constantFrom("https://a.example", "https://b.example")), {
+        maxLength: 4,
+      }),
+    ),
   )
   .map(([others, mirrors]): Daemon => (mirrors === null ? others : { ...others, "registry-mirrors": mirrors }));
 
@@ -60,7 +66,10 @@ describe("a text in a list of somebody's JSON", () => {
         const { exitCode, err } = await host.run(SCRIPT);
         assert.equal(exitCode, 0, err);
         assert.deepEqual(parsed(await host.read(FILE)), withMirror(parsed(text)));
-        if (parsed(text)["registry-mirrors"] === undefined || (parsed(text)["registry-mirrors"] as string[])[0] !== MIRROR) {
+        if (
+          parsed(text)["registry-mirrors"] === undefined ||
+          (parsed(text)["registry-mirrors"] as string[])[0] !== MIRROR
+        ) {
           assert.equal((await host.run(SCRIPT, { flags: ["--undo"] })).exitCode, 0);
         }
         assert.deepEqual((await host.tree())[FILE], before[FILE]);

@@ -163,7 +163,14 @@ describe("two runs at once", () => {
       scriptOf("docker", cacheView({ url })),
     );
     const ends = await Promise.all(scripts.map((script) => host.run(script)));
-    assert.deepEqual(ends.map(({ exitCode, err }) => [exitCode, err.replace(/^\(which.*\n/, "")]), [[0, ""], [0, ""], [0, ""]]);
+    assert.deepEqual(
+      ends.map(({ exitCode, err }) => [exitCode, err.replace(/^\(which.*\n/, "")]),
+      [
+        [0, ""],
+        [0, ""],
+        [0, ""],
+      ],
+    );
     const daemon = JSON.parse(await host.read("etc/docker/daemon.json")) as { "registry-mirrors": string[] };
     assert.equal(daemon["registry-mirrors"].length, 2);
     await host.run(scripts[0] ?? "", { flags: ["--undo"] });

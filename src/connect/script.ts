@@ -70,7 +70,9 @@ function assignments({ user, password, clientCert, clientKey, pathToken }: Known
     REGISTRY_CACHE_CLIENT_KEY_PEM: clientKey,
     REGISTRY_CACHE_PATH_TOKEN: pathToken,
   };
-  return Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [ANYTHING, `${name}=${quoted(value)}`]));
+  return Object.entries(all).flatMap(([name, value]) =>
+    value === undefined ? [] : [ANYTHING, `${name}=${quoted(value)}`],
+  );
 }
 
 function detection({ detect }: Client, variants: readonly Variant[]): string {

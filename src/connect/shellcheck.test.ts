@@ -15,32 +15,36 @@ const SHELLCHECK = findProgram("shellcheck");
 /** The parts are the same in all of them; what differs is what is looked at for each cache. */
 const COMMON_VIEW = VIEWS["passwords or client certificates"] ?? cacheView();
 
-test("ShellCheck has nothing to say of any script", { skip: SHELLCHECK === undefined && "no shellcheck here" }, async (t) => {
-  const folder = await tempDir(t);
-  const secrets = { user: "it's", password: `"$x\\` };
-  const names = await Promise.all(
-    CLIENTS.map(async (client) => {
-      const file = join(folder, `${client.name}.sh`);
-      await writeFile(file, setupScript(client, COMMON_VIEW, BY_DEFAULT, secrets));
-      return file;
-    }),
-  );
-  // What caches differ in: plans without the parts that are always the same.
-  for (const [at, view] of Object.values(VIEWS).entries()) {
-    const plans = CLIENTS.map((client) => {
-      const script = setupScript(client, view, { only: ["docker.io"], fallback: false });
-      const its = script.slice(script.indexOf("\nplan() {"), script.lastIndexOf("\nmain"));
-      return its.replace("plan()", `plan_${client.name}()`).replace("notes()", `notes_${client.name}()`);
+test(
+  "ShellCheck has nothing to say of any script",
+  { skip: SHELLCHECK === undefined && "no shellcheck here" },
+  async (t) => {
+    const folder = await tempDir(t);
+    const secrets = { user: "it's", password: `"$x\\` };
+    const names = await Promise.all(
+      CLIENTS.map(async (client) => {
+        const file = join(folder, `${client.name}.sh`);
+        await writeFile(file, setupScript(client, COMMON_VIEW, BY_DEFAULT, secrets));
+        return file;
+      }),
+    );
+    // What caches differ in: plans without the parts that are always the same.
+    for (const [at, view] of Object.values(VIEWS).entries()) {
+      const plans = CLIENTS.map((client) => {
+        const script = setupScript(client, view, { only: ["docker.io"], fallback: false });
+        const its = script.slice(script.indexOf("\nplan() {"), script.lastIndexOf("\nmain"));
+        return its.replace("plan()", `plan_${client.name}()`).replace("notes()", `notes_${client.name}()`);
+      });
+      const calls = CLIENTS.map(({ name }) => `plan_${name}\nnotes_${name}\n`);
+      const file = join(folder, `plans-${at}.sh`);
+      const head = "#!/bin/sh\n# shellcheck disable=SC2034,SC2154 # the parts use and set them\nvariant=$1\n";
+      await writeFile(file, [head, ...plans, "\n", ...calls].join(""));
+      names.push(file);
+    }
+    const { stdout, status } = spawnSync(SHELLCHECK ?? "", ["--shell=sh", "--enable=deprecate-which", ...names], {
+      encoding: "utf8",
     });
-    const calls = CLIENTS.map(({ name }) => `plan_${name}\nnotes_${name}\n`);
-    const file = join(folder, `plans-${at}.sh`);
-    const head = "#!/bin/sh\n# shellcheck disable=SC2154 # set by the parts\nvariant=$1\n";
-    await writeFile(file, [head, ...plans, "\n", ...calls].join(""));
-    names.push(file);
-  }
-  const { stdout, status } = spawnSync(SHELLCHECK ?? "", ["--shell=sh", "--enable=deprecate-which", ...names], {
-    encoding: "utf8",
-  });
-  assert.equal(stdout, "");
-  assert.equal(status, 0);
-});
+    assert.equal(stdout, "");
+    assert.equal(status, 0);
+  },
+);

@@ -110,7 +110,7 @@ put() {
 }
 
 # What this has to take out again by itself, should somebody else write to the file meanwhile.
-edits() { printf '%s\n' "$*" >>"$work/$slot.edits"; }
+edits() { { text_of "$*" && echo; } >>"$work/$slot.edits"; }
 
 # own PATH MODE: a file that is ours alone; its text comes by standard input.
 own() {
