@@ -115,7 +115,7 @@ async function builtApp(
       guard({ registries: table, bypassing, log }),
       noticing(bypassing, (exchange) => api.handle(exchange)),
       tokenEndpoint(table),
-      noticing(bypassing, connectHandler(config)),
+      connectHandler(config, (exchange) => hosts.assertOwn(exchange)),
       localHandler(statistics, (exchange) => {
         exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
         hosts.assertOwn(exchange);

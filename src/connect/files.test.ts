@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, rm, utimes } from "node:fs/promises";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { AUTHORITY, cacheView, VIEWS } from "../../test/support/cache-views.ts";
+import { AUTHORITY, cacheView } from "../../test/support/cache-views.ts";
 import { FakeHost, type ScriptCall, type ScriptOutcome } from "../../test/support/fake-host.ts";
 import { BY_DEFAULT } from "./client.ts";
 import { clientNamed } from "./clients.ts";

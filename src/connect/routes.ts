@@ -14,10 +14,10 @@ import type { CacheView } from "./view.ts";
 export const CONNECT_PATH = "/connect";
 
 /**
- * Answers whoever may come in. No secret is in an answer but the caller's own, and that only where it asks for it
- * (`?credentials=yes`).
+ * Answers whoever may come in, and no page in a browser (`assertOwn` refuses those). No secret is in an answer but the caller's
+ * own, and that only where it asks for it (`?credentials=yes`).
  */
-export function connectHandler(config: DescribedConfig): Handler {
+export function connectHandler(config: DescribedConfig, assertOwn: (exchange: Exchange) => void): Handler {
   const answer = async (exchange: Exchange): Promise<boolean> => {
     exchange.notes.endpoint = "connect";
     assertRead(exchange);
@@ -25,6 +25,7 @@ export function connectHandler(config: DescribedConfig): Handler {
     if (exchange.identity.principal.method === "anonymous") {
       exchange.access.assertIn(exchange.identity, undefined, () => challengedOf(exchange));
     }
+    assertOwn(exchange);
     const view = describe(config, originOf(exchange), exchange.access.ways);
     const word = exchange.path.slice(CONNECT_PATH.length + 1);
     if (word === "") sendJson(exchange, 200, { ...view, clients: CLIENTS.map(listed) }, NO_STORE);
@@ -59,7 +60,11 @@ function optionsOf(query: URLSearchParams, { registries }: CacheView): ConnectOp
     const known = registries.map(({ serves }) => serves).join(", ");
     throw new RegistryError(400, "NAME_UNKNOWN", `only names what is not served here; there are ${known}`);
   }
-  return { only: only ?? BY_DEFAULT.only, fallback: query.get("fallback") !== "no" };
+  const fallback = query.get("fallback") ?? "yes";
+  if (fallback !== "yes" && fallback !== "no") {
+    throw new RegistryError(400, "UNSUPPORTED", "fallback is yes or no: whether clients ask the registry itself too");
+  }
+  return { only: only ?? BY_DEFAULT.only, fallback: fallback === "yes" };
 }
 
 /** The caller's own, on demand. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
+import { CLIENTS } from "../../src/connect/clients.ts";
 import { type Answer, type Ask, ask } from "./client.ts";
 import { runCommand, startCommand } from "./command.ts";
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from "./fake-upstream.ts";
@@ -170,6 +171,8 @@ function pathsOf({ names }: Scenario): string[] {
     "/api/v1/bypassing",
     "/nothing",
     "/v2/library/held/manifests/1",
+    "/connect",
+    ...CLIENTS.map(({ name }) => `/connect/${name}`),
   ];
   return [...ofRegistries, ...local, "/v2/ghcr.io/UPPER/manifests/1", "/v2/unknown.example/a/manifests/1"];
 }
