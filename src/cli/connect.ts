@@ -46,7 +46,7 @@ export function connectCommand({ terminal, exit }: Invocation): Command {
     .option("--diff", "show what --apply would change")
     .option("--undo", "put everything back as it was before --apply")
     .option("--ssh <user@host>", "do it there, by ssh")
-    .option("--sudo", "with --ssh: by sudo there")
+    .option("--sudo", "with --ssh: by sudo there, which must not ask for a password")
     .option("--script", "print the script that does all of this, for hosts without Node.js")
     .option("--variant <name>", "the kind of client, where it is not the one that is found on this host")
     .option("--only <names>", "registries, by the names they serve, separated by commas")
@@ -75,6 +75,29 @@ Example:
   $ registry-cache connect podman --ssh root@host-1 --apply --cert host-1.pem --key host-1-key.pem
   $ curl -fsSL https://cache.example.com/connect/containerd | sudo sh        # on hosts without Node.js`;
 
+/** What is undone is noted on the host; no cache has to run for it. */
+const NO_CACHE: CacheView = {
+  url: "http://localhost",
+  isForAll: true,
+  registries: [],
+  defaultServes: "",
+  ways: ["anonymous"],
+  ca: undefined,
+};
+
+/** What stands between `@` in what `--json` prints, on a host; `--user` and clients' own settings may have others. */
+const FOLDERS = {
+  docker: "/etc/docker",
+  containers: "/etc/containers",
+  containerd: "/etc/containerd",
+  certsd: "/etc/containerd/certs.d",
+  buildkit: "/etc/buildkit",
+  rancher: "/etc/rancher",
+  minikube: "~/.minikube/files",
+  own: "_registry-cache",
+  here: ".",
+};
+
 async function connect(
   terminal: Terminal,
   options: ConnectCommandOptions,
@@ -89,12 +112,12 @@ async function connect(
     throw new CliError(`no client ${JSON.stringify(word)} is known here`, { hint, exitCode: 2 });
   }
   const secrets = await secretsOf(terminal, options);
-  const view = await viewOf(terminal, options, secrets);
+  const view = options.undo === true ? NO_CACHE : await viewOf(terminal, options, secrets);
   const { setupScript } = await import("../connect/script.ts");
   const wanted = wantedOf(options, view);
   if (options.json === true) {
     terminal.out.write(
-      `${JSON.stringify({ client: client.name, cache: view, variants: client.variants(view, wanted) })}\n`,
+      `${JSON.stringify({ client: client.name, cache: view, variants: client.variants(view, wanted), folders: FOLDERS })}\n`,
     );
     return 0;
   }
@@ -106,6 +129,7 @@ async function connect(
   return await perform(terminal, options, script);
 }
 
+/** What there is to choose from. */
 function list(terminal: Terminal, clients: readonly Client[], { json }: ConnectCommandOptions): ExitCode {
   const width = Math.max(...clients.map(({ name }) => name.length)) + 2;
   const lines = clients.map(({ name, title, aliases }) => {
@@ -113,7 +137,8 @@ function list(terminal: Terminal, clients: readonly Client[], { json }: ConnectC
     return `${name.padEnd(width)}${title}${also}\n`;
   });
   const names = clients.map(({ name, title, aliases }) => ({ name, title, aliases }));
-  terminal.out.write(json === true ? `${JSON.stringify(names)}\n` : lines.join(""));
+  const more = "\nregistry-cache connect NAME prints the settings; --apply writes them, --help says more\n";
+  terminal.out.write(json === true ? `${JSON.stringify(names)}\n` : lines.join("") + more);
   return 0;
 }
 
@@ -207,7 +232,8 @@ async function asked(server: string, ca: string | undefined, secrets: KnownSecre
   }
 }
 
-function wantedOf({ only, fallback }: ConnectCommandOptions, { registries }: CacheView): ConnectOptions {
+function wantedOf({ only, fallback, undo }: ConnectCommandOptions, { registries }: CacheView): ConnectOptions {
+  if (undo === true) return { only: undefined, fallback };
   const names = only?.split(",").map((name) => name.trim());
   const unknown = names?.find((name) => registries.every(({ serves }) => serves !== name));
   if (unknown !== undefined) {

@@ -28,7 +28,9 @@ export async function runScript(
 ): Promise<ScriptEnd> {
   const words = ["sh", "-s", "--", ...flags];
   const [program, ...args] =
-    ssh === undefined ? words : ["ssh", "--", ssh, [...(sudo ? ["sudo"] : []), ...words.map(quotedWord)].join(" ")];
+    ssh === undefined
+      ? words
+      : ["ssh", "--", ssh, [...(sudo ? ["sudo", "-n"] : []), ...words.map(quotedWord)].join(" ")];
   const child = spawn(program as string, args, { stdio: ["pipe", "pipe", "pipe"], env: terminal.environment });
   let begin = "";
   child.stdout.setEncoding("utf8").on("data", (piece: string) => {

@@ -34,7 +34,7 @@ function portOf(url: string): number {
 
 function originAt(config: Config, { host, port, tls }: Listen): string {
   const hasTls = tls && (config.tls !== undefined || config.acme !== undefined);
-  const name = (hasTls ? certificateName(config) : undefined) ?? (isEverywhere(host) ? "127.0.0.1" : host);
+  const name = (hasTls ? certificateName(config, host) : undefined) ?? (isEverywhere(host) ? "127.0.0.1" : host);
   return new URL(`${hasTls ? "https" : "http"}://${isIPv6(name) ? `[${name}]` : name}:${port}`).origin;
 }
 
@@ -42,16 +42,22 @@ function isEverywhere(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
-/** The first name that clients may have for it, which is no single registry's where there is one. */
-function certificateName({ acme, tls, registries }: Config): string | undefined {
+/** The first name that clients may have for it, which is no single registry's, nor of this machine alone, where there is such a one. */
+function certificateName({ acme, tls, registries }: Config, host: string): string | undefined {
   const names = acme?.names ?? namesOf(tls?.cert);
   const ofOne = new Set(registries.flatMap(({ hostnames }) => hostnames));
-  return names.find((name) => !ofOne.has(name)) ?? names[0];
+  const ofAll = names.filter((name) => !ofOne.has(name));
+  const isLocal = (name: string) => OF_THIS_MACHINE.test(name);
+  return ofAll.find((name) => isLocal(name) === isLocal(host)) ?? ofAll[0] ?? names[0];
 }
+
+const OF_THIS_MACHINE = /^(?:localhost|127\..*|::1|0:0:0:0:0:0:0:1)$/;
 
 function namesOf(pem: string | undefined): string[] {
   const text = pem === undefined ? undefined : readCertificate(pem)?.subjectAltName;
-  return [...(text ?? "").matchAll(/DNS:([^,\s*]+)(?:,|$)/g)].flatMap(([, name]) => name ?? []);
+  const names = (kind: string) => [...(text ?? "").matchAll(new RegExp(`${kind}:([^,\\s*]+)(?:,|$)`, "g"))];
+  // An address is better than none, for a cache that listens on all of them.
+  return [...names("DNS"), ...names("IP Address")].flatMap(([, name]) => name ?? []);
 }
 
 function waysAt(config: Config, listen: Listen): Way[] {

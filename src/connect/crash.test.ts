@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { cacheView, VIEWS } from "../../test/support/cache-views.ts";
+import { VIEWS } from "../../test/support/cache-views.ts";
 import { FakeHost } from "../../test/support/fake-host.ts";
 import type { HasAfter } from "../../test/support/temp.ts";
 import { BY_DEFAULT } from "./client.ts";
@@ -51,8 +51,8 @@ async function settings(host: FakeHost): Promise<Record<string, string>> {
 }
 
 const BEFORE = { "etc/docker/daemon.json": '{"debug":true}', "etc/docker/certs.d/x/ca.crt": "x" };
-const FIRST = scriptOf("docker", VIEWS["client certificates"] ?? cacheView());
-const SECOND = scriptOf("docker", VIEWS["plain HTTP in a network"] ?? cacheView());
+const FIRST = scriptOf("docker", VIEWS["client certificates"]);
+const SECOND = scriptOf("docker", VIEWS["plain HTTP in a network"]);
 
 /** More than there are. */
 const CHANGES_MAX = 200;

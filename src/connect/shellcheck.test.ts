@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { cacheView, VIEWS } from "../../test/support/cache-views.ts";
+import { VIEWS } from "../../test/support/cache-views.ts";
 import { findProgram } from "../../test/support/programs.ts";
 import { tempDir } from "../../test/support/temp.ts";
 import { BY_DEFAULT } from "./client.ts";
@@ -13,7 +13,7 @@ import { setupScript } from "./script.ts";
 const SHELLCHECK = findProgram("shellcheck");
 
 /** The parts are the same in all of them; what differs is what is looked at for each cache. */
-const COMMON_VIEW = VIEWS["passwords or client certificates"] ?? cacheView();
+const COMMON_VIEW = VIEWS["passwords or client certificates"];
 
 test(
   "ShellCheck has nothing to say of any script",

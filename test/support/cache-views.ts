@@ -25,7 +25,7 @@ const named = (name: string, serves: string) => served(serves, { hostnames: [`${
 const only = (...ways: Way[]): Partial<CacheView> => ({ ways });
 
 /** What caches are like, by what it means for clients. */
-export const VIEWS: Readonly<Record<string, CacheView>> = {
+export const VIEWS = {
   "plain HTTP on loopback": cacheView({ url: "http://127.0.0.1:5000" }),
   "plain HTTP in a network": cacheView({ url: "http://10.0.0.5:5000" }),
   "TLS that everybody trusts": cacheView(),
@@ -44,4 +44,4 @@ export const VIEWS: Readonly<Record<string, CacheView>> = {
     defaultServes: "ghcr.io",
   }),
   "an IPv6 address": cacheView({ url: "http://[fd00::5]:5000" }),
-};
+} satisfies Readonly<Record<string, CacheView>>;

@@ -63,9 +63,9 @@ wants() {
   for way in "$@"; do
     case $way in
       anonymous) has=yes ;;
-      basic) if [ -n "$basic" ]; then has=yes; else wanted="$wanted REGISTRY_CACHE_USER and REGISTRY_CACHE_PASSWORD_FILE,"; fi ;;
-      mtls) if [ -n "$client_cert" ]; then has=yes; else wanted="$wanted REGISTRY_CACHE_CLIENT_CERT and REGISTRY_CACHE_CLIENT_KEY,"; fi ;;
-      path) if [ -n "$path_token" ]; then has=yes; else wanted="$wanted REGISTRY_CACHE_PATH_TOKEN_FILE,"; fi ;;
+      basic) if [ -n "$basic" ]; then has=yes; else wanted="$wanted REGISTRY_CACHE_USER and REGISTRY_CACHE_PASSWORD_FILE (or --login),"; fi ;;
+      mtls) if [ -n "$client_cert" ]; then has=yes; else wanted="$wanted REGISTRY_CACHE_CLIENT_CERT and REGISTRY_CACHE_CLIENT_KEY (or --cert and --key),"; fi ;;
+      path) if [ -n "$path_token" ]; then has=yes; else wanted="$wanted REGISTRY_CACHE_PATH_TOKEN_FILE (or --path-token-file),"; fi ;;
     esac
   done
   if [ -n "$has" ]; then return 0; fi
@@ -77,7 +77,7 @@ wants() {
       path) path_token=TOKEN ;;
     esac
   else
-    fail "this cache lets nobody in without a name, and nothing was given to show it" "set, in the environment,${wanted%,}; --help says more"
+    fail "this cache lets nobody in without a name, and nothing was given to show it" "set, in the environment (or give registry-cache connect the option),${wanted%,}"
   fi
 }
 
