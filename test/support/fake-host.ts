@@ -115,17 +115,22 @@ export class FakeHost {
     return { PATH: folder };
   }
 
-  /** All that is there: of files the bytes, owner, mode and time; of folders owner and mode. */
+  /** All that is there. */
   async tree(folder = this.root): Promise<Record<string, string>> {
-    const found: Record<string, string> = {};
-    for (const name of (await readdir(folder, { recursive: true })).toSorted()) {
-      const path = join(folder, name);
-      const { mode, uid, gid, mtimeNs, size } = await lstat(path, { bigint: true });
-      const who = `${mode.toString(8)} ${uid}:${gid}`;
-      if ((mode & 0o170000n) === 0o120000n) found[name] = `-> ${await readlink(path)}`;
-      else if ((mode & 0o170000n) === 0o040000n) found[name] = who;
-      else found[name] = `${who} ${size} ${mtimeNs} ${await readFile(path, "base64")}`;
-    }
-    return found;
+    return await treeOfHost(folder);
   }
+}
+
+/** Of files the bytes, owner, mode and time; of folders owner and mode; by their names. */
+export async function treeOfHost(root: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const name of (await readdir(root, { recursive: true })).toSorted()) {
+    const path = join(root, name);
+    const { mode, uid, gid, mtimeNs, size } = await lstat(path, { bigint: true });
+    const who = `${mode.toString(8)} ${uid}:${gid}`;
+    if ((mode & 0o170000n) === 0o120000n) found[name] = `-> ${await readlink(path)}`;
+    else if ((mode & 0o170000n) === 0o040000n) found[name] = who;
+    else found[name] = `${who} ${size} ${mtimeNs} ${await readFile(path, "base64")}`;
+  }
+  return found;
 }

@@ -11,6 +11,7 @@ const PROGRAMS = {
   buildctl: { module: "github.com/moby/buildkit", version: "v0.34.2", command: "cmd/buildctl" },
   buildkitd: { module: "github.com/moby/buildkit", version: "v0.34.2", command: "cmd/buildkitd" },
   kustomize: { module: "sigs.k8s.io/kustomize/kustomize/v5", version: "v5.8.1", command: "." },
+  nerdctl: { module: "github.com/containerd/nerdctl", version: "v1.7.7", command: "cmd/nerdctl" },
   // Engine 29; Debian's is 20.10.
   dockerd: { module: "github.com/moby/moby/v2", version: "v2.0.0-beta.24", command: "cmd/dockerd" },
   // Debian's docker-compose is 1.29.

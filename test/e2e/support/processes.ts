@@ -24,10 +24,13 @@ const LOG_TAIL_LINES = 25;
  */
 export const HOSTNAMES = { hub: "hub.cache.test", ghcr: "ghcr.cache.test", corp: "corp.cache.test" } as const;
 
-/** The engine looks for certificates below /etc/docker alone. */
+/** The engine looks for certificates below /etc/docker alone; others have such folders too. */
 const HOSTS_SCRIPT = `
 mount --bind "$0" /etc/hosts
 if [ -d "$0.docker" ]; then mount --bind "$0.docker" /etc/docker; fi
+for folder in "$0.root"/etc/*; do
+  if [ -d "$folder" ] && [ -d "/etc/\${folder##*/}" ]; then mount --bind "$folder" "/etc/\${folder##*/}"; fi
+done
 exec "$@"
 `;
 
@@ -73,6 +76,11 @@ export class Runner {
   /** What programs that are started from now on see as /etc/docker. */
   get etcDocker(): string {
     return `${this.#hosts}.docker`;
+  }
+
+  /** A host's files: each folder of its `etc` that is there is what programs that are started from now on see in its place. */
+  get hostRoot(): string {
+    return `${this.#hosts}.root`;
   }
 
   /** Runs a command to its end and gives its standard output; throws with all it said where it fails. */

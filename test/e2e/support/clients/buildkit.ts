@@ -3,7 +3,7 @@ import path from "node:path";
 
 import { builtPath } from "../built-tools.ts";
 import { logIn } from "../login.ts";
-import { treeOf } from "../tree.ts";
+import { type Tree, treeOf } from "../tree.ts";
 import type { World } from "../world.ts";
 import type { BuiltClient, TlsFiles } from "./built.ts";
 
@@ -20,22 +20,38 @@ export const buildkit: BuiltClient = {
     return {
       // Passwords are the command line's affair, the daemon asks it for them.
       login: async (name, password) => await logIn(folder, world.cache.host, name, password),
-      pull: async () => {
-        const root = path.join(folder, "root");
-        const build = ["build", "--no-cache", "--progress=plain", "--frontend=dockerfile.v0"];
-        const inputs = ["--local", `context=${context}`, "--local", `dockerfile=${context}`];
-        const output = ["--output", `type=local,dest=${root}`];
-        const command = [builtPath("buildctl"), "--addr", address, ...build, ...inputs, ...output];
-        await world.runner.run(command, { HOME: folder });
-        return await treeOf(root);
-      },
+      pull: async () => await build(world, folder, address, context),
     };
   },
 };
 
+/** The same by a configuration that is there. */
+export async function buildFrom(world: World, config: string, image: string): Promise<Tree> {
+  const folder = await world.folder("b");
+  const address = await startBuildkitd(world, folder, config);
+  const context = path.join(folder, "context");
+  await mkdir(context);
+  await writeFile(path.join(context, "Dockerfile"), `FROM ${image}\nLABEL built=here\n`);
+  return await build(world, folder, address, context);
+}
+
+async function build(world: World, folder: string, address: string, context: string): Promise<Tree> {
+  const root = path.join(folder, "root");
+  const how = ["build", "--no-cache", "--progress=plain", "--frontend=dockerfile.v0"];
+  const inputs = ["--local", `context=${context}`, "--local", `dockerfile=${context}`];
+  const output = ["--output", `type=local,dest=${root}`];
+  const command = [builtPath("buildctl"), "--addr", address, ...how, ...inputs, ...output];
+  await world.runner.run(command, { HOME: folder });
+  return await treeOf(root);
+}
+
 async function startBuildkit(world: World, folder: string, tls: TlsFiles | undefined): Promise<string> {
   const config = path.join(folder, "buildkitd.toml");
   await writeFile(config, configuration(world.cache.host, tls));
+  return await startBuildkitd(world, folder, config);
+}
+
+async function startBuildkitd(world: World, folder: string, config: string): Promise<string> {
   const address = `unix://${folder}/s`;
   const worker = ["--oci-worker-snapshotter=native", "--oci-worker-net=host", "--containerd-worker=false"];
   const places = ["--config", config, "--root", path.join(folder, "buildkit"), "--addr", address];

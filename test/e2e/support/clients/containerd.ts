@@ -26,12 +26,13 @@ export function mirror(url: string, more = ""): string {
   return `[host."${url}"]\n  capabilities = ["pull", "resolve"]\n${more}`;
 }
 
-/** `ctr images pull` of the image's own name, with a containerd of its own and these hosts.toml. */
-export function containerdPull(hosts: (world: World) => HostsFiles): (world: World) => Promise<Client> {
+/** `ctr images pull` of the image's own name, with a containerd of its own and these hosts.toml, or those of a folder. */
+export function containerdPull(hosts: (world: World) => HostsFiles | string): (world: World) => Promise<Client> {
   return async (world) => {
     const folder = await world.folder("c");
-    const hostsFolder = path.join(folder, "hosts");
-    for (const [name, text] of Object.entries(hosts(world))) {
+    const given = hosts(world);
+    const hostsFolder = typeof given === "string" ? given : path.join(folder, "hosts");
+    for (const [name, text] of typeof given === "string" ? [] : Object.entries(given)) {
       await mkdir(path.join(hostsFolder, name), { recursive: true });
       await writeFile(path.join(hostsFolder, name, "hosts.toml"), text);
     }
@@ -61,7 +62,7 @@ export function containerdPull(hosts: (world: World) => HostsFiles): (world: Wor
   };
 }
 
-async function startContainerd(world: World, folder: string, socket: string): Promise<() => Promise<void>> {
+export async function startContainerd(world: World, folder: string, socket: string): Promise<() => Promise<void>> {
   const config = path.join(folder, "config.toml");
   await writeFile(
     config,

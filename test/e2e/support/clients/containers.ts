@@ -131,6 +131,7 @@ function perPull(pull: (world: World, pull: Pull) => Promise<Tree>): MakeClient 
   };
 }
 
-function storageIn(folder: string): string[] {
+/** Flags for storage of its own. */
+export function storageIn(folder: string): string[] {
   return ["--root", `${folder}/root`, "--runroot", `${folder}/run`, "--storage-driver", "vfs"];
 }

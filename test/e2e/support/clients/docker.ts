@@ -13,6 +13,8 @@ export interface EngineOptions {
   readonly insecure?: readonly string[];
   /** Engine 29 with this image store, built by `make e2e-tools`; Debian's 20.10 where it is left out. */
   readonly store?: "graph drivers" | "containerd";
+  /** A daemon.json that is there, in place of all that. */
+  readonly configFile?: string;
 }
 
 /** A Docker Engine of its own: other folders, other socket, no bridge, no firewall rules. */
@@ -31,13 +33,10 @@ export class DockerEngine {
   static async start(world: World, options: EngineOptions): Promise<DockerEngine> {
     const folder = await world.folder("d");
     const engine = new DockerEngine(world, folder);
-    const config = path.join(folder, "daemon.json");
-    const { mirrors = [], insecure = [], store } = options;
+    const own = path.join(folder, "daemon.json");
+    const { mirrors = [], insecure = [], store, configFile: config = own } = options;
     const features = store === undefined ? {} : { features: { "containerd-snapshotter": store === "containerd" } };
-    await writeFile(
-      config,
-      JSON.stringify({ "registry-mirrors": mirrors, "insecure-registries": insecure, ...features }),
-    );
+    await writeFile(own, JSON.stringify({ "registry-mirrors": mirrors, "insecure-registries": insecure, ...features }));
     const program = store === undefined ? toolPath("dockerd") : builtPath("dockerd");
     // Debian's command line speaks to the new engine too.
     const env = { DOCKER_MIN_API_VERSION: "1.24" };
