@@ -223,6 +223,8 @@ describe("clients that are set up by the script of a cache on loopback, by plain
     });
   });
 
+  inTheRealPlaceAndBySsh(() => world);
+
   for (const tool of ["crane", "oras"] as const) {
     test(tool, { skip: notBuilt(tool) }, async () => {
       await connectedByHand(world, { client: tool }, async (said, home) => {
@@ -335,19 +337,22 @@ describe(
       });
     }
 
-    for (const store of ["graph-drivers", "containerd-store"] as const) {
-      test(`Docker Engine 29, ${store}, with a secret path`, { skip: notBuilt("dockerd") }, async () => {
-        const files = store === "graph-drivers" ? DAEMON_JSON : WITH_STORE;
-        const connecting = outer("path", { client: "docker?credentials=yes", variant: store });
-        if (store === "containerd-store") return;
-        await connected(world, connecting, files, async () => {
+    test(
+      "Docker Engine 29, graph drivers, with a secret path by which the script was had",
+      { skip: notBuilt("dockerd") },
+      async () => {
+        const connecting = {
+          ...outer("path", { client: "docker?credentials=yes", variant: "graph-drivers" }),
+          env: {},
+        };
+        await connected(world, connecting, DAEMON_JSON, async () => {
           const text = await readFile(path.join(world.runner.hostRoot, "etc/docker/daemon.json"), "utf8");
           assert.ok(text.includes(`/t/${TOKEN}`));
           await dockerPulls(world, true, [HUB]);
         });
         assert.ok(!(await world.cache.log()).includes(TOKEN));
-      });
-    }
+      },
+    );
 
     test("BuildKit, with a certificate, a user's own", { skip: notBuilt("buildctl", "buildkitd") }, async () => {
       const connecting = { ...local("mtls", { client: "buildkit" }), flags: ["--user"] };
@@ -378,27 +383,22 @@ async function inTheRealPlace(world: World, commands: string, env: Record<string
 
 const NO_SSHD = !existsSync("/usr/sbin/sshd") && "not installed: sshd (apt-get install openssh-server)";
 
-describe("a script in the real place, and by ssh", { skip: SKIP }, () => {
-  let world: World;
-  before(async () => {
-    world = await createWorld();
-  });
-  after(() => world?.end());
-
+/** What needs no more than a cache on loopback. */
+function inTheRealPlaceAndBySsh(of: () => World): void {
   /** With such files, and none of what this machine has. */
   async function withFiles(files: HostFiles, use: (root: string) => Promise<void>): Promise<void> {
-    await makeHost(world.runner.hostRoot, files);
+    await makeHost(of().runner.hostRoot, files);
     try {
-      await use(world.runner.hostRoot);
+      await use(of().runner.hostRoot);
     } finally {
-      await rm(world.runner.hostRoot, { recursive: true });
+      await rm(of().runner.hostRoot, { recursive: true });
     }
   }
 
   test("finds out which Docker Engine there is", async () => {
     await withFiles({}, async (root) => {
       const untouched = await treeOfHost(root);
-      const said = await inTheRealPlace(world, "connect docker; connect docker; connect docker --undo");
+      const said = await inTheRealPlace(of(), "connect docker; connect docker; connect docker --undo");
       assert.match(said, /^\+ {2}"registry-mirrors": \["http:\/\/127/m);
       assert.match(said, /^nothing to do: Docker Engine/m);
       assert.match(said, /^now run: {2}\S+ .*(?:reload docker|docker reload)$/m);
@@ -410,11 +410,11 @@ describe("a script in the real place, and by ssh", { skip: SKIP }, () => {
     const env = { PATH: `${path.dirname(builtPath("dockerd"))}:${process.env["PATH"] ?? ""}` };
     const apply = "connect docker --variant graph-drivers";
     await withFiles(DAEMON_JSON, async () => {
-      assert.match(await inTheRealPlace(world, apply, env), /"registry-mirrors"/);
+      assert.match(await inTheRealPlace(of(), apply, env), /"registry-mirrors"/);
     });
     await withFiles({ "etc/docker/daemon.json": '{"no-such-key": 1}' }, async (root) => {
       const untouched = await treeOfHost(root);
-      await assert.rejects(inTheRealPlace(world, apply, env), /no-such-key[^]*dockerd does not take its new settings/);
+      await assert.rejects(inTheRealPlace(of(), apply, env), /no-such-key[^]*dockerd does not take its new settings/);
       assert.deepEqual(await treeOfHost(root), untouched);
     });
   });
@@ -423,7 +423,7 @@ describe("a script in the real place, and by ssh", { skip: SKIP }, () => {
     await withFiles(CONFIG_TOML, async (root) => {
       const untouched = await treeOfHost(root);
       const said = await inTheRealPlace(
-        world,
+        of(),
         "connect containerd; connect containerd --diff; connect containerd --undo",
       );
       assert.match(said, /config_path = "\/etc\/containerd\/certs\.d"/);
@@ -442,31 +442,31 @@ describe("a script in the real place, and by ssh", { skip: SKIP }, () => {
     ] as const) {
       await withFiles(files, async (root) => {
         const untouched = await treeOfHost(root);
-        await assert.rejects(inTheRealPlace(world, "connect containerd"), message);
+        await assert.rejects(inTheRealPlace(of(), "connect containerd"), message);
         assert.deepEqual(await treeOfHost(root), untouched);
       });
     }
   });
 
   test("registry-cache connect --ssh, by an SSH server: applied, pulled, undone", { skip: NO_SSHD }, async () => {
-    const ssh = await startSshd(world);
-    const root = world.runner.hostRoot;
+    const ssh = await startSshd(of());
+    const root = of().runner.hostRoot;
     await makeHost(root, {});
     const untouched = await treeOfHost(root);
     const command = [path.resolve(import.meta.dirname, "../../bin/registry-cache"), "connect", "podman"];
-    const there = ["--server", `http://${world.cache.host}`, "--ssh", "root@127.0.0.1"];
+    const there = ["--server", `http://${of().cache.host}`, "--ssh", "root@127.0.0.1"];
     const env = { PATH: `${ssh}:${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
     try {
-      const said = await world.runner.run([...command, "--apply", ...there], env);
+      const said = await of().runner.run([...command, "--apply", ...there], env);
       assert.match(said, /^\+prefix = "docker\.io"$/m);
-      await podmanPulls(world, [`docker.io/${HUB}`]);
-      await world.runner.run([...command, "--undo", ...there], env);
+      await podmanPulls(of(), [`docker.io/${HUB}`]);
+      await of().runner.run([...command, "--undo", ...there], env);
       assert.deepEqual(await treeOfHost(root), untouched);
     } finally {
       await rm(root, { recursive: true });
     }
   });
-});
+}
 
 /** An SSH server of its own, for root with a key of its own; gives a folder with an `ssh` that knows both. What it runs has DESTDIR. */
 async function startSshd(world: World): Promise<string> {
