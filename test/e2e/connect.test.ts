@@ -37,6 +37,7 @@ const SKIP = skipReason([
   "buildah",
   "tar",
 ]);
+const NO_SSHD = !existsSync("/usr/sbin/sshd") && "not installed: sshd (apt-get install openssh-server)";
 const [USER, PASSWORD] = ["ci-1", "correct horse battery"];
 const TOKEN = "0123456789-secret-path-of-the-lab";
 const HUB = "library/e2e:1";
@@ -380,8 +381,6 @@ async function inTheRealPlace(world: World, commands: string, env: Record<string
   const script = `mount -t tmpfs none /var/lib && connect() { curl -fsSL "$URL/connect/$1" >"$HOME/script" && shift && sh "$HOME/script" "$@"; }; ${commands}`;
   return await world.runner.run(["sh", "-ec", script], { URL: `http://${world.cache.host}`, ...env });
 }
-
-const NO_SSHD = !existsSync("/usr/sbin/sshd") && "not installed: sshd (apt-get install openssh-server)";
 
 /** What needs no more than a cache on loopback. */
 function inTheRealPlaceAndBySsh(of: () => World): void {
