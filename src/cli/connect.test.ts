@@ -46,7 +46,7 @@ async function connect(
       asked.push(question);
       return confirms === true;
     },
-    asker: async () => assert.fail("nobody asks for a whole conversation here"),
+    asker: async () => assert.fail("no conversation is wanted"),
   };
   const exitCode = await run(["connect", ...args], {
     environment: { PATH: process.env["PATH"], HOME: host.home, TMPDIR: host.tmp, DESTDIR: host.root, ...environment },

@@ -143,7 +143,7 @@ function byReference(tool: Tool): Client {
 function referenceSetup(tool: Tool, view: CacheView, options: ConnectOptions): Setup {
   const { flags } = tool;
   const all = [
-    ...(isSecure(view) ? [] : [flags.plain]),
+    ...(isSecure(view) ? whereTlsIsNotExpected(tool, view) : [flags.plain]),
     ...(view.ca === undefined || flags.ca === "" ? [] : [flags.ca]),
   ].join("");
   const environment = view.ca === undefined ? "" : (tool.environment ?? "");
@@ -165,6 +165,13 @@ function referenceSetup(tool: Tool, view: CacheView, options: ConnectOptions): S
   };
 }
 
+/** Some speak plain HTTP to it unless they are told not to. */
+function whereTlsIsNotExpected({ flags }: Tool, { url }: CacheView): string[] {
+  return flags.plain === PLAIN_HTTP && new URL(url).hostname === "localhost" ? [`${PLAIN_HTTP}=false`] : [];
+}
+
+const PLAIN_HTTP = " --plain-http";
+
 export const crane: Client = byReference({
   name: "crane",
   title: "crane",
@@ -173,7 +180,7 @@ export const crane: Client = byReference({
   environment: `SSL_CERT_FILE="${PEMS}/ca.crt" `,
   login: (host) => `crane auth login ${host} -u USER --password-stdin`,
   pull: (flags, view, options) => `crane${flags} pull ${alpineOf(view, options)} alpine.tar`,
-  notes: ["crane cannot show a client certificate: let its users come in by a password or a network."],
+  notes: ["Client certificates are what crane cannot show: let its users come in by a password or a network."],
 });
 
 export const oras: Client = byReference({
@@ -181,13 +188,15 @@ export const oras: Client = byReference({
   title: "ORAS",
   ways: ["anonymous", "mtls", "basic"],
   flags: {
-    plain: " --plain-http",
+    plain: PLAIN_HTTP,
     ca: ` --ca-file "${PEMS}/ca.crt"`,
     client: ` --cert-file "${PEMS}/client.cert" --key-file "${PEMS}/client.key"`,
   },
   login: (host) => `oras login ${host} -u USER --password-stdin`,
   pull: (flags, view, options) => `oras manifest fetch${flags} ${alpineOf(view, options)}`,
-  notes: ["oras copy has the same flags with --from- in front of them; login needs --plain-http or --ca-file as well."],
+  notes: [
+    "The same flags have --from- in front of them for oras copy; oras login needs --plain-http or --ca-file as well.",
+  ],
 });
 
 export const helm: Client = byReference({
@@ -195,7 +204,7 @@ export const helm: Client = byReference({
   title: "Helm",
   ways: ["anonymous", "mtls", "basic"],
   flags: {
-    plain: " --plain-http",
+    plain: PLAIN_HTTP,
     ca: ` --ca-file "${PEMS}/ca.crt"`,
     client: ` --cert-file "${PEMS}/client.cert" --key-file "${PEMS}/client.key"`,
   },
@@ -222,12 +231,12 @@ function regctlSetup(view: CacheView, options: ConnectOptions): Setup {
   }));
   const hosts = hostsIn(mirrors);
   const reach = hosts.flatMap((host) => [
-    ...(isSecure(view) ? [] : [`regctl registry set ${host} --tls disabled`]),
-    ...(view.ca === undefined ? [] : [`regctl registry set ${host} --cacert "$(cat "${PEMS}/ca.crt")"`]),
+    ...(isSecure(view) ? [] : [`regctl registry set ${host} --skip-check --tls disabled`]),
+    ...(view.ca === undefined ? [] : [`regctl registry set ${host} --skip-check --cacert "$(cat "${PEMS}/ca.crt")"`]),
   ]);
   const own = hosts.map(
     (host) =>
-      `regctl registry set ${host} --client-cert "$(cat "${PEMS}/client.cert")" --client-key "$(cat "${PEMS}/client.key")"`,
+      `regctl registry set ${host} --skip-check --client-cert "$(cat "${PEMS}/client.cert")" --client-key "$(cat "${PEMS}/client.key")"`,
   );
   return {
     ways: ["anonymous", "mtls", "basic"],
@@ -240,10 +249,12 @@ function regctlSetup(view: CacheView, options: ConnectOptions): Setup {
         : []),
       {
         title: "and for what it is asked first",
-        text: mirrors.map(({ serves, location }) => `regctl registry set ${serves} --mirror ${location}`).join("\n"),
+        text: mirrors
+          .map(({ serves, location }) => `regctl registry set ${serves} --skip-check --mirror ${location}`)
+          .join("\n"),
       },
     ],
-    notes: ["regctl registry set NAME --mirror '' takes a mirror away again."],
+    notes: ["A mirror is taken away again by: regctl registry set NAME --mirror ''"],
     tryIt: `regctl manifest get ${imageOf(view, options)}`,
   };
 }

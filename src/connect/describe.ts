@@ -11,7 +11,8 @@ export function describe(config: DescribedConfig, origin: string, ways: readonly
   const registries = config.registries.map(({ id, serves, hostnames, passThrough }): ServedRegistry => ({
     id,
     serves,
-    hostnames,
+    // By which it was reached goes first.
+    hostnames: hostnames.toSorted((a, b) => Number(isHostOf(origin, b)) - Number(isHostOf(origin, a))),
     passThrough,
   }));
   const byDefault = config.registries.find(({ id }) => id === config.defaultRegistry);

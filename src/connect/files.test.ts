@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmod, lstat, mkdir, rm, utimes } from "node:fs/promises";
+import { chmod, lstat, mkdir, readFile, rm, utimes } from "node:fs/promises";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -265,6 +265,20 @@ describe("disks that cannot be written to", { skip: !IS_ROOT && "needs root and 
       assert.deepEqual(await host.tree(), before);
     });
   }
+
+  test("a file that is mounted by itself is written over, and brought back", async (t) => {
+    const host = await FakeHost.create(t, { [DAEMON]: TEXT, mounted: TEXT });
+    await mkdir(host.path("var/lib"), { recursive: true });
+    // mountinfo has another sign for a blank.
+    const script = `cd "$1" && mkdir ../plain && mount --bind . ../plain && cd ../plain && mount --bind mounted etc/docker/daemon.json &&
+      cat >script && DESTDIR=$(pwd) sh script && cp mounted ../between && DESTDIR=$(pwd) sh script --undo; code=$?; rm script; exit $code`;
+    const before = await host.tree();
+    const shell = ["unshare", "--mount", "sh", "-c", script, "sh", host.root];
+    const { exitCode, err } = await run(host, "docker", { shell });
+    assert.equal(exitCode, 0, err);
+    assert.match(await readFile(join(host.root, "../between"), "utf8"), /registry-mirrors/);
+    assert.deepEqual(await host.tree(), before);
+  });
 
   for (const [folder, kilobytes] of [
     ["etc", 8],

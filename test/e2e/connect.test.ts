@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -6,12 +7,20 @@ import { hashSync } from "bcryptjs";
 
 import { testAuthority } from "../support/certificate.ts";
 import { builtPath, notBuilt } from "./support/built-tools.ts";
-import { assertBuilt, connected, connectedHere, type Connecting, type HostFiles } from "./support/connected.ts";
+import { treeOfHost } from "../support/fake-host.ts";
+import {
+  assertBuilt,
+  connected,
+  connectedHere,
+  type Connecting,
+  type HostFiles,
+  makeHost,
+} from "./support/connected.ts";
 import { buildFrom } from "./support/clients/buildkit.ts";
 import { containerdPull, startContainerd } from "./support/clients/containerd.ts";
 import { storageIn, treeOfLayout } from "./support/clients/containers.ts";
 import { DockerEngine } from "./support/clients/docker.ts";
-import { OUTER_NAME, outerAddress } from "./support/processes.ts";
+import { accepts, freePort, OUTER_NAME, outerAddress } from "./support/processes.ts";
 import { skipReason, toolPath } from "./support/tools.ts";
 import { treeOf } from "./support/tree.ts";
 import { createWorld, type World } from "./support/world.ts";
@@ -28,6 +37,7 @@ const SKIP = skipReason([
   "buildah",
   "tar",
 ]);
+const NO_SSHD = !existsSync("/usr/sbin/sshd") && "not installed: sshd (apt-get install openssh-server)";
 const [USER, PASSWORD] = ["ci-1", "correct horse battery"];
 const TOKEN = "0123456789-secret-path-of-the-lab";
 const HUB = "library/e2e:1";
@@ -40,6 +50,11 @@ const WITH_STORE: HostFiles = { "etc/docker/daemon.json": '{ "features": { "cont
 const CONFIG_TOML: HostFiles = {
   "etc/containerd/config.toml": 'version = 2\n\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = ""\n',
 };
+
+function ghcrImage({ published }: World): string {
+  const { repository, tag } = published.images.ghcr;
+  return `${repository}:${tag}`;
+}
 
 /** Graph drivers, or Engine 29 with its other store; then each of these is pulled. */
 async function dockerPulls(world: World, isBuilt: boolean, references: readonly string[]): Promise<void> {
@@ -100,7 +115,7 @@ async function nerdctlPulls(world: World, reference: string): Promise<void> {
 async function podmanPulls(world: World, references: readonly string[], login?: string): Promise<void> {
   const folder = await world.folder("p");
   const flags = storageIn(folder);
-  const env = { REGISTRY_AUTH_FILE: path.join(folder, "auth.json") };
+  const env: Record<string, string> = login === undefined ? {} : { REGISTRY_AUTH_FILE: path.join(folder, "auth.json") };
   const podman = (...args: string[]) => world.runner.run([toolPath("podman"), ...flags, ...args], env);
   if (login !== undefined) {
     const host = login.replace(/^podman login /, "");
@@ -141,7 +156,7 @@ describe("clients that are set up by the script of a cache on loopback, by plain
   test("Docker Engine, graph drivers", async () => {
     const connecting: Connecting = { client: "docker", variant: "graph-drivers" };
     await connected(world, connecting, DAEMON_JSON, async () => {
-      const references = [HUB, `${world.cache.host}/ghcr.io/${world.published.images.ghcr.repository}:1`];
+      const references = [HUB, `${world.cache.host}/ghcr.io/${ghcrImage(world)}`];
       await dockerPulls(world, false, references);
     });
   });
@@ -149,7 +164,7 @@ describe("clients that are set up by the script of a cache on loopback, by plain
   test("Docker Engine 29, containerd store", { skip: notBuilt("dockerd") }, async () => {
     const connecting: Connecting = { client: "docker", variant: "containerd-store" };
     await connected(world, connecting, WITH_STORE, async () => {
-      await dockerPulls(world, true, [HUB, `ghcr.io/${world.published.images.ghcr.repository}:1`]);
+      await dockerPulls(world, true, [HUB, `ghcr.io/${ghcrImage(world)}`]);
     });
   });
 
@@ -179,7 +194,7 @@ describe("clients that are set up by the script of a cache on loopback, by plain
 
   test("Podman, Buildah and Skopeo", async () => {
     await connected(world, { client: "podman" }, {}, async () => {
-      await podmanPulls(world, [`docker.io/${HUB}`, `ghcr.io/${world.published.images.ghcr.repository}:1`]);
+      await podmanPulls(world, [`docker.io/${HUB}`, `ghcr.io/${ghcrImage(world)}`]);
     });
   });
 
@@ -208,6 +223,8 @@ describe("clients that are set up by the script of a cache on loopback, by plain
       assertBuilt(world, await treeOfLayout(world, layout));
     });
   });
+
+  inTheRealPlaceAndBySsh(() => world);
 
   for (const tool of ["crane", "oras"] as const) {
     test(tool, { skip: notBuilt(tool) }, async () => {
@@ -315,32 +332,33 @@ describe(
       test(`Podman, Buildah and Skopeo: ${way}`, async () => {
         await connected(world, local(way, { client: "podman" }), {}, async (said) => {
           const login = /podman login \S+/.exec(said)?.[0];
-          const ghcr = `ghcr.io/${world.published.images.ghcr.repository}:1`;
+          const ghcr = `ghcr.io/${ghcrImage(world)}`;
           await podmanPulls(world, [`docker.io/${HUB}`, ghcr], way === "basic" ? login : undefined);
         });
       });
     }
 
-    for (const store of ["graph-drivers", "containerd-store"] as const) {
-      test(`Docker Engine 29, ${store}, with a secret path`, { skip: notBuilt("dockerd") }, async () => {
-        const files = store === "graph-drivers" ? DAEMON_JSON : WITH_STORE;
-        const connecting = outer("path", { client: "docker?credentials=yes", variant: store });
-        if (store === "containerd-store") return;
-        await connected(world, connecting, files, async () => {
+    test(
+      "Docker Engine 29, graph drivers, with a secret path by which the script was had",
+      { skip: notBuilt("dockerd") },
+      async () => {
+        const connecting = {
+          ...outer("path", { client: "docker?credentials=yes", variant: "graph-drivers" }),
+          env: {},
+        };
+        await connected(world, connecting, DAEMON_JSON, async () => {
           const text = await readFile(path.join(world.runner.hostRoot, "etc/docker/daemon.json"), "utf8");
           assert.ok(text.includes(`/t/${TOKEN}`));
           await dockerPulls(world, true, [HUB]);
         });
         assert.ok(!(await world.cache.log()).includes(TOKEN));
-      });
-    }
+      },
+    );
 
-    test("BuildKit, with a certificate", { skip: notBuilt("buildctl", "buildkitd") }, async () => {
-      await connected(world, local("mtls", { client: "buildkit" }), {}, async () => {
-        assertBuilt(
-          world,
-          await buildFrom(world, path.join(world.runner.hostRoot, "etc/buildkit/buildkitd.toml"), HUB),
-        );
+    test("BuildKit, with a certificate, a user's own", { skip: notBuilt("buildctl", "buildkitd") }, async () => {
+      const connecting = { ...local("mtls", { client: "buildkit" }), flags: ["--user"] };
+      await connectedByHand(world, connecting, async (_, home) => {
+        assertBuilt(world, await buildFrom(world, path.join(home, ".config/buildkit/buildkitd.toml"), HUB));
       });
     });
 
@@ -357,3 +375,127 @@ describe(
     });
   },
 );
+
+/** Here, below this machine's own /etc as the script sees it; what it notes is gone with the shell. */
+async function inTheRealPlace(world: World, commands: string, env: Record<string, string> = {}): Promise<string> {
+  const script = `mount -t tmpfs none /var/lib && connect() { curl -fsSL "$URL/connect/$1" >"$HOME/script" && shift && sh "$HOME/script" "$@"; }; ${commands}`;
+  return await world.runner.run(["sh", "-ec", script], { URL: `http://${world.cache.host}`, ...env });
+}
+
+/** What needs no more than a cache on loopback. */
+function inTheRealPlaceAndBySsh(of: () => World): void {
+  /** With such files, and none of what this machine has. */
+  async function withFiles(files: HostFiles, use: (root: string) => Promise<void>): Promise<void> {
+    await makeHost(of().runner.hostRoot, files);
+    try {
+      await use(of().runner.hostRoot);
+    } finally {
+      await rm(of().runner.hostRoot, { recursive: true });
+    }
+  }
+
+  test("finds out which Docker Engine there is", async () => {
+    await withFiles({}, async (root) => {
+      const untouched = await treeOfHost(root);
+      const said = await inTheRealPlace(of(), "connect docker; connect docker; connect docker --undo");
+      assert.match(said, /^\+ {2}"registry-mirrors": \["http:\/\/127/m);
+      assert.match(said, /^nothing to do: Docker Engine/m);
+      assert.match(said, /^now run: {2}\S+ .*(?:reload docker|docker reload)$/m);
+      assert.deepEqual(await treeOfHost(root), untouched);
+    });
+  });
+
+  test("has Docker Engine 29 look at its new settings first", { skip: notBuilt("dockerd") }, async () => {
+    const env = { PATH: `${path.dirname(builtPath("dockerd"))}:${process.env["PATH"] ?? ""}` };
+    const apply = "connect docker --variant graph-drivers";
+    await withFiles(DAEMON_JSON, async () => {
+      assert.match(await inTheRealPlace(of(), apply, env), /"registry-mirrors"/);
+    });
+    await withFiles({ "etc/docker/daemon.json": '{"no-such-key": 1}' }, async (root) => {
+      const untouched = await treeOfHost(root);
+      await assert.rejects(inTheRealPlace(of(), apply, env), /no-such-key[^]*dockerd does not take its new settings/);
+      assert.deepEqual(await treeOfHost(root), untouched);
+    });
+  });
+
+  test("has containerd look at its new settings first, with what they import", async () => {
+    await withFiles(CONFIG_TOML, async (root) => {
+      const untouched = await treeOfHost(root);
+      const said = await inTheRealPlace(
+        of(),
+        "connect containerd; connect containerd --diff; connect containerd --undo",
+      );
+      assert.match(said, /config_path = "\/etc\/containerd\/certs\.d"/);
+      assert.deepEqual(await treeOfHost(root), untouched);
+    });
+    const table = '[plugins."io.containerd.grpc.v1.cri".registry]\n';
+    for (const [files, message] of [
+      [{ "etc/containerd/config.toml": "version = 2\n[plugins\n" }, /containerd does not take its new settings/],
+      [
+        {
+          "etc/containerd/config.toml": 'version = 2\nimports = ["/etc/containerd/more.toml"]\n',
+          "etc/containerd/more.toml": `version = 2\n${table}config_path = "/srv/other"\n`,
+        },
+        /imports has containerd look for hosts\.toml in \/srv\/other/,
+      ],
+    ] as const) {
+      await withFiles(files, async (root) => {
+        const untouched = await treeOfHost(root);
+        await assert.rejects(inTheRealPlace(of(), "connect containerd"), message);
+        assert.deepEqual(await treeOfHost(root), untouched);
+      });
+    }
+  });
+
+  test("registry-cache connect --ssh, by an SSH server: applied, pulled, undone", { skip: NO_SSHD }, async () => {
+    const ssh = await startSshd(of());
+    const root = of().runner.hostRoot;
+    await makeHost(root, {});
+    const untouched = await treeOfHost(root);
+    const command = [path.resolve(import.meta.dirname, "../../bin/registry-cache"), "connect", "podman"];
+    const there = ["--server", `http://${of().cache.host}`, "--ssh", "root@127.0.0.1"];
+    const env = { PATH: `${ssh}:${path.dirname(process.execPath)}:${process.env["PATH"] ?? ""}` };
+    try {
+      const said = await of().runner.run([...command, "--apply", ...there], env);
+      assert.match(said, /^\+prefix = "docker\.io"$/m);
+      await podmanPulls(of(), [`docker.io/${HUB}`]);
+      await of().runner.run([...command, "--undo", ...there], env);
+      assert.deepEqual(await treeOfHost(root), untouched);
+    } finally {
+      await rm(root, { recursive: true });
+    }
+  });
+}
+
+/** An SSH server of its own, for root with a key of its own; gives a folder with an `ssh` that knows both. What it runs has DESTDIR. */
+async function startSshd(world: World): Promise<string> {
+  const folder = await world.folder("ssh");
+  const file = (name: string) => path.join(folder, name);
+  for (const name of ["host", "own"]) {
+    await world.runner.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file(name)]);
+  }
+  const port = await freePort();
+  const settings = [
+    `ListenAddress 127.0.0.1:${port}`,
+    `HostKey ${file("host")}`,
+    `AuthorizedKeysFile ${file("own.pub")}`,
+    "StrictModes no",
+    "UsePAM no",
+    "PermitRootLogin prohibit-password",
+    `PidFile ${file("pid")}`,
+    // As a login shell would have it, but for the place.
+    `SetEnv "DESTDIR=${world.runner.hostRoot}"`,
+  ];
+  await writeFile(file("sshd.conf"), settings.map((line) => `${line}\n`).join(""));
+  const knownHost = `[127.0.0.1]:${port} ${await readFile(file("host.pub"), "utf8")}`;
+  await writeFile(file("known"), knownHost);
+  const config = `Port ${port}\nIdentityFile ${file("own")}\nIdentitiesOnly yes\nUserKnownHostsFile ${file("known")}\nBatchMode yes\n`;
+  await writeFile(file("ssh.conf"), config, { mode: 0o600 });
+  await writeFile(file("ssh"), `#!/bin/sh\nexec /usr/bin/ssh -F '${file("ssh.conf")}' "$@"\n`, { mode: 0o755 });
+  // It wants a folder there, which this machine may not have.
+  const start = 'mount -t tmpfs none /run && mkdir /run/sshd && exec /usr/sbin/sshd -D -e -f "$1"';
+  const command = ["sh", "-ec", start, "sh", file("sshd.conf")];
+  const daemon = await world.runner.start("sshd", command, { ready: () => accepts(port) });
+  world.onEnd(() => daemon.stop());
+  return folder;
+}

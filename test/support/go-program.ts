@@ -16,6 +16,8 @@ export interface GoProgram {
   /** Below the module. */
   readonly command: string;
   readonly tags?: readonly string[];
+  /** Where its sources lie in this checkout; its `module` is there, and nothing has to be had for it but what that needs. */
+  readonly folder?: string;
 }
 
 export interface NotBuilt {
@@ -55,9 +57,7 @@ export async function buildGo(program: GoProgram, options: BuildOptions): Promis
     await promisify(execFile)(go, args, { env, signal, maxBuffer: OUTPUT_BYTES_MAX });
   try {
     await mkdir(partial, { recursive: true });
-    // Not `go install`, which refuses modules whose go.mod replaces or excludes others.
-    const { stdout } = await run("mod", "download", "-json", `${module}@${version}`);
-    const { Dir: sources } = JSON.parse(stdout) as { Dir: string };
+    const sources = program.folder ?? (await downloaded(run, `${module}@${version}`));
     const flags = ["-mod=readonly", "-buildvcs=false", `-tags=${tags.join(",")}`];
     await run("build", "-C", sources, ...flags, "-o", output, `./${command}`);
     await mkdir(path.dirname(file), { recursive: true });
@@ -69,6 +69,12 @@ export async function buildGo(program: GoProgram, options: BuildOptions): Promis
   } finally {
     await rm(partial, { recursive: true, force: true });
   }
+}
+
+/** Not `go install`, which refuses modules whose go.mod replaces or excludes others. */
+async function downloaded(run: (...args: string[]) => Promise<{ stdout: string }>, what: string): Promise<string> {
+  const { stdout } = await run("mod", "download", "-json", what);
+  return (JSON.parse(stdout) as { Dir: string }).Dir;
 }
 
 /** `go mod download -json` says it in its output. */

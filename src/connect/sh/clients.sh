@@ -104,7 +104,7 @@ containerd_check() {
   command -v containerd >/dev/null 2>&1 || return 0
   slot_of "$file"
   # Names in it that are relative are so to where it lies.
-  if grep -q '^[[:space:]]*imports[[:space:]]*=.*"[^/"]' "$work/$slot.new"; then return 0; fi
+  if grep -q '^[[:space:]]*imports[[:space:]]*=.*[[,][[:space:]]*"[^/"]' "$work/$slot.new"; then return 0; fi
   check containerd --config "$work/$slot.new" config dump
   effective=$(awk '{ line = $0; gsub(/[ \t]/, "", line); gsub(/\047/, "\"", line) }
     line ~ /^\[/ { here = (line ~ /^\[plugins\."io\.containerd\.(grpc\.v1\.cri|cri\.v1\.images)"\.registry\]$/) }

@@ -198,10 +198,16 @@ place() {
   [ -f "$work/$1.changes" ] || return 0
   real_of "$2"
   if [ -f "$work/$1.new" ]; then
-    mv -f "$real.registry-cache-new" "$real" || fail "$real cannot be replaced" "some files are written, others are not: run this again, or with --undo"
+    mv -f "$real.registry-cache-new" "$real" 2>/dev/null || overwrite || fail "$real cannot be replaced" "some files are written, others are not: run this again, or with --undo"
   else
     rm -f "$real" || fail "$real cannot be removed" "run this again"
   fi
+}
+
+# A file that is mounted by itself, as in a container, cannot be replaced.
+overwrite() {
+  grep -q -s -F -- " $real " /proc/self/mountinfo || return 1
+  cat "$real.registry-cache-new" >"$real" && touch -r "$real.registry-cache-new" "$real" && rm -f "$real.registry-cache-new"
 }
 
 # What is noted is again what is there: all as it was before this run.

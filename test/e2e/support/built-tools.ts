@@ -14,6 +14,13 @@ const PROGRAMS = {
   nerdctl: { module: "github.com/containerd/nerdctl", version: "v1.7.7", command: "cmd/nerdctl" },
   // Engine 29; Debian's is 20.10.
   dockerd: { module: "github.com/moby/moby/v2", version: "v2.0.0-beta.24", command: "cmd/dockerd" },
+  // A reader of files for clients that cannot run in tests. Another text of it wants another version.
+  "client-files": {
+    module: "registry-cache/check-client-files",
+    version: "1",
+    command: ".",
+    folder: `${import.meta.dirname}/client-files`,
+  },
   // Debian's docker-compose is 1.29.
   compose: { module: "github.com/docker/compose/v2", version: "v2.40.3", command: "cmd" },
 } as const;

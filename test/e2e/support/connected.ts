@@ -15,6 +15,8 @@ export interface Connecting {
   readonly url?: string;
   /** Further flags of curl, by which the cache lets it in. */
   readonly curl?: readonly string[];
+  /** Further flags of the script. */
+  readonly flags?: readonly string[];
   /** The script's environment: what it shows the cache. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -77,7 +79,8 @@ export async function connectedHere(
   assert.deepEqual([left, untouched], [[], {}]);
 }
 
-async function makeHost(root: string, files: HostFiles): Promise<void> {
+/** A host of nothing but those files, for what asks what may be pulled at all. */
+export async function makeHost(root: string, files: HostFiles): Promise<void> {
   for (const name of ["docker", "containers", "containerd"])
     await mkdir(path.join(root, "etc", name), { recursive: true });
   await mkdir(path.join(root, "var/lib"), { recursive: true });
@@ -92,10 +95,10 @@ async function makeHost(root: string, files: HostFiles): Promise<void> {
 /** The text that it says. */
 export async function runScript(
   { cache, runner }: World,
-  { client, variant, url = `http://${cache.host}`, curl = [], env = {} }: Connecting,
-  flags: readonly string[] = [],
+  { client, variant, url = `http://${cache.host}`, curl = [], env = {}, flags = [] }: Connecting,
+  more: readonly string[] = [],
 ): Promise<string> {
-  const all = [...(variant === undefined ? [] : ["--variant", variant]), ...flags];
+  const all = [...(variant === undefined ? [] : ["--variant", variant]), ...flags, ...more];
   return await runner.run(["sh", "-c", CURL_SH, "sh", ...all], {
     CURL_FLAGS: curl.join(" "),
     URL: url,

@@ -154,7 +154,7 @@ export class Runner {
       LANG: "C.UTF-8",
       HTTPS_PROXY: "http://127.0.0.1:9",
       // All names of this machine; axios, with which the cache asks an authority, does not know loopback by itself.
-      NO_PROXY: "127.0.0.1,.cache.test",
+      NO_PROXY: "127.0.0.1,localhost,.cache.test",
       ...more,
     };
   }
