@@ -5,7 +5,8 @@ import { after, before, describe, test, type TestContext } from "node:test";
 
 import { documented, normal } from "../support/doctor-page.ts";
 import { eventually } from "../support/open-files.ts";
-import { notBuilt } from "./support/built-tools.ts";
+import { builtPath, notBuilt } from "./support/built-tools.ts";
+import { startBuildkitd } from "./support/clients/buildkit.ts";
 import { mirror, startContainerd } from "./support/clients/containerd.ts";
 import { byMirror } from "./support/clients/containers.ts";
 import { DockerEngine, type EngineOptions } from "./support/clients/docker.ts";
@@ -176,6 +177,17 @@ describe("doctor on a host", { skip: skipReason(["dockerd", "docker", "container
       assert.equal(await world.runner.run(["ctr", "--address", containerd, ...images]), "");
     });
 
+    test("what the cache's own script has set up is found right", async (t) => {
+      const host = await hostWith(t, {});
+      await world.runner.run(["sh", "-c", 'curl -fsSL "$CACHE/connect/containerd" | sh'], {
+        CACHE: cache,
+        DESTDIR: host,
+      });
+      const flags = ["--hosts-dir", path.join(host, "etc/containerd/certs.d")];
+      const env = { CONTAINERD_ADDRESS: containerd };
+      assertPullsThroughTheCache(await look(world, { cache, host, client: "containerd", flags, env }), "ctr");
+    });
+
     test("nothing is set up", async (t) => {
       assertPassedBy(
         await containerdReport(await hostWith(t, {})),
@@ -225,6 +237,27 @@ describe("doctor on a host", { skip: skipReason(["dockerd", "docker", "container
         /^ctr passes the cache by, .*: the cache refuses it \(403\): .* \(it comes as 192\.0\.2\.9, this shell as 127/,
       );
     });
+  });
+
+  test("BuildKit", { skip: notBuilt("buildctl", "buildkitd") }, async (t) => {
+    const folder = await world.folder("b");
+    t.after(() => rm(folder, { recursive: true }));
+    const settings = path.join(folder, "etc/buildkit/buildkitd.toml");
+    await mkdir(path.dirname(settings), { recursive: true });
+    const { host } = world.cache;
+    await writeFile(settings, `[registry."docker.io"]\n  mirrors = ["${host}"]\n[registry."${host}"]\n  http = true\n`);
+    const address = await startBuildkitd(world, folder, settings);
+    const bin = path.join(folder, "bin");
+    await mkdir(bin);
+    await symlink(builtPath("buildctl"), path.join(bin, "buildctl"));
+    const env = { BUILDKIT_HOST: address, PATH: `${bin}:${SEARCH_PATH}` };
+    assertPullsThroughTheCache(await look(world, { cache, host: folder, client: "buildkit", env }), "buildkit");
+    await writeFile(settings, "debug = true\n");
+    const unset = await look(world, { cache, host: folder, client: "buildkit", flags: ["--no-pull"], env });
+    assert.match(
+      messages(unset, "problem")[0] ?? "",
+      /buildkitd\.toml, with the mirrors of BuildKit, does not name the cache$/,
+    );
   });
 
   describe("Podman", () => {
