@@ -27,8 +27,11 @@ const [USER, PASSWORD, TOKEN] = ["ci-1", 'correct "horse" \\ $battery', "0123456
 const CLOSED: AccessConfig = { ...OPEN_ACCESS, anonymous: false };
 const NO_CURL = findProgram("curl") === undefined && "curl is not installed";
 
+/** What a client does that nobody sees: it is refused by its mirror, and has the image from elsewhere. */
+const REFUSED = 'curl --silent --output /dev/null "$CACHE/v2/library/hello-world/manifests/latest"';
+
 /** A host with Skopeo, as far as somebody who looks at settings alone can see, and with a curl that notes what is on its command line. */
-async function host(t: TestContext) {
+async function host(t: TestContext, pull?: string) {
   const folder = await tempDir(t);
   const bin = join(folder, "bin");
   await mkdir(bin);
@@ -36,7 +39,7 @@ async function host(t: TestContext) {
     await writeFile(join(bin, name), `#!/bin/sh\n${text}\n`);
     await chmod(join(bin, name), 0o755);
   };
-  await program("skopeo", "exit 1");
+  await program("skopeo", pull ?? "exit 1");
   await program("curl", `echo "$@" >>'${folder}/seen'\nexec ${findProgram("curl") ?? ""} "$@"`);
   const settings = async (text: string) => {
     await mkdir(join(folder, "etc/containers"), { recursive: true });
@@ -47,7 +50,7 @@ async function host(t: TestContext) {
     await new Promise<Report>((resolve, reject) => {
       const child = execFile(
         "sh",
-        ["-s", "--", "skopeo", "--no-pull", "--json"],
+        ["-s", "--", "skopeo", ...(pull === undefined ? ["--no-pull"] : []), "--json"],
         { env: { ...env, ...more } },
         (_, out, err) => {
           if (err === "") resolve(JSON.parse(out) as Report);
@@ -149,6 +152,30 @@ describe("the script that the cache hands out", { skip: NO_CURL }, () => {
     ]);
     await cache.stop();
     assert.deepEqual(await only(script), ["nothing listens there, or a firewall is in between"]);
+  });
+
+  test("tells why a client that pulls without a complaint is refused by the cache", async (t) => {
+    const { folder, run, settings } = await host(t, REFUSED);
+    const users = join(folder, "users");
+    await writeFile(users, `${USER}:${hashSync(PASSWORD, 4)}\n`, { mode: 0o600 });
+    const { url } = await cacheWith(t, { ...CLOSED, htpasswd: users });
+    const login = Buffer.from(`${USER}:${PASSWORD}`).toString("base64");
+    const answer = await ask(`${url}/connect/doctor`, { headers: { Authorization: `Basic ${login}` } });
+    await settings(
+      `[[registry]]\nlocation = "docker.io"\n[[registry.mirror]]\nlocation = "${new URL(url).host}"\ninsecure = true\n`,
+    );
+    const report = await run(answer.body.toString(), {
+      REGISTRY_CACHE_USER: USER,
+      REGISTRY_CACHE_PASSWORD: PASSWORD,
+      CACHE: url,
+    });
+    const [problem, ...more] = report.findings.filter(({ level }) => level === "problem");
+    assert.deepEqual(more, []);
+    assert.match(
+      problem?.message ?? "",
+      /^skopeo passes the cache by, and pulled from docker\.io itself: the cache wants to know who it is: /,
+    );
+    assert.match(problem?.fix ?? "", /^set it up anew: curl -fsSL \S+\/connect\/podman \| sudo sh$/);
   });
 
   test("does not pull what the cache does not serve", async (t) => {

@@ -30,6 +30,7 @@ const REQUESTS_PER_CLIENT_MAX = 32;
 const CLIENTS_MAX = 256;
 const PROBES_MAX = 64;
 const AGENT_SHOWN_MAX = 120;
+const ERROR_SHOWN_MAX = 300;
 /** Texts that were cut out of a longer one keep all of it in memory. */
 const LONG_CHARACTERS = 512;
 
@@ -110,7 +111,7 @@ function requestOf({ req, res, notes }: Exchange, client: string): SeenRequest {
     reference: kept(reference),
     status: res.headersSent ? res.statusCode : undefined,
     outcome,
-    error: error instanceof RegistryError ? error.message : undefined,
+    error: error instanceof RegistryError ? error.message.slice(0, ERROR_SHOWN_MAX) : undefined,
   };
 }
 

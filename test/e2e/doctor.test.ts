@@ -239,6 +239,18 @@ describe("doctor on a host", { skip: skipReason(["dockerd", "docker", "container
     });
   });
 
+  test("containerd, asked by nerdctl", { skip: notBuilt("nerdctl") }, async (t) => {
+    const host = await hostWith(t, { "_default/hosts.toml": mirror(cache) });
+    const bin = path.join(host, "bin");
+    await mkdir(bin);
+    await symlink(builtPath("nerdctl"), path.join(bin, "nerdctl"));
+    const env = { CONTAINERD_ADDRESS: containerd, PATH: `${bin}:${SEARCH_PATH}` };
+    const report = async () => await look(world, { cache, host, client: "containerd", env });
+    assertPullsThroughTheCache(await report(), "nerdctl");
+    await mkdir(path.join(host, "etc/containerd/certs.d/docker.io"));
+    assertPassedBy(await report(), /docker\.io hides \S+_default/, /^remove /);
+  });
+
   test("BuildKit", { skip: notBuilt("buildctl", "buildkitd") }, async (t) => {
     const folder = await world.folder("b");
     t.after(() => rm(folder, { recursive: true }));
