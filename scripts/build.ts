@@ -10,7 +10,7 @@ import { build } from "rolldown";
 const ROOT = dirname(import.meta.dirname);
 const UNDICI_PARTS = join(import.meta.dirname, "undici-parts.cjs");
 /** What scripts for clients are made of; read from beside the code. */
-const SH_PARTS = join(ROOT, "src/connect/sh");
+const SH_PARTS = ["src/connect/sh", "src/doctor/sh"].map((folder) => join(ROOT, folder));
 const TARGET = join(ROOT, "dist");
 
 /** Folders of the packages of which something went into the bundle. */
@@ -55,7 +55,7 @@ async function bundle(folder: string): Promise<void> {
     },
   });
   for (const one of output) if (one.type === "chunk") writeFileSync(join(folder, one.fileName), narrow(one.code));
-  cpSync(SH_PARTS, join(folder, "sh"), { recursive: true });
+  for (const parts of SH_PARTS) cpSync(parts, join(folder, "sh"), { recursive: true });
   const modules = output.flatMap((one) => (one.type === "chunk" ? one.moduleIds : []));
   const licences = packagesOf(modules)
     .map(licenceOf)

@@ -12,6 +12,8 @@ import type { Catalog } from "./catalog/catalog.ts";
 import { withoutPrivate } from "./catalog/listed.ts";
 import { connectHandler } from "./connect/routes.ts";
 import { openCertificates } from "./certificates/certificates.ts";
+import { doctorHandler } from "./doctor/routes.ts";
+import { whoWeAre } from "./doctor/who.ts";
 import type { Config } from "./config/config.ts";
 import { type HeldFiles, openHeld } from "./held-files.ts";
 import { compileTagGlob } from "./lib/glob.ts";
@@ -25,6 +27,7 @@ import { challengedOf, guard, noticing } from "./server/guard.ts";
 import { KnownHosts } from "./server/known-hosts.ts";
 import { LISTENER_LIMITS, type ListenerLimits } from "./server/listener-server.ts";
 import { type LocalRoutes, localHandler } from "./server/local.ts";
+import { Seen } from "./server/seen.ts";
 import { tokenEndpoint } from "./server/token-endpoint.ts";
 import type { Store } from "./store/store.ts";
 import { reapPartialsStep } from "./upkeep/reap-partials.ts";
@@ -105,16 +108,23 @@ async function builtApp(
   const api = new Api({ pull, catalog, listed, registries: table, hosts });
   const life = new AbortController();
   const bypassing = new Bypassing();
+  const seen = new Seen();
   const statistics = { ...statisticsRoutes(listed, config.registries), ...bypassingRoutes(bypassing) };
   const doors = createDoors({
     config,
     frontEntry: FRONT_ENTRY,
     handlers: [
       // Whoever watches over us has no password.
-      localHandler(healthRoutes(life.signal)),
+      localHandler(healthRoutes(life.signal, whoWeAre(dataDir))),
       guard({ registries: table, bypassing, log }),
       noticing(bypassing, (exchange) => api.handle(exchange)),
       tokenEndpoint(table),
+      doctorHandler({
+        config,
+        assertOwn: (exchange) => hosts.assertOwn(exchange),
+        seen: async (client) => await doors.seen(client),
+        seenProbe: (nonce) => seen.ofProbe(nonce),
+      }),
       connectHandler(config, (exchange) => hosts.assertOwn(exchange)),
       localHandler(statistics, (exchange) => {
         exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
@@ -135,6 +145,7 @@ async function builtApp(
     limits,
     log,
     requestLog: requestLogger(log),
+    seen,
   });
   let upkeep: { stop(): Promise<void> } | undefined;
   let control: Control | undefined;
@@ -260,9 +271,9 @@ async function hasRepositories(store: Store): Promise<boolean> {
   return false;
 }
 
-function healthRoutes(stopping: AbortSignal): LocalRoutes {
+function healthRoutes(stopping: AbortSignal, headers: Record<string, string>): LocalRoutes {
   return {
-    "/healthz": async () => ({ status: 200, body: { status: "ok" } }),
+    "/healthz": async () => ({ status: 200, body: { status: "ok" }, headers }),
     // 503 while stopping, so that a load balancer sends nobody here any more.
     "/readyz": async () =>
       stopping.aborted ? { status: 503, body: { status: "stopping" } } : { status: 200, body: { status: "ready" } },

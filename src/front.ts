@@ -20,6 +20,7 @@ import { KnownHosts } from "./server/known-hosts.ts";
 import { forwardTo } from "./server/forward.ts";
 import { HitApi } from "./server/hit-api.ts";
 import { createListenerServer } from "./server/listener-server.ts";
+import { Seen, type SeenRequest } from "./server/seen.ts";
 import { filesystemReader } from "./store/filesystem.ts";
 import { FollowedTags } from "./workers/followed-tags.ts";
 import type { FrontSetup, TagNews, TlsNews } from "./workers/messages.ts";
@@ -32,6 +33,8 @@ export interface Front {
   hear(news: TagNews): void;
   accessChanged(news: AccessNews): void;
   useTls(news: TlsNews): void;
+  /** What a client has lately been answered here, the oldest first. */
+  seen(client: string): readonly SeenRequest[];
   stop(): Promise<{ readonly cutRequests: number }>;
 }
 
@@ -70,7 +73,9 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const api = new HitApi({ hits, welcomed, registries: table, hosts: new KnownHosts(config) });
   const forward = forwardTo(ownerSocket, accesses, (authorization) => passwords.remember(authorization));
   const handlers = [async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange), forward.handle];
-  const ofServers = { config, accesses, handlers, certificate: setup.certificate, log, requestLog: requestLogger(log) };
+  const seen = new Seen();
+  const { certificate } = setup;
+  const ofServers = { config, accesses, handlers, certificate, log, requestLog: requestLogger(log), seen };
   const servers = setupsOf(ofServers).map((one) =>
     createListenerServer({ ...one, ticketKeys: Buffer.from(ticketKeys, "base64") }),
   );
@@ -83,6 +88,7 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
       const use = { ...news, ticketKeys: Buffer.from(keys, "base64") };
       servers.forEach((server, index) => server.useTls(newsAt(accesses[index], use)));
     },
+    seen: (client) => seen.of(client),
     stop: async () => {
       const cutRequests = await stopAll(servers, config.stopTimeoutMs);
       forward.close();

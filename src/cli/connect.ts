@@ -10,7 +10,7 @@ import { CliError } from "./failure.ts";
 import { assertTarget, runScript, type ScriptHost } from "./run-script.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
-interface ConnectCommandOptions extends GlobalOptions {
+export interface ConnectCommandOptions extends GlobalOptions {
   readonly server?: string;
   readonly apply?: boolean;
   readonly diff?: boolean;
@@ -193,7 +193,12 @@ function assertTogether({
   if (ssh !== undefined) assertTarget(ssh);
 }
 
-async function viewOf(terminal: Terminal, options: ConnectCommandOptions, secrets: KnownSecrets): Promise<CacheView> {
+/** The running cache that is meant: the one that is named, or the one of the configuration. */
+export async function viewOf(
+  terminal: Terminal,
+  options: ConnectCommandOptions,
+  secrets: KnownSecrets,
+): Promise<CacheView> {
   const ca = options.ca === undefined ? undefined : await fileText(terminal, options.ca);
   const view =
     options.server === undefined ? await configured(terminal, options) : await asked(options.server, ca, secrets);
@@ -243,7 +248,8 @@ function wantedOf({ only, fallback, undo }: ConnectCommandOptions, { registries 
   return { only: names, fallback };
 }
 
-async function secretsOf(terminal: Terminal, options: ConnectCommandOptions): Promise<KnownSecrets> {
+/** What there is to be shown to the cache. */
+export async function secretsOf(terminal: Terminal, options: ConnectCommandOptions): Promise<KnownSecrets> {
   const { login, passwordStdin, cert, key, pathTokenFile } = options;
   const text = async (name: string | undefined) => (name === undefined ? undefined : await fileText(terminal, name));
   const [clientCert, clientKey, token] = await Promise.all([text(cert), text(key), text(pathTokenFile)]);

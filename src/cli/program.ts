@@ -4,6 +4,7 @@ import { certificateCommand } from "./certificate.ts";
 import { connectCommand } from "./connect.ts";
 import { checkCommand } from "./check.ts";
 import { configCommand } from "./config.ts";
+import { doctorCommand } from "./doctor.ts";
 import { CliError, failureOf } from "./failure.ts";
 import { importCommand } from "./import.ts";
 import { healthCommand } from "./health.ts";
@@ -60,6 +61,7 @@ function programOf(invocation: Invocation): Command {
     serveCommand,
     checkCommand,
     connectCommand,
+    doctorCommand,
     importCommand,
     warmCommand,
     userCommand,

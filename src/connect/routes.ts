@@ -19,12 +19,7 @@ export const CONNECT_PATH = "/connect";
  */
 export function connectHandler(config: DescribedConfig, assertOwn: (exchange: Exchange) => void): Handler {
   const answer = async (exchange: Exchange): Promise<boolean> => {
-    exchange.notes.endpoint = "connect";
-    assertRead(exchange);
-    // Whoever has a name is in somewhere; there is nothing of a single registry in it.
-    if (exchange.identity.principal.method === "anonymous") {
-      exchange.access.assertIn(exchange.identity, undefined, () => challengedOf(exchange));
-    }
+    assertMayConnect(exchange);
     assertOwn(exchange);
     const view = describe(config, originOf(exchange), exchange.access.ways);
     const word = exchange.path.slice(CONNECT_PATH.length + 1);
@@ -38,7 +33,17 @@ export function connectHandler(config: DescribedConfig, assertOwn: (exchange: Ex
   };
 }
 
-const NO_STORE = { "Cache-Control": "no-store" };
+export const NO_STORE = { "Cache-Control": "no-store" };
+
+/** Refuses, with a `RegistryError`, who may not come in at all, and who wants to do more than read. */
+export function assertMayConnect(exchange: Exchange): void {
+  exchange.notes.endpoint = "connect";
+  assertRead(exchange);
+  // Whoever has a name is in somewhere; there is nothing of a single registry in it.
+  if (exchange.identity.principal.method === "anonymous") {
+    exchange.access.assertIn(exchange.identity, undefined, () => challengedOf(exchange));
+  }
+}
 
 function listed({ name, aliases, title }: Client) {
   return { name, aliases, title };
@@ -88,7 +93,7 @@ function assertRead({ req, isHead }: Exchange): void {
 }
 
 /** The address by which the host that asks reaches us. It becomes part of a script. */
-function originOf({ req, isSecure }: Exchange): string {
+export function originOf({ req, isSecure }: Exchange): string {
   const host = req.headers.host ?? "";
   const origin = `${isSecure ? "https" : "http"}://${host}`;
   if (/^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.test(host) && URL.canParse(origin)) {

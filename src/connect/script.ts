@@ -62,7 +62,8 @@ function part(name: (typeof PARTS)[number]): string {
 /** Secrets may look like what ShellCheck warns of. */
 const ANYTHING = "# shellcheck disable=SC2016,SC1003";
 
-function assignments({ user, password, clientCert, clientKey, pathToken }: KnownSecrets): string[] {
+/** Lines of sh. */
+export function assignments({ user, password, clientCert, clientKey, pathToken }: KnownSecrets): string[] {
   const all = {
     REGISTRY_CACHE_USER: user,
     REGISTRY_CACHE_PASSWORD: password,

@@ -5,6 +5,7 @@ import { Connections } from "./connections.ts";
 import { type Handler, requestListener, strangers } from "./handler.ts";
 import type { ListenerServer, ListenerSetup, TlsUse } from "./listener-server.ts";
 import { Proxies } from "./proxies.ts";
+import type { Seen } from "./seen.ts";
 
 export interface SetupsOptions {
   readonly config: Pick<Config, "access" | "listen" | "trustedProxies">;
@@ -16,6 +17,7 @@ export interface SetupsOptions {
   readonly log: Logger;
   /** For the one line a request. */
   readonly requestLog: Logger;
+  readonly seen: Pick<Seen, "note" | "noteDistrust">;
 }
 
 /** How clients are served at each address; all share their connections, which are counted together. */
@@ -26,6 +28,7 @@ export function setupsOf({
   certificate,
   log,
   requestLog,
+  seen,
 }: SetupsOptions): readonly ListenerSetup[] {
   const connections = new Connections();
   const proxies = new Proxies(config.trustedProxies, (address) =>
@@ -35,11 +38,12 @@ export function setupsOf({
     ),
   );
   return accesses.map((access, index) => ({
-    handle: requestListener(handlers, connections, requestLog, strangers(proxies, access)),
+    handle: requestListener(handlers, connections, requestLog, strangers(proxies, access), seen),
     connections,
     tls: config.listen[index]?.tls === true ? certificate : undefined,
     clients: access.asksForCertificates ? config.access.mtls : undefined,
     log,
+    onDistrust: (client, alert) => seen.noteDistrust(client, alert),
   }));
 }
 

@@ -9,6 +9,7 @@ import type { Connections, OpenRequest } from "./connections.ts";
 import { Exchange } from "./exchange.ts";
 import type { Proxies } from "./proxies.ts";
 import { sendError } from "./respond.ts";
+import type { Seen } from "./seen.ts";
 import { NO_TARGET, parseTarget } from "./target.ts";
 
 /** Answers the request and says true, or says false, at once where it can, where the path is not its own. */
@@ -35,12 +36,13 @@ export function strangers(proxies: Proxies, access: Access): Callers {
   };
 }
 
-/** Tries the handlers in order; every error and every log line of a request passes here. */
+/** Tries the handlers in order; every error and every log line of a request passes here. `seen` hears of each that is over. */
 export function requestListener(
   handlers: readonly Handler[],
   connections: Connections,
   log: Logger,
   callers: Callers,
+  seen?: Pick<Seen, "note">,
 ): RequestListener {
   return (req, res) => {
     const request = connections.begin(req.socket);
@@ -55,6 +57,7 @@ export function requestListener(
       const exchange = await serve(handlers, req, res, callers, request);
       const isWhole = await finished(res, request);
       logRequest(log, exchange, startedAtMs, isWhole);
+      seen?.note(exchange);
       request.end();
     })();
   };

@@ -66,6 +66,8 @@ export interface ListenerSetup {
   /** For sessions that several processes shall be able to resume; each has its own otherwise. */
   readonly ticketKeys?: Buffer | undefined;
   readonly limits?: ListenerLimits;
+  /** Hears of those who broke TLS off since they do not trust the certificate, and of what they called it. */
+  readonly onDistrust?: ((client: string, alert: string) => void) | undefined;
 }
 
 /** Speaks HTTP, with TLS or without, on the connections that it is given. */
@@ -185,7 +187,7 @@ interface TlsParts {
 
 /** Requests come on the sockets with TLS; until there is one, the raw socket is all that can be cut. */
 function tlsServer(
-  { handle, connections, log, clients, ticketKeys }: ListenerSetup,
+  { handle, connections, log, clients, ticketKeys, onDistrust }: ListenerSetup,
   certificate: ShownCertificate,
   { handshakes, names, limits }: TlsParts,
 ): TlsServer {
@@ -215,6 +217,9 @@ function tlsServer(
     if (!(socket instanceof TLSSocket)) return answer(error, socket);
     tellFailure(log, error, socket, handshakes.hasSucceeded(socket));
     if (handshakes.hasSucceeded(socket)) return answer(error, socket);
+    const client = addressOf(socket);
+    const alert = distrustOf(error);
+    if (alert !== undefined && client !== undefined) onDistrust?.(client, alert);
     const raw = handshakes.fail(socket);
     if (error.code === "ERR_SSL_HTTP_REQUEST" && raw?.writable === true) {
       // Whether the client has gone by now is of no interest to anybody.
@@ -223,6 +228,16 @@ function tlsServer(
     socket.destroy();
   });
   return server;
+}
+
+/** A socket that is closed no longer knows; the raw one below it was asked when it came, and does. Node.js has no public name for that. */
+function addressOf(socket: TLSSocket & { readonly _parent?: Socket }): string | undefined {
+  return socket.remoteAddress ?? socket._parent?.remoteAddress;
+}
+
+/** What clients say before they hang up (RFC 8446, section 6.2): Go says the first, OpenSSL the second. */
+function distrustOf({ code }: NodeJS.ErrnoException): string | undefined {
+  return /_ALERT_(BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_UNKNOWN|CERTIFICATE_EXPIRED)$/.exec(code ?? "")?.[1];
 }
 
 /** What fails after TLS was agreed on is mostly HTTP, which its answer says. */

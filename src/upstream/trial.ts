@@ -3,7 +3,7 @@ import { parseRepositoryName } from "../oci/reference.ts";
 import { ranOutOfTime } from "./aborts.ts";
 import { failureKindOfStatus } from "./answers.ts";
 import { Authorization } from "./authorization.ts";
-import { discard, headerValues } from "./bodies.ts";
+import { discard, header, headerValues } from "./bodies.ts";
 import { chooseChallenge, type Demand, parseChallenges } from "./challenge.ts";
 import { type Connection, openConnection, type UpstreamsOptions } from "./create.ts";
 import { Exchange } from "./exchange.ts";
@@ -32,6 +32,8 @@ export interface Trial {
   readonly message: string;
   /** Docker Hub's, where it tells one. */
   readonly quota: Quota | undefined;
+  /** By the registry's clock, and by ours at the time; undefined where it does not say. */
+  readonly clock?: { readonly theirsMs: number; readonly oursMs: number } | undefined;
 }
 
 /**
@@ -48,13 +50,20 @@ export async function tryRegistry(
   const signal = AbortSignal.any(asker === undefined ? [limit] : [limit, asker]);
   // A token's fetch belongs to nobody otherwise.
   signal.addEventListener("abort", () => connection.closing.abort(), { once: true });
+  let clock: Trial["clock"];
+  const heard: Connection["send"] = async (request, until) => {
+    const answer = await connection.send(request, until);
+    const theirsMs = Date.parse(header(answer, "date") ?? "");
+    if (!Number.isNaN(theirsMs)) clock = { theirsMs, oursMs: Date.now() };
+    return answer;
+  };
   try {
-    const verdict = await login(connection, registry.credentials, signal);
+    const verdict = await login({ ...connection, send: heard }, registry.credentials, signal);
     const quota = verdict === "refused" ? undefined : await askQuota(connection, registry, signal);
-    return { verdict, message: `${registry.serves} ${WORDS[verdict]}`, quota };
+    return { verdict, message: `${registry.serves} ${WORDS[verdict]}`, quota, clock };
   } catch (error) {
     const fault = faultOf(error, connection.upstream.host, signal);
-    return { ...blame(fault, registry, signal), quota: undefined };
+    return { ...blame(fault, registry, signal), quota: undefined, clock };
   } finally {
     connection.closing.abort();
     await connection.dispatcher.destroy();

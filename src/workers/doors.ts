@@ -24,6 +24,7 @@ import {
 } from "../server/listener-server.ts";
 import { newsAt, setupsOf, stopAll } from "../server/at-addresses.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
+import type { Seen, SeenRequest } from "../server/seen.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
 import type { FrontConfig, TagNews } from "./messages.ts";
 
@@ -37,6 +38,8 @@ export interface Doors {
   useTls(news: { readonly certificate: ShownCertificate; readonly clients: ClientAuthorities | undefined }): void;
   /** Users or secret paths are others than before. */
   accessChanged(news: AccessNews): void;
+  /** What a client has lately asked for, the oldest first, whichever process has answered. */
+  seen(client: string): Promise<readonly SeenRequest[]>;
   /** Lets responses finish within the configured time; says how many were cut. */
   close(): Promise<number>;
 }
@@ -62,6 +65,8 @@ export interface DoorsOptions {
   readonly log: Logger;
   /** For the one line a request. */
   readonly requestLog: Logger;
+  /** What this process has answered. */
+  readonly seen: Seen;
 }
 
 /** With one worker this process answers by itself; with more it is the owner behind so many fronts. */
@@ -83,6 +88,7 @@ function ownDoors(options: DoorsOptions): Doors {
     tell: () => undefined,
     accessChanged: () => undefined,
     useTls: (news) => listeners.forEach((listener, index) => listener.useTls(newsAt(accesses[index], news))),
+    seen: async (client) => options.seen.of(client),
     close: async () => await stopAll(listeners, config.stopTimeoutMs),
   };
 }
@@ -138,6 +144,10 @@ function frontDoors(options: DoorsOptions): Doors {
       own.forEach((server, index) => server.useTls(newsAt(accesses[index], { ...news, ticketKeys: keys })));
       fronts?.useTls({ ...news, ticketKeys: keys.toString("base64") });
     },
+    seen: async (client) => {
+      const byFronts = (await fronts?.seen(client)) ?? [];
+      return [...options.seen.of(client), ...byFronts].toSorted((a, b) => a.atMs - b.atMs);
+    },
     close: async () => {
       for (const entrance of entrances) entrance.close();
       const [byFronts = 0, byUs] = await Promise.all([fronts?.stop(), stopAll(own, config.stopTimeoutMs)]);
@@ -167,9 +177,9 @@ function toldByFronts(accesses: readonly Access[]): Callers {
 /** What a front adds to headers that were just not too many. */
 const ADDED_HEADER_BYTES_MAX = 1_024;
 
-function localSetup({ accesses, handlers, log, requestLog }: DoorsOptions): ListenerSetup {
+function localSetup({ accesses, handlers, log, requestLog, seen }: DoorsOptions): ListenerSetup {
   const connections = new Connections();
-  const handle = requestListener(handlers, connections, requestLog, toldByFronts(accesses));
+  const handle = requestListener(handlers, connections, requestLog, toldByFronts(accesses), seen);
   const limits = { ...LISTENER_LIMITS, headerBytesMax: LISTENER_LIMITS.headerBytesMax + ADDED_HEADER_BYTES_MAX };
   return { handle, connections, tls: undefined, log, limits };
 }

@@ -3,10 +3,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { AccessNews } from "../access/open.ts";
 import type { Use } from "../catalog/catalog.ts";
-import { orAborted, within } from "../lib/wait.ts";
+import { LATE, orAborted, within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
+import type { SeenRequest } from "../server/seen.ts";
 import { FrontProcess, type FrontProcessOptions } from "./front-process.ts";
 import type { FrontSetup, TagNews, TlsNews } from "./messages.ts";
 
@@ -16,6 +17,9 @@ const RESTART_PAUSE_MS = 1_000;
 const RESTART_PAUSE_MS_MAX = 30_000;
 /** Beyond the time that responses get at a stop, for a front to end by itself. */
 const LAST_WORDS_MS = 2_000;
+
+/** A front that is too busy to answer in that time is left out. */
+const SEEN_WITHIN_MS = 2_000;
 
 /** What fronts ask of the owner's pull room. */
 export interface OwnerSide {
@@ -45,6 +49,8 @@ export class Fronts {
   readonly #running = new Set<FrontProcess>();
   #tls: TlsNews | undefined;
   #access: AccessNews | undefined;
+  readonly #asked = new Map<number, (requests: readonly SeenRequest[]) => void>();
+  #nextId = 0;
   #turn = 0;
   #cutRequests = 0;
 
@@ -82,6 +88,23 @@ export class Fronts {
   accessChanged(news: AccessNews): void {
     this.#access = news;
     for (const front of this.#running) front.send({ kind: "access", ...news });
+  }
+
+  /** What a client has lately asked of any of them, in no order. */
+  async seen(client: string): Promise<readonly SeenRequest[]> {
+    const fronts = [...this.#running].filter((front) => front.isReady);
+    return (await Promise.all(fronts.map(async (front) => await this.#seenBy(front, client)))).flat();
+  }
+
+  async #seenBy(front: FrontProcess, client: string): Promise<readonly SeenRequest[]> {
+    const id = this.#nextId++;
+    const { promise, resolve } = Promise.withResolvers<readonly SeenRequest[]>();
+    this.#asked.set(id, resolve);
+    front.send({ kind: "seen", id, client });
+    const gone = front.ended.then(() => []);
+    const requests = await within(Promise.race([promise, gone]), SEEN_WITHIN_MS);
+    this.#asked.delete(id);
+    return requests === LATE ? [] : requests;
   }
 
   /** Lets responses finish within the configured time; says how many were cut. */
@@ -146,6 +169,9 @@ export class Fronts {
         return;
       case "welcomed":
         owner.welcomed(message.client);
+        return;
+      case "seen":
+        this.#asked.get(message.id)?.(message.requests);
         return;
       case "stopped":
         this.#cutRequests += message.cutRequests;

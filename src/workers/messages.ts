@@ -4,6 +4,7 @@ import type { ClientAuthorities, Config, ShownCertificate } from "../config/conf
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
+import type { SeenRequest } from "../server/seen.ts";
 
 /** What a front needs to know, as the owner sends it; no credentials among it. */
 export interface FrontSetup {
@@ -56,6 +57,8 @@ export type ToFront =
   | ({ readonly kind: "access" } & AccessNews)
   /** With it comes the socket of a client, which is the front's as soon as that says so. */
   | { readonly kind: "connection"; readonly id: number; readonly listen: number }
+  /** What has this client lately asked for? */
+  | { readonly kind: "seen"; readonly id: number; readonly client: string }
   | { readonly kind: "stop" };
 
 export type ToOwner =
@@ -71,4 +74,6 @@ export type ToOwner =
   | { readonly kind: "damaged"; readonly digest: Digest }
   /** Somebody at this address has said who it is. */
   | { readonly kind: "welcomed"; readonly client: string }
+  /** By the id of the question. */
+  | { readonly kind: "seen"; readonly id: number; readonly requests: readonly SeenRequest[] }
   | { readonly kind: "stopped"; readonly cutRequests: number };

@@ -41,7 +41,7 @@ for (const workers of [1, 2]) {
   test(`attack: a Host header that is more than an address: it never becomes part of a script; ${workers} workers`, async (t) => {
     const { url } = await startWhole(t, [REGISTRY], { workers });
     for (const host of HOSTS) {
-      for (const path of ["/connect", "/connect/docker"]) {
+      for (const path of ["/connect", "/connect/docker", "/connect/doctor"]) {
         const answer = await raw(url, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
         const status = Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
         // A name alone is one, whatever it is called.
@@ -54,7 +54,13 @@ for (const workers of [1, 2]) {
 
   test(`attack: DNS rebinding of a browser: a page's own name leads to neither description nor script; ${workers} workers`, async (t) => {
     const { url } = await startWhole(t, [REGISTRY], { workers, access: { hosts: ["cache.corp.example"] } });
-    for (const path of ["/connect", "/connect/docker", "/connect/podman?only=docker.io"]) {
+    for (const path of [
+      "/connect",
+      "/connect/docker",
+      "/connect/podman?only=docker.io",
+      "/connect/doctor",
+      "/connect/seen",
+    ]) {
       for (const Host of ["evil.example:5000", "localhost.evil.example", "hub.cache.example.evil.example"]) {
         const { status, headers, body } = await ask(url + path, { headers: { Host, Origin: `http://${Host}` } });
         assert.equal(status, 403);

@@ -51,7 +51,8 @@ async function startBuildkit(world: World, folder: string, tls: TlsFiles | undef
   return await startBuildkitd(world, folder, config);
 }
 
-async function startBuildkitd(world: World, folder: string, config: string): Promise<string> {
+/** A buildkitd of its own; gives its address, as in BUILDKIT_HOST. */
+export async function startBuildkitd(world: World, folder: string, config: string): Promise<string> {
   const address = `unix://${folder}/s`;
   const worker = ["--oci-worker-snapshotter=native", "--oci-worker-net=host", "--containerd-worker=false"];
   const places = ["--config", config, "--root", path.join(folder, "buildkit"), "--addr", address];

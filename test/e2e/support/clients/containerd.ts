@@ -62,6 +62,7 @@ export function containerdPull(hosts: (world: World) => HostsFiles | string): (w
   };
 }
 
+/** A containerd of its own; gives what stops it. */
 export async function startContainerd(world: World, folder: string, socket: string): Promise<() => Promise<void>> {
   const config = path.join(folder, "config.toml");
   await writeFile(

@@ -23,6 +23,7 @@ export class DockerEngine {
   readonly #folder: string;
   readonly #socket: string;
   #stop: () => Promise<void> = () => Promise.resolve();
+  #pid = 0;
 
   private constructor(world: World, folder: string) {
     this.#world = world;
@@ -51,6 +52,7 @@ export class DockerEngine {
     const name = path.basename(folder);
     const daemon = await world.runner.start(name, [program, ...places, ...network, ...host], { ready, env });
     engine.#stop = () => daemon.stop();
+    engine.#pid = daemon.pid;
     world.onEnd(engine.#stop);
     return engine;
   }
@@ -60,12 +62,22 @@ export class DockerEngine {
     return `unix://${this.#socket}`;
   }
 
+  /** Its daemon.json. */
+  get settings(): string {
+    return path.join(this.#folder, "daemon.json");
+  }
+
+  /** As `systemctl reload docker` does; what comes of it shows a moment later. */
+  reload(): void {
+    process.kill(this.#pid, "SIGHUP");
+  }
+
   docker(...args: string[]): Promise<string> {
     return this.dockerWith({}, ...args);
   }
 
   dockerWith(env: Record<string, string>, ...args: string[]): Promise<string> {
-    return this.#world.runner.run([toolPath("docker"), "--host", `unix://${this.#socket}`, ...args], env);
+    return this.#world.runner.run([toolPath("docker"), "--host", this.host, ...args], env);
   }
 
   /** The files that a container of that image would see; the image and its layers are gone afterwards. */
