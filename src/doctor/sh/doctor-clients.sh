@@ -257,8 +257,10 @@ doctor_containerd() {
     if [ -n "$folder" ]; then folder=$root$folder; fi
   fi
   if [ -n "$folder" ]; then
-    if changed_since_start "$file" containerd; then
-      blame "$file was changed after containerd had started" "systemctl restart containerd"
+    # It is CRI, and so the kubelet, that goes by this file; the other tools bring the folder themselves.
+    if [ -z "$hosts_dir" ] && changed_since_start "$file" containerd; then
+      changed="$file was changed after containerd had started"
+      if [ "$tool" = crictl ]; then blame "$changed" "systemctl restart containerd"; else say warning "$changed" "systemctl restart containerd"; fi
     fi
   elif [ "$tool" = crictl ]; then
     blame "$file names no folder of hosts.toml (config_path), so that CRI reads none" "$(set_up_line), then systemctl restart containerd"
