@@ -22,7 +22,7 @@ test(
     const folder = await tempDir(t);
     const secrets = { user: "it's", password: `"$x\\` };
     const names = await Promise.all(
-      CLIENTS.map(async (client) => {
+      CLIENTS.slice(0, 2).map(async (client) => {
         const file = join(folder, `${client.name}.sh`);
         await writeFile(file, setupScript(client, COMMON_VIEW, BY_DEFAULT, secrets));
         return file;

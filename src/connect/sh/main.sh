@@ -16,10 +16,17 @@ new_of() { slot_of "$(printf '%s\n' "$1" | filled)" && printf '%s\n' "$work/$slo
 service_command() {
   if [ "$is_user" = yes ]; then
     note "systemctl --user $1 $2"
-  elif [ -d /run/systemd/system ] || ! command -v service >/dev/null 2>&1; then
+  elif [ "$mode" = print ] || [ -d /run/systemd/system ]; then
+    # What is printed is for another host.
     note "systemctl $1 $2"
+  elif [ "$1 $2" = 'reload docker' ] && [ -f /run/docker.pid ]; then
+    # Its init script knows no reload.
+    # shellcheck disable=SC2016 # it is for whoever runs it
+    note 'kill -HUP "$(cat /run/docker.pid)"'
+  elif [ -x "/etc/init.d/$2" ]; then
+    note "service $2 restart"
   else
-    note "service $2 $1"
+    note "systemctl $1 $2"
   fi
 }
 
@@ -28,12 +35,22 @@ is_restart_wanted() {
   [ -z "$restart_only_for" ] || grep -q -x -F -- "$restart_only_for" "$work/changed"
 }
 
+# Where nobody can say, it counts as running.
+is_running() {
+  case $restart_command in
+    'systemctl --user '*) systemctl --user is-active --quiet "${restart_command##* }" 2>/dev/null || [ $? != 3 ] ;;
+    'systemctl '*) systemctl is-active --quiet "${restart_command##* }" 2>/dev/null || [ $? != 3 ] ;;
+  esac
+}
+
 # What makes the client read its settings; nothing where it does so by itself.
 restarts() {
   # Nothing of an image runs.
   if [ -n "$root" ] || ! is_restart_wanted; then return 0; fi
   if [ "$restart" = no ]; then
     note "now run:  $restart_command"
+  elif ! is_running; then
+    note "it does not run, and reads its settings when it starts"
   else
     note "running:  $restart_command"
     sh -c "$restart_command" </dev/null || fail "that failed" "look at what it says above; the settings are written"
