@@ -158,6 +158,40 @@ describe("installing with systemd, below DESTDIR", () => {
     }
   });
 
+  test("an upgrade that was cut off between two names does not keep the next one from counting", () => {
+    const { run, write, installed } = world();
+    succeeds(run("install"));
+    symlinkSync(readlinkSync(installed("opt/registry-cache/current")), installed("opt/registry-cache/current.partial"));
+    write(VERSION_FILE, "two");
+    succeeds(run("upgrade"));
+    assert.equal(readFileSync(installed(`opt/registry-cache/current/${VERSION_FILE}`), "utf8"), "two");
+  });
+
+  test("of a data folder that others use too, destroying it takes the cache's own files and nothing else", () => {
+    const { dest, run, write, installed } = world();
+    const of = (folder: string, names: readonly string[]) => {
+      for (const name of names) {
+        mkdirSync(installed(path.join(folder, path.dirname(name))), { recursive: true });
+        writeFileSync(installed(path.join(folder, name)), "");
+      }
+    };
+    const engine = ["docker/overlay2/layer", "docker/registry/other", "spool/cron/root", "spool/mail"];
+    of("srv", [...engine, "acme/account.conf", "unfinished/letter", "catalog.txt"]);
+    const before = snapshot(dest);
+    write("registry-cache.yaml", "data_dir: /srv\n");
+    succeeds(run("install"));
+    succeeds(run("destroy", { YES: "1" }));
+    assert.deepEqual(snapshot(dest), before);
+
+    succeeds(run("install"));
+    const hex = "0".repeat(64);
+    of("srv", ["docker/registry/v2/blobs/data", `spool/sha256-${hex}`, `spool/sha256-${hex}.json`, "unfinished/17/half"]);
+    of("srv", ["acme/account-ca.example.pem", "acme/certificate-a.example.pem", "keep-fresh.txt", "token-key"]);
+    of("srv", ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite.broken-1", "lock.sqlite"]);
+    succeeds(run("destroy", { YES: "1" }));
+    assert.deepEqual(snapshot(dest), before);
+  });
+
   test("a data folder of the user's own may be written by the service, and is what the command line works on", () => {
     const { run, write, installed } = world();
     const dropIn = installed("etc/systemd/system/registry-cache.service.d/data.conf");

@@ -140,10 +140,30 @@ remove_config() {
   if [ -d "$1" ]; then find "$1" -depth -type d -empty -delete; fi
 }
 
-# The cache's own entries of a data folder that may hold other things as well.
+# The cache's own entries of a data folder that may hold other things as well, such as /data beside the engine's own /data/docker.
 remove_data() {
-  for entry in "${1:?}"/catalog.sqlite* "$1"/lock.sqlite*; do rm -f "$entry"; done
-  for entry in acme control.sock docker keep-fresh.txt spool token-key unfinished; do rm -rf "${1:?}/$entry"; done
+  # Where no cache has ever run, nothing is a cache's.
+  [ -f "${1:?}/lock.sqlite" ] || return 0
+  rm -rf "$1/docker/registry/v2"
+  remove_files "$1/spool" -name 'sha256-*' -o -name 'sha512-*'
+  remove_files "$1/acme" -name 'account-*.pem*' -o -name 'certificate*.pem*'
+  # A folder for each process that was in the middle of something, with names that are nobody else's.
+  if [ -d "$1/unfinished" ]; then
+    for of_process in "$1"/unfinished/*; do
+      case ${of_process##*/} in *[!0-9]*) ;; *) rm -rf "$of_process" ;; esac
+    done
+  fi
+  remove_files "$1" -name 'catalog.sqlite*' -o -name 'lock.sqlite*' -o -name 'keep-fresh.txt*' -o -name token-key -o -name control.sock
+  for folder in docker/registry docker spool acme unfinished; do
+    rmdir "$1/$folder" 2>/dev/null || :
+  done
+}
+
+# remove_files FOLDER TEST...: those in it, not below, by find's tests of their names.
+remove_files() {
+  in_folder=$1
+  shift
+  if [ -d "$in_folder" ]; then find "$in_folder/" -maxdepth 1 ! -type d \( "$@" \) -exec rm -f {} +; fi
 }
 
 # Asks before something is lost for ever. $1: what that is.

@@ -58,6 +58,8 @@ install_program() {
 }
 
 use_release() {
+  # One that was left where this was cut off before would be followed: into the release that it names.
+  rm -f "$PROGRAM/current.partial"
   ln -s "$1" "$PROGRAM/current.partial"
   mv -T "$PROGRAM/current.partial" "$PROGRAM/current"
 }
