@@ -230,6 +230,18 @@ test("of a data folder of the user's own, destroy removes all that the cache has
 });
 
 describe("the configuration that is installed", () => {
+  test("has no data folder whose name would be read as something else", () => {
+    const { dest, run, write } = world();
+    const before = snapshot(dest);
+    for (const name of ["/", "/srv/a b", "/srv/$(id)", "/srv/a|b", "/srv/%h", "/srv/a\\nExecStartPre=/bin/x"]) {
+      write("registry-cache.yaml", `data_dir: "${name}"\n`);
+      const { status, err } = run("install");
+      assert.match(err, /^error: data_dir: .* cannot be the folder of a systemd service\nhint: /, name);
+      assert.equal(status, 1);
+    }
+    assert.deepEqual(snapshot(dest), before);
+  });
+
   test("is taken with all files that it names, and without those that it names no more", () => {
     const { root, run, write, installed } = world();
     mkdirSync(path.join(root, "lists"));

@@ -19,7 +19,8 @@ const facts: Readonly<Record<string, string>> = {
   addresses: isSimple ? "one" : "several",
   scheme: tls.mode === "off" ? "http" : "https",
   acme_port: tls.http_listen?.replace(/^.*:/, "") ?? "",
-  data_dir: dataDir,
+  // A line break in it would begin another fact; this stands for it, and is refused as well.
+  data_dir: dataDir.replace(/[\r\n]/g, "?"),
 };
 process.stdout.write(
   Object.entries(facts)

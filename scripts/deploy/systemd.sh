@@ -90,9 +90,20 @@ install_unit() {
   if [ ! -e "$COMMAND" ] && [ ! -L "$COMMAND" ]; then ln -s /opt/registry-cache/current/bin/registry-cache "$COMMAND"; fi
 }
 
+# It becomes part of a unit and of a script, each with quoting of its own.
+assert_plain_data_dir() {
+  case $fact_data_dir in
+    / | *[!A-Za-z0-9/._@+,:=~-]*)
+      fail "data_dir: $fact_data_dir cannot be the folder of a systemd service" \
+        "a path below / of letters, digits and any of / . _ @ + , : = ~ -"
+      ;;
+  esac
+}
+
 systemd_install() {
   systemd_need_root
   read_facts
+  assert_plain_data_dir
   if live; then
     mkdir -p "$(dirname -- "$SYSUSERS")"
     cp "$root/deploy/systemd/registry-cache.sysusers" "$SYSUSERS"
