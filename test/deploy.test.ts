@@ -185,7 +185,12 @@ describe("installing with systemd, below DESTDIR", () => {
 
     succeeds(run("install"));
     const hex = "0".repeat(64);
-    of("srv", ["docker/registry/v2/blobs/data", `spool/sha256-${hex}`, `spool/sha256-${hex}.json`, "unfinished/17/half"]);
+    of("srv", [
+      "docker/registry/v2/blobs/data",
+      `spool/sha256-${hex}`,
+      `spool/sha256-${hex}.json`,
+      "unfinished/17/half",
+    ]);
     of("srv", ["acme/account-ca.example.pem", "acme/certificate-a.example.pem", "keep-fresh.txt", "token-key"]);
     of("srv", ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite.broken-1", "lock.sqlite"]);
     succeeds(run("destroy", { YES: "1" }));

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chown, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { lchown, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Read by its owner alone, unless the file that was there before says otherwise. */
@@ -24,7 +24,7 @@ export async function replaceFile(path: string, text: string, { mode = asBefore 
     try {
       await handle.writeFile(text);
       // Who is not root cannot give files away, and need not.
-      if (process.getuid?.() === 0) await chown(temporary, (before ?? folder).uid, (before ?? folder).gid);
+      if (process.getuid?.() === 0) await handle.chown((before ?? folder).uid, (before ?? folder).gid);
       await handle.chmod(mode(before === undefined ? undefined : before.mode & 0o777));
       await handle.sync();
     } finally {
@@ -48,7 +48,8 @@ export async function makeFolder(path: string): Promise<void> {
   if (first === undefined || process.getuid?.() !== 0) return;
   const { uid, gid } = await stat(dirname(first));
   for (let at = path; ; at = dirname(at)) {
-    await chown(at, uid, gid);
+    // Never through a link that its owner puts there meanwhile.
+    await lchown(at, uid, gid);
     if (at === first) return;
   }
 }

@@ -1,6 +1,7 @@
-import { lchown, lstat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { lchown, lstat, open } from "node:fs/promises";
 import { join } from "node:path";
-import { entriesOf } from "./files.ts";
+import { entriesOf, ifPresent, NO_FOLLOW } from "./files.ts";
 
 const ROOT = 0;
 
@@ -14,12 +15,25 @@ export async function giveToOwner(folder: string): Promise<void> {
   if (uid !== ROOT) await give(folder, uid, gid);
 }
 
+/**
+ * Everything is named by way of the open folder: its owner may put a link in the place of a name meanwhile, and would be given what
+ * that leads to.
+ */
 async function give(folder: string, uid: number, gid: number): Promise<void> {
-  for (const entry of await entriesOf(folder)) {
-    const path = join(folder, entry.name);
-    const stats = await lstat(path);
-    const isShared = stats.isFile() && stats.nlink > 1;
-    if (stats.uid === ROOT && !isShared) await lchown(path, uid, gid);
-    if (entry.isDirectory()) await give(path, uid, gid);
+  const handle = await ifPresent(open(folder, constants.O_RDONLY | constants.O_DIRECTORY | NO_FOLLOW));
+  if (handle === undefined) return;
+  try {
+    const byNumber = `/proc/self/fd/${handle.fd}`;
+    const opened = (await ifPresent(lstat(byNumber))) === undefined ? folder : byNumber;
+    for (const entry of await entriesOf(opened)) {
+      const path = join(opened, entry.name);
+      const stats = await ifPresent(lstat(path));
+      if (stats === undefined) continue;
+      const isShared = stats.isFile() && stats.nlink > 1;
+      if (stats.uid === ROOT && !isShared) await ifPresent(lchown(path, uid, gid));
+      if (entry.isDirectory()) await give(path, uid, gid);
+    }
+  } finally {
+    await handle.close();
   }
 }
