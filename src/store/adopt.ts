@@ -22,6 +22,8 @@ const PIECE_BYTES = 1024 * 1024;
 /** How many bytes are copied before the disk's reserve is looked at again. */
 const ROOM_CHECK_BYTES = 16 * 1024 * 1024;
 const READABLE_BY_ALL = 0o004;
+const WRITABLE_BY_OTHERS = 0o022;
+const ROOT = 0;
 const FILE_MODE = 0o644;
 
 export interface AdoptingOptions extends AdoptOptions {
@@ -62,8 +64,8 @@ export async function roomFor(from: ForeignBlob, dataDir: string, ownerId: numbe
   const [file, folder] = await Promise.all([ifPresent(lstat(from.path)), statNearest(dataDir)]);
   const isNear = file !== undefined && file.dev === folder.dev;
   // What others own can be linked to by root alone (fs.protected_hardlinks).
-  const mayLink = [0, file?.uid].includes(process.geteuid?.() ?? 0);
-  return isNear && mayLink && isReadable(file, ownerId) ? 0 : from.size;
+  const mayLink = [ROOT, file?.uid].includes(process.geteuid?.() ?? ROOT);
+  return isNear && mayLink && isGoodToShare(file, ownerId) ? 0 : from.size;
 }
 
 /** The folder, or what it would be made in. */
@@ -102,8 +104,7 @@ async function linkedOrCloned(
 ): Promise<"linked" | "cloned" | undefined> {
   const stats = await lstat(path);
   if (!stats.isFile()) return undefined;
-  // A file that only its owner may read would be of no use to whoever serves from here.
-  if (isReadable(stats, ownerId) && (await isDone(link(path, temporary)))) return "linked";
+  if (isGoodToShare(stats, ownerId) && (await isDone(link(path, temporary)))) return "linked";
   if (!(await isDone(copyFile(path, temporary, constants.COPYFILE_FICLONE_FORCE)))) return undefined;
   await chmod(temporary, FILE_MODE);
   return "cloned";
@@ -121,8 +122,14 @@ async function isDone(doing: Promise<void>): Promise<boolean> {
   }
 }
 
-function isReadable({ mode, uid }: Stats, ownerId: number): boolean {
-  return (mode & READABLE_BY_ALL) !== 0 || uid === ownerId;
+/**
+ * A file that only its owner may read would be of no use to whoever serves from here; one that somebody else may write could become
+ * anything after it was hashed.
+ */
+function isGoodToShare({ mode, uid }: Stats, ownerId: number): boolean {
+  const isReadable = (mode & READABLE_BY_ALL) !== 0 || uid === ownerId;
+  const isOurs = [ROOT, ownerId, process.geteuid?.()].includes(uid);
+  return isReadable && isOurs && (mode & WRITABLE_BY_OTHERS) === 0;
 }
 
 async function isFile(path: string | undefined, { dev, ino }: Stats): Promise<boolean> {

@@ -147,3 +147,14 @@ test("attack: import: a file that only another user may read is copied: a link t
   const copy = await stat(blobFile(its.dataDir, its.image.layers[0]?.digest ?? ""));
   assert.deepEqual([copy.uid, copy.mode & 0o777], [0, 0o644]);
 });
+
+test("attack: import: what somebody else may write to does not become the cache's file", async (t) => {
+  const its = await site(t);
+  const [first, second] = its.image.layers.map(({ digest }) => blobFile(its.volume, digest));
+  await chmod(first ?? "", 0o666);
+  if (process.getuid?.() === 0) await chown(second ?? "", 65_534, 65_534);
+  else await chmod(second ?? "", 0o664);
+  const report = await imported(its);
+  assert.deepEqual([report.linked.blobs, report.cloned.blobs + report.copied.blobs], [2, 2]);
+  for (const file of [first, second]) assert.equal((await stat(file ?? "")).nlink, 1);
+});
