@@ -145,3 +145,15 @@ suite("images that files name", () => {
     );
   });
 });
+
+suite("files that are made to keep us busy", () => {
+  test("a text that is far too long for a name is not searched for variables", () => {
+    const { references, problems } = referencesIn(`services: { a: { image: "${"${a".repeat(500_000)}" } }`, {});
+    assert.deepEqual(references, []);
+    assert.match(problems[0] ?? "", /^a: \$\{a.*\.\.\.: too long for an image's name$/);
+  });
+
+  test("blank lines before what is no YAML are passed over", () => {
+    assert.throws(() => referencesIn(`${"\n".repeat(300_000)}x: "`, {}), ReferencesError);
+  });
+});

@@ -24,6 +24,8 @@ export class ReferencesError extends Error {
 export const REFERENCES_BYTES_MAX = 16 * 1024 * 1024;
 /** Manifests are not deeper; what is made to be is passed over. */
 const DEPTH_MAX = 50;
+/** With variables and their defaults in it; a name that is longer no registry has. */
+const WRITTEN_LENGTH_MAX = 4_096;
 
 type Mapping = Readonly<Record<string, unknown>>;
 
@@ -48,7 +50,7 @@ function documentsOf(text: string): unknown[] | undefined {
   try {
     if (broken === undefined) return documents.map((one): unknown => one.toJS());
     // With a key of theirs in it, it was meant to be one of them.
-    if (!/^\s*(?:services|kind|apiVersion)\s*:/m.test(text)) return undefined;
+    if (!/^[ \t]*(?:services|kind|apiVersion)[ \t]*:/m.test(text)) return undefined;
   } catch (error) {
     throw new ReferencesError(`it is no YAML: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -66,6 +68,10 @@ function inCompose(
   const found: FoundReference[] = [];
   const add = (written: unknown, by: string): void => {
     if (typeof written !== "string") return;
+    if (written.length > WRITTEN_LENGTH_MAX) {
+      problems.push(`${by}: ${written.slice(0, 100)}...: too long for an image's name`);
+      return;
+    }
     const { text, missing } = interpolate(written, variables);
     if (missing.length > 0) problems.push(`${by}: ${written}: ${missing.join(", ")} is not set`);
     else if (text !== "") found.push({ reference: text, by });
@@ -89,14 +95,23 @@ const CONTAINERS = ["containers", "initContainers", "ephemeralContainers"] as co
 /** Wherever pods are described, in whatever kind: lists, workloads, jobs of jobs, resources of others' making. */
 function inManifests(documents: readonly Mapping[]): FoundReferences {
   const found: FoundReference[] = [];
-  for (const document of documents) walk(document, nameOf(document), 0, found);
+  const seen = new Set<unknown>();
+  for (const document of documents) walk(document, nameOf(document), { depth: 0, seen }, found);
   return { kind: "Kubernetes manifests", references: unique(found), problems: [] };
 }
 
-function walk(value: unknown, by: string, depth: number, found: FoundReference[]): void {
-  if (depth > DEPTH_MAX) return;
+interface Walk {
+  readonly depth: number;
+  /** What stands behind aliases is there once, however often it is named. */
+  readonly seen: Set<unknown>;
+}
+
+function walk(value: unknown, by: string, { depth, seen }: Walk, found: FoundReference[]): void {
+  if (typeof value !== "object" || depth > DEPTH_MAX || seen.has(value)) return;
+  seen.add(value);
+  const below = { depth: depth + 1, seen };
   if (Array.isArray(value)) {
-    for (const item of value as unknown[]) walk(item, by, depth + 1, found);
+    for (const item of value as unknown[]) walk(item, by, below, found);
     return;
   }
   if (!isMapping(value)) return;
@@ -107,7 +122,7 @@ function walk(value: unknown, by: string, depth: number, found: FoundReference[]
     const image = isMapping(volume) ? volume["image"] : undefined;
     if (isMapping(image)) noteImage(image["reference"], own, found);
   }
-  for (const below of Object.values(value)) walk(below, own, depth + 1, found);
+  for (const inner of Object.values(value)) walk(inner, own, below, found);
 }
 
 function noteImage(reference: unknown, by: string, found: FoundReference[]): void {
