@@ -5,7 +5,8 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { seededBytes, sha256 } from "../support/bytes.ts";
-import { addToVolume, blobFile, inVolume, layoutFiles, linkFolder, put, tarEntry } from "../support/foreign.ts";
+import { openSource } from "../../src/upkeep/import/open.ts";
+import { addToVolume, blobFile, inVolume, layoutFiles, linkFolder, put, tarEntry, tarOf } from "../support/foreign.ts";
 import { imported, REPOSITORY, serving, site } from "../support/import-site.ts";
 
 test("attack: import: symbolic links lead nowhere", async (t) => {
@@ -157,4 +158,34 @@ test("attack: import: what somebody else may write to does not become the cache'
   const report = await imported(its);
   assert.deepEqual([report.linked.blobs, report.cloned.blobs + report.copied.blobs], [2, 2]);
   for (const file of [first, second]) assert.equal((await stat(file ?? "")).nlink, 1);
+});
+
+test("attack: import: however much there is to look at, whoever asks it to stop is heard", async (t) => {
+  const its = await site(t);
+  const files = layoutFiles([{ image: its.image }]);
+  const tar = join(its.folder, "images.tar");
+  await writeFile(tar, tarOf(files));
+  const layout = join(its.folder, "layout");
+  for (const [name, bytes] of Object.entries(files)) await put(join(layout, name), bytes);
+  const enough = new Error("enough");
+  const opened = async (path: string, signal: AbortSignal) =>
+    await openSource({
+      path,
+      registries: its.config.registries,
+      registryId: path === its.volume ? "dockerhub" : undefined,
+      as: path === its.volume ? undefined : "library/app:1",
+      onProblem: () => undefined,
+      signal,
+      unpackIn: its.folder,
+      room: async () => Infinity,
+    });
+  await assert.rejects(opened(tar, AbortSignal.abort(enough)), enough);
+  for (const path of [its.volume, layout]) {
+    const stopping = new AbortController();
+    const source = await opened(path, stopping.signal);
+    stopping.abort(enough);
+    await assert.rejects(async () => {
+      for await (const one of source.repositories()) assert.fail(JSON.stringify(one));
+    }, enough);
+  }
 });
