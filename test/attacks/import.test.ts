@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmod, chown, mkdir, open, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { seededBytes, sha256 } from "../support/bytes.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { openFilesystemStore } from "../../src/store/filesystem.ts";
+import { ForeignFolder } from "../../src/upkeep/import/foreign-files.ts";
 import { openSource } from "../../src/upkeep/import/open.ts";
 import { addToVolume, blobFile, inVolume, layoutFiles, linkFolder, put, tarEntry, tarOf } from "../support/foreign.ts";
 import { imported, REPOSITORY, serving, site } from "../support/import-site.ts";
@@ -188,4 +191,21 @@ test("attack: import: however much there is to look at, whoever asks it to stop 
       for await (const one of source.repositories()) assert.fail(JSON.stringify(one));
     }, enough);
   }
+});
+
+test("attack: import: a folder that is exchanged for a link meanwhile proves nothing of what is held", async (t) => {
+  if (process.platform !== "linux") return t.skip("only Linux says what is open");
+  const its = await site(t);
+  const secret = seededBytes(9_000, "secret");
+  const digest = digestOf(secret);
+  const store = await openFilesystemStore({ dataDir: its.dataDir, minFreeDiskBytes: 0 });
+  await store.putBlob(digest, secret);
+  const [theirs, ours] = [blobFile(its.volume, digest), blobFile(its.dataDir, digest)];
+  await put(theirs, Buffer.alloc(secret.length));
+  const folder = await ForeignFolder.open(its.volume, () => undefined);
+  const file = (await folder.file(relative(its.volume, theirs))) ?? assert.fail("it is there");
+  await rm(dirname(theirs), { recursive: true });
+  await symlink(dirname(ours), dirname(theirs));
+  const options = { signal: new AbortController().signal, onBytes: () => undefined };
+  await assert.rejects(store.adopt(digest, file, options), /was exchanged/);
 });
