@@ -234,6 +234,22 @@ test("of a data folder of the user's own, destroy removes all that the cache has
   assert.deepEqual(readdirSync(path.join(dest, data)), ["mine.txt"]);
 });
 
+test("destroyed with Compose, a data folder that only .env names loses its images too", () => {
+  const { root, write } = world();
+  program(root, "docker", 'case "$*" in "version --format"*) echo 29 ;; esac');
+  const data = path.join(root, "images");
+  mkdirSync(path.join(data, "docker/registry/v2"), { recursive: true });
+  for (const name of ["lock.sqlite", "docker/registry/v2/blob", "letter"]) writeFileSync(path.join(data, name), "");
+  for (const named of [data, "./images"]) {
+    write(".env", `CACHE_DATA=${named}\n`);
+    const { status, err } = deploy(root, "destroy", { METHOD: "compose" });
+    assert.equal(status, 1);
+    assert.ok(err.includes(`error: nobody is here to ask whether to remove all cached images in ${root}/`), err);
+  }
+  succeeds(deploy(root, "destroy", { METHOD: "compose", YES: "1" }));
+  assert.deepEqual(readdirSync(data), ["letter"]);
+});
+
 describe("the configuration that is installed", () => {
   test("has no data folder whose name would be read as something else", () => {
     const { dest, run, write } = world();

@@ -176,10 +176,17 @@ compose_uninstall() {
 
 compose_destroy() {
   compose_settings
-  confirm "all cached images${CACHE_DATA:+ in $CACHE_DATA} and the configuration in $root/etc"
+  data=$(env_value CACHE_DATA '')
+  case $data in
+    /*) ;;
+    ./* | ../*) data=$root/$data ;;
+    # The name of a volume, which goes with the others.
+    *) data= ;;
+  esac
+  confirm "all cached images${data:+ in $data} and the configuration in $root/etc"
   compose down --volumes
   docker image rm "$IMAGE" "$PREVIOUS" >/dev/null 2>&1 || :
-  if [ -n "${CACHE_DATA-}" ]; then remove_data "$CACHE_DATA"; fi
+  if [ -n "$data" ]; then remove_data "$data"; fi
   remove_config "$root/etc"
   say "Removed, with all that was cached."
 }

@@ -101,6 +101,8 @@ registries:
     assert.match(effectiveYaml(config), /^ {2}ca: certificates of CN=registry-cache test$/m);
     for (const [text, said] of [
       ["url: cache.example.com", /:1: url: is not an http:\/\/ or https:\/\/ address/],
+      ["url: http://cache$(id)", /:1: url: "cache\$\(id\)" is not a host name/],
+      ["url: http://cache'.example.com", /:1: url: "cache'\.example\.com" is not a host name/],
       ["url: https://cache.example.com/v2", /:1: url: has more than scheme, host and port/],
       ["tls: { ca: none.pem }", /:1: tls\.ca: /],
     ] as const) {

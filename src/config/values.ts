@@ -230,7 +230,11 @@ export function readUpstream(input: unknown): string {
 
 /** By which clients reach the cache: an origin, as their own settings want it. */
 export function readUrl(input: unknown): string {
-  return readOrigin(input, "https://cache.example.com", "http://10.0.0.7:5000");
+  const origin = readOrigin(input, "https://cache.example.com", "http://10.0.0.7:5000");
+  // Quotes and dollars may be in an URL's host; this one becomes part of settings and scripts.
+  const host = new URL(origin).hostname;
+  if (isHost(host) || host.startsWith("[")) return origin;
+  throw new ValueError(`${shown(host)} is not a host name`, "such as https://cache.example.com");
 }
 
 function readOrigin(input: unknown, example: string, other: string): string {

@@ -42,7 +42,7 @@ export async function adoptBlob(options: AdoptingOptions): Promise<Adoption> {
   const { digest, from, blobPath, unfinished } = options;
   const held = await statFileIfPresent(blobPath);
   if (held?.size === from.size) {
-    if (await isFile(from.path, held)) return "held";
+    if (await isFile(from, held)) return "held";
     return (await hashOf(digest, from, options)) === digest ? "held" : "damaged";
   }
   const temporary = join(unfinished, randomUUID());
@@ -87,8 +87,9 @@ interface Brought {
 /** Under the temporary name, so that nothing is seen of it before it was hashed. */
 async function brought(options: AdoptingOptions, temporary: string): Promise<Brought> {
   const { from, digest } = options;
-  if (from.path !== undefined) {
-    const how = await linkedOrCloned(from.path, temporary, options);
+  const { path } = from;
+  if (path !== undefined) {
+    const how = await linkedOrCloned({ ...from, path }, temporary, options);
     if (how !== undefined) {
       const own = { size: from.size, open: async () => await openSynced(temporary) };
       return { how, digest: await hashOf(digest, own, options) };
@@ -97,17 +98,26 @@ async function brought(options: AdoptingOptions, temporary: string): Promise<Bro
   return { how: "copied", digest: await copied(options, temporary) };
 }
 
+/** The name may lead elsewhere by now: what counts is the file that is open. */
 async function linkedOrCloned(
-  path: string,
+  from: ForeignBlob & { readonly path: string },
   temporary: string,
   { ownerId }: AdoptingOptions,
 ): Promise<"linked" | "cloned" | undefined> {
-  const stats = await lstat(path);
-  if (!stats.isFile()) return undefined;
-  if (isGoodToShare(stats, ownerId) && (await isDone(link(path, temporary)))) return "linked";
-  if (!(await isDone(copyFile(path, temporary, constants.COPYFILE_FICLONE_FORCE)))) return undefined;
-  await chmod(temporary, FILE_MODE);
-  return "cloned";
+  const opened = await from.open();
+  const { file } = opened;
+  try {
+    if (file?.stats.isFile() !== true) return undefined;
+    if (isGoodToShare(file.stats, ownerId) && (await isDone(link(from.path, temporary)))) {
+      if (isSame(await lstat(temporary), file.stats)) return "linked";
+      await rm(temporary);
+    }
+    if (!(await isDone(copyFile(file.name, temporary, constants.COPYFILE_FICLONE_FORCE)))) return undefined;
+    await chmod(temporary, FILE_MODE);
+    return "cloned";
+  } finally {
+    await opened.close();
+  }
 }
 
 /** Another file system, no right to it, too many links, none of it known there: then it is copied. A full disk stays one. */
@@ -132,9 +142,16 @@ function isGoodToShare({ mode, uid }: Stats, ownerId: number): boolean {
   return isReadable && isOurs && (mode & WRITABLE_BY_OTHERS) === 0;
 }
 
-async function isFile(path: string | undefined, { dev, ino }: Stats): Promise<boolean> {
-  const stats = path === undefined ? undefined : await ifPresent(lstat(path));
-  return stats !== undefined && stats.dev === dev && stats.ino === ino;
+/** Whether it is that file itself, and not merely one of the same name. */
+async function isFile(from: ForeignBlob, stats: Stats): Promise<boolean> {
+  if (from.path === undefined) return false;
+  const opened = await from.open();
+  await opened.close();
+  return opened.file !== undefined && isSame(opened.file.stats, stats);
+}
+
+function isSame(one: Stats, other: Stats): boolean {
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 /** Opened for reading, with what is in memory of it brought to the disk first. */

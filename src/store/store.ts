@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import type { Hash } from "node:crypto";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
@@ -54,7 +55,14 @@ export interface ForeignBlob {
   readonly size: number;
   /** The file, where it has nothing else in it. */
   readonly path?: string;
-  open(): Promise<{ read: PositionalReads["read"]; close(): Promise<void> }>;
+  open(): Promise<ForeignReader>;
+}
+
+export interface ForeignReader {
+  read: PositionalReads["read"];
+  close(): Promise<void>;
+  /** Where it is a file: which one, whatever its path leads to by now, and a name for it as long as it is open. */
+  readonly file?: { readonly stats: Stats; readonly name: string };
 }
 
 export interface AdoptOptions {

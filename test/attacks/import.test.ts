@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmod, chown, mkdir, open, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { seededBytes, sha256 } from "../support/bytes.ts";
-import { addToVolume, blobFile, inVolume, layoutFiles, linkFolder, put, tarEntry } from "../support/foreign.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { openFilesystemStore } from "../../src/store/filesystem.ts";
+import { ForeignFolder } from "../../src/upkeep/import/foreign-files.ts";
+import { openSource } from "../../src/upkeep/import/open.ts";
+import { addToVolume, blobFile, inVolume, layoutFiles, linkFolder, put, tarEntry, tarOf } from "../support/foreign.ts";
 import { imported, REPOSITORY, serving, site } from "../support/import-site.ts";
 
 test("attack: import: symbolic links lead nowhere", async (t) => {
@@ -157,4 +161,51 @@ test("attack: import: what somebody else may write to does not become the cache'
   const report = await imported(its);
   assert.deepEqual([report.linked.blobs, report.cloned.blobs + report.copied.blobs], [2, 2]);
   for (const file of [first, second]) assert.equal((await stat(file ?? "")).nlink, 1);
+});
+
+test("attack: import: however much there is to look at, whoever asks it to stop is heard", async (t) => {
+  const its = await site(t);
+  const files = layoutFiles([{ image: its.image }]);
+  const tar = join(its.folder, "images.tar");
+  await writeFile(tar, tarOf(files));
+  const layout = join(its.folder, "layout");
+  for (const [name, bytes] of Object.entries(files)) await put(join(layout, name), bytes);
+  const enough = new Error("enough");
+  const opened = async (path: string, signal: AbortSignal) =>
+    await openSource({
+      path,
+      registries: its.config.registries,
+      registryId: path === its.volume ? "dockerhub" : undefined,
+      as: path === its.volume ? undefined : "library/app:1",
+      onProblem: () => undefined,
+      signal,
+      unpackIn: its.folder,
+      room: async () => Infinity,
+    });
+  await assert.rejects(opened(tar, AbortSignal.abort(enough)), enough);
+  for (const path of [its.volume, layout]) {
+    const stopping = new AbortController();
+    const source = await opened(path, stopping.signal);
+    stopping.abort(enough);
+    await assert.rejects(async () => {
+      for await (const one of source.repositories()) assert.fail(JSON.stringify(one));
+    }, enough);
+  }
+});
+
+test("attack: import: a folder that is exchanged for a link meanwhile proves nothing of what is held", async (t) => {
+  if (process.platform !== "linux") return t.skip("only Linux says what is open");
+  const its = await site(t);
+  const secret = seededBytes(9_000, "secret");
+  const digest = digestOf(secret);
+  const store = await openFilesystemStore({ dataDir: its.dataDir, minFreeDiskBytes: 0 });
+  await store.putBlob(digest, secret);
+  const [theirs, ours] = [blobFile(its.volume, digest), blobFile(its.dataDir, digest)];
+  await put(theirs, Buffer.alloc(secret.length));
+  const folder = await ForeignFolder.open(its.volume, () => undefined);
+  const file = (await folder.file(relative(its.volume, theirs))) ?? assert.fail("it is there");
+  await rm(dirname(theirs), { recursive: true });
+  await symlink(dirname(ours), dirname(theirs));
+  const options = { signal: new AbortController().signal, onBytes: () => undefined };
+  await assert.rejects(store.adopt(digest, file, options), /was exchanged/);
 });

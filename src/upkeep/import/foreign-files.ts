@@ -1,5 +1,5 @@
 import { constants, type Dirent } from "node:fs";
-import { lstat, open, readdir, realpath } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, readlink, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { ForeignBlob } from "../../store/store.ts";
 import { ImportError, type OnProblem } from "./source.ts";
@@ -82,10 +82,29 @@ export async function readAll(file: ForeignBlob): Promise<Buffer | undefined> {
 
 async function opened(path: string): ReturnType<ForeignBlob["open"]> {
   const handle = await readable(open(path, READ_FLAGS), path);
-  return {
-    read: async (buffer, position) => (await handle.read(buffer, 0, buffer.length, position)).bytesRead,
-    close: async () => await handle.close(),
-  };
+  try {
+    const file = { stats: await handle.stat(), name: await nameOf(handle, path) };
+    return {
+      file,
+      read: async (buffer, position) => (await handle.read(buffer, 0, buffer.length, position)).bytesRead,
+      close: async () => await handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * By its number. Rejects where the open file is not the one that lies there: whoever may write in there may exchange a folder above it
+ * for a link, to have us take what is ours, or somebody else's, for theirs. Only Linux tells.
+ */
+async function nameOf({ fd }: FileHandle, path: string): Promise<string> {
+  const name = `/proc/self/fd/${fd}`;
+  const real = await ifThere(readlink(name));
+  if (real === undefined) return path;
+  if (real === path) return name;
+  throw Object.assign(new Error(`${path} was exchanged while it was looked at`), { code: "ENOENT" });
 }
 
 async function ifThere<T>(read: Promise<T>): Promise<T | undefined> {

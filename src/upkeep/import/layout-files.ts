@@ -27,19 +27,20 @@ export interface TarBytes {
 }
 
 /** An OCI layout within a tar: names in it are only compared to those that a layout has. Closes the tar where it is none. */
-export async function layoutTar(tar: TarBytes): Promise<LayoutFiles> {
+export async function layoutTar(tar: TarBytes, signal: AbortSignal): Promise<LayoutFiles> {
   try {
-    return await indexed(tar);
+    return await indexed(tar, signal);
   } catch (error) {
     await tar.close();
     throw error instanceof TarError ? new ImportError(`the archive cannot be read: ${error.message}`) : error;
   }
 }
 
-async function indexed(tar: TarBytes): Promise<LayoutFiles> {
+async function indexed(tar: TarBytes, signal: AbortSignal): Promise<LayoutFiles> {
   const blobs = new Map<Digest, TarFile>();
   let [index, isOfOldDocker]: [TarFile | undefined, boolean] = [undefined, false];
   for await (const file of tarFiles(async (buffer, at) => await tar.read(buffer, at), tar.size)) {
+    signal.throwIfAborted();
     const [, algorithm, hex] = BLOB_NAME.exec(file.name) ?? [];
     const digest = parseDigest(`${algorithm}:${hex}`);
     if (digest !== undefined) blobs.set(digest, file);

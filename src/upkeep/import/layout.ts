@@ -28,6 +28,7 @@ export interface LayoutOptions {
   /** What its one image is, or its images' repository is, called; undefined where the annotations say so. */
   readonly name: ImageName | undefined;
   readonly onProblem: OnProblem;
+  readonly signal: AbortSignal;
 }
 
 /** What `index.json` has on its top. */
@@ -93,6 +94,7 @@ export class OciLayout implements ImportSource {
       const next: Digest[] = [];
       for (const digest of level) {
         if (manifests.has(digest)) continue;
+        this.#o.signal.throwIfAborted();
         left -= 1;
         if (left < 0) throw new ImportError(`${top} has more than ${MANIFESTS_PER_ENTRY_MAX} manifests below it`);
         const manifest = await this.#manifest(digest);

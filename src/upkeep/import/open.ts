@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { ForeignFolder, readable } from "./foreign-files.ts";
-import { OciLayout } from "./layout.ts";
+import { type LayoutOptions, OciLayout } from "./layout.ts";
 import { layoutFolder, layoutTar, type TarBytes } from "./layout-files.ts";
-import { type NamedRegistry, parseImageName, type ImageName } from "../../oci/image-name.ts";
+import { type NamedRegistry, parseImageName } from "../../oci/image-name.ts";
 import { ImportError, type ImportSource, type OnProblem } from "./source.ts";
 import { Volume } from "./volume.ts";
 
@@ -74,15 +74,12 @@ async function openVolume(path: string, options: OpenOptions): Promise<ImportSou
     throw new ImportError("`--as` names one image, and this is a registry's volume", "its registry goes to --registry");
   }
   const registry = registries.find(({ id }) => id === registryId);
-  return await Volume.open({ folder: await ForeignFolder.open(path, onProblem), registries, registry, onProblem });
+  const folder = await ForeignFolder.open(path, onProblem);
+  return await Volume.open({ folder, registries, registry, onProblem, signal: options.signal });
 }
 
 /** What the layout's image is called by the user. */
-function named({ as, registryId, registries, onProblem }: OpenOptions): {
-  registries: readonly NamedRegistry[];
-  name: ImageName | undefined;
-  onProblem: OnProblem;
-} {
+function named({ as, registryId, registries, onProblem, signal }: OpenOptions): Omit<LayoutOptions, "files"> {
   if (registryId !== undefined) {
     throw new ImportError(
       "`--registry` is for registry volumes",
@@ -94,7 +91,7 @@ function named({ as, registryId, registries, onProblem }: OpenOptions): {
     const why = name.problem === "bad" ? "no image can be called so" : `${name.host} is not among the registries`;
     throw new ImportError(`--as ${as}: ${why}`, "write it as `docker.io/library/nginx:1.27`");
   }
-  return { registries, name, onProblem };
+  return { registries, name, onProblem, signal };
 }
 
 async function archive(options: OpenOptions): ReturnType<typeof layoutTar> {
@@ -103,12 +100,12 @@ async function archive(options: OpenOptions): ReturnType<typeof layoutTar> {
   try {
     const magic = Buffer.alloc(GZIP.length);
     await handle.read(magic, 0, magic.length, 0);
-    if (!magic.equals(GZIP)) return await layoutTar(bytesOf(handle, (await handle.stat()).size));
+    if (!magic.equals(GZIP)) return await layoutTar(bytesOf(handle, (await handle.stat()).size), options.signal);
   } catch (error) {
     await handle.close();
     throw error;
   }
-  return await layoutTar(await unpacked(handle, options));
+  return await layoutTar(await unpacked(handle, options), options.signal);
 }
 
 function bytesOf(handle: FileHandle, size: number): TarBytes {

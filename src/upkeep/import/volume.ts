@@ -18,6 +18,7 @@ export interface VolumeOptions {
   /** Whose images they are; undefined where their names say so. */
   readonly registry: NamedRegistry | undefined;
   readonly onProblem: OnProblem;
+  readonly signal: AbortSignal;
 }
 
 /** What `registry:2` and `registry:3` have stored, which is how we store as well. */
@@ -39,6 +40,7 @@ export class Volume implements ImportSource {
 
   async *repositories(): AsyncIterable<SourceRepository> {
     for await (const path of walk(this.#folder)) {
+      this.#o.signal.throwIfAborted();
       const repository = this.#named(path);
       if (repository !== undefined) yield await this.#contents(path, repository);
     }
@@ -76,6 +78,7 @@ export class Volume implements ImportSource {
     const found: SourceLink[] = [];
     for (const algorithm of await this.#folder.entries("repositories", path, ...kind)) {
       for (const { name } of await this.#folder.entries("repositories", path, ...kind, algorithm.name)) {
+        this.#o.signal.throwIfAborted();
         const digest = parseDigest(`${algorithm.name}:${name}`);
         const link = digest && (await this.#link(digest, "repositories", path, ...kind, algorithm.name, name));
         if (link !== undefined) found.push(link);
