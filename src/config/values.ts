@@ -158,8 +158,8 @@ const HOST = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`);
 /** A DNS name or an IPv4 address, in lower case. */
 export function isHost(text: string): boolean {
   if (text.length > HOST_LENGTH_MAX || !HOST.test(text)) return false;
-  // Names of digits and dots alone are read as addresses by everyone: 10.0.0.256 is none.
-  return isIPv4(text) || !/^[\d.]+$/.test(text);
+  // What ends in a number is read as an address by everyone, and 10.0.0.256 and cache.5 are none (URL standard, "ends in a number").
+  return isIPv4(text) || !/(?:^|\.)(?:\d+|0x[\da-f]*)$/.test(text);
 }
 
 function isPort(text: string, min: number): boolean {
