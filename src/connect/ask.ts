@@ -67,20 +67,25 @@ async function textOf(response: IncomingMessage): Promise<string> {
   return Buffer.concat(pieces).toString("utf8");
 }
 
-/** What becomes part of settings and scripts must not be able to be anything else. */
+/** What becomes part of settings and scripts must not be able to be anything else, and a host is one that a URL can have. */
+const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
+const isHost = (text: string) => URL.canParse(`http://${text}`) || URL.canParse(`http://[${text}]`);
 const name = z.string().regex(/^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::\d{1,5})?$/i);
 const address = z.string().regex(/^[0-9a-f:.]+$/i);
 const pem = z.string().regex(/^(?:-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n)+$/);
 
 /** What `GET /connect` answers, as far as it is needed here; what a later version adds is passed over. */
 const viewShape = z.object({
-  url: z.string().regex(/^https?:\/\/(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i),
+  url: z
+    .string()
+    .regex(/^https?:\/\/(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/)
+    .refine(isOrigin),
   isForAll: z.boolean(),
   registries: z.array(
     z.object({
       id: z.string(),
       serves: name,
-      hostnames: z.array(name.or(address)),
+      hostnames: z.array(name.or(address).refine(isHost)),
       passThrough: z.boolean(),
     }),
   ),

@@ -46,7 +46,8 @@ export function setupScript(
     detection(client, variants),
     plan(variants, view),
     notes(variants, view),
-    'main "$@"',
+    // In braces, so that of a last line that was cut off nothing runs.
+    '{ main "$@"; }',
     "",
   ].join("\n");
 }

@@ -44,7 +44,7 @@ export function doctorHandler({ config, assertOwn, seen, seenProbe }: DoctorRout
       (one) =>
         one.atMs >= sinceMs && (repository === null || one.repository === undefined || one.repository === repository),
     );
-    const answer = { client, nowMs: Date.now(), requests: wanted };
+    const answer = { client, nowMs: Date.now(), requests: wanted.map((one) => toldOf(one, exchange, probe !== null)) };
     if (query.get("format") !== "lines") sendJson(exchange, 200, answer, NO_STORE);
     else sendText(exchange, lines(answer), "text/plain; charset=utf-8", NO_STORE);
     return true;
@@ -54,6 +54,19 @@ export function doctorHandler({ config, assertOwn, seen, seenProbe }: DoctorRout
     return exchange.path === SEEN_PATH && told(exchange);
   };
 }
+
+/** Several hosts may come by one address: what somebody else has pulled by name or credentials is theirs. */
+function toldOf(
+  { who, ...request }: SeenRequest,
+  { identity: { principal } }: Exchange,
+  isProbe: boolean,
+): ToldRequest {
+  const asker = principal.method === "anonymous" ? undefined : principal.name;
+  if (isProbe || who === undefined || who === asker) return request;
+  return { ...request, repository: undefined, reference: undefined, error: undefined };
+}
+
+type ToldRequest = Omit<SeenRequest, "who">;
 
 /** Milliseconds since the epoch by our own clock, as `nowMs` of an earlier answer. */
 function sinceOf(text: string | null): number {
@@ -70,11 +83,11 @@ function lines({
 }: {
   client: string;
   nowMs: number;
-  requests: readonly SeenRequest[];
+  requests: readonly ToldRequest[];
 }): string {
   const line = (...fields: readonly (string | number | undefined)[]) =>
     fields.map((field) => (field === undefined || field === "" ? "-" : printable(String(field)))).join("\t");
-  const ofRequest = (one: SeenRequest) => {
+  const ofRequest = (one: ToldRequest) => {
     const { client: from, status, method, endpoint, registry, repository, reference, outcome, error, userAgent } = one;
     return line("request", from, status, method, endpoint, registry, repository, reference, outcome, error, userAgent);
   };

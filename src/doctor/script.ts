@@ -24,7 +24,8 @@ export function doctorScript(view: CacheView, secrets: KnownSecrets = {}): strin
     "",
     part("doctor"),
     part("doctor-clients"),
-    'main "$@"',
+    // In braces, so that of a last line that was cut off nothing runs.
+    '{ main "$@"; }',
     "",
   ].join("\n");
 }

@@ -9,6 +9,8 @@ export interface SeenRequest {
   readonly atMs: number;
   /** Its address. */
   readonly client: string;
+  /** Whose name or credentials came with it; undefined: nobody's. */
+  readonly who: string | undefined;
   readonly userAgent: string;
   readonly method: string;
   /** `manifest`, `blob`, ...; `tls` where the client did not trust our certificate; undefined where it was refused at once. */
@@ -80,6 +82,7 @@ export class Seen {
 }
 
 const NOTHING = {
+  who: undefined,
   userAgent: "",
   method: "",
   registry: undefined,
@@ -95,7 +98,10 @@ function keep(map: LRUCache<string, SeenRequest[]>, key: string, request: SeenRe
   else if (requests.push(request) > REQUESTS_PER_CLIENT_MAX) requests.shift();
 }
 
-function requestOf({ req, res, notes }: Exchange, client: string): SeenRequest {
+/** Nobody's name is this: credentials that are an upstream's affair say nothing of who it is. */
+const UPSTREAMS_CLIENT = "";
+
+function requestOf({ identity, req, res, notes }: Exchange, client: string): SeenRequest {
   const { endpoint, registry, repository, reference, outcome, error } = notes;
   const isLong = (req.url?.length ?? 0) > LONG_CHARACTERS;
   const kept = (text: string | undefined) => (isLong && text !== undefined ? copied(text) : text);
@@ -103,6 +109,7 @@ function requestOf({ req, res, notes }: Exchange, client: string): SeenRequest {
   return {
     atMs: Date.now(),
     client,
+    who: identity.offer === undefined ? notes.principal : UPSTREAMS_CLIENT,
     userAgent: userAgent.length > AGENT_SHOWN_MAX ? copied(userAgent.slice(0, AGENT_SHOWN_MAX)) : userAgent,
     method: req.method ?? "",
     endpoint,

@@ -2,9 +2,25 @@
 # there is no such file, there is nothing to compare with. All are copies, with owner, mode and time: nothing is written before all
 # of them are done.
 
+# assert_ours PATH: run by root, nothing is written where somebody else could put a link in the way. Each folder above counts, as far
+# as there are any, and the file itself where it is a link.
+assert_ours() {
+  if [ -n "$root" ] || [ "$(id -u)" != 0 ]; then return 0; fi
+  of=$1
+  while [ "$of" != / ] && [ "$of" != . ]; do
+    if [ -d "$of" ] || [ -L "$of" ]; then
+      # shellcheck disable=SC2012 # nothing is read but the owner, which no other command of POSIX prints
+      owner=$(ls -ldn "$of" | awk '{ print $3 }')
+      [ "$owner" = 0 ] || fail "$of belongs to somebody else, who could lead what root writes astray" "run this as that user, or in a folder of root's"
+    fi
+    of=$(dirname "$of")
+  done
+}
+
 # Sets $real to the file behind a path: where that is a link, the link stays and what it leads to is written.
 real_of() {
   real=$root$1
+  assert_ours "$real"
   if [ -L "$real" ]; then
     real=$(readlink -f "$root$1" 2>/dev/null || true)
     [ -n "$real" ] || fail "$root$1 is a link that leads nowhere" "take it away, or make what it leads to"

@@ -91,6 +91,7 @@ locked_by() { ls -l "$1" 2>/dev/null | sed -n 's/.* -> //p'; }
 
 # One run at a time, for all clients: they share folders.
 lock() {
+  assert_ours "$state_base/lock"
   folders_above "$state_base/lock"
   (umask 022 && mkdir -p "$state_base" 2>/dev/null) || fail "$state_base cannot be made" "what is to be undone is noted there; run this as root, or with --user"
   lock=$state_base/lock
@@ -104,7 +105,7 @@ lock() {
       continue
     fi
     tries=$((tries + 1))
-    [ "$tries" -le 20 ] || fail "another run of such a script does not end, or $state_base cannot be written" "its process is ${other:-unknown}"
+    [ "$tries" -le 20 ] || fail "another run of such a script does not end, or $state_base cannot be written" "its process is ${other:-unknown}; where that is something else, remove $lock"
     sleep 1
   done
   is_locked=yes
