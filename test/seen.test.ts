@@ -173,6 +173,33 @@ test("who is refused is told why, once it may ask; what is no pull is not kept",
   assert.match(requests[0]?.error ?? "", /rule/);
 });
 
+test("attack: of hosts behind one address, nobody is told what somebody else has pulled by name", async (t) => {
+  const rules = [{ who: "anonymous", registry: undefined, repository: "none", tag: "*", allow: false, minAgeMs: 0 }];
+  const paths = [{ name: "lab", token: "a".repeat(48) }];
+  const { url } = await setUp(t, 1, { access: { ...OPEN_ACCESS, paths, rules } });
+  const lab = `${url}/t/${"a".repeat(48)}`;
+  const statuses = [
+    (await ask(`${lab}/v2/library/app/manifests/1`, from("10.0.0.7"))).status,
+    (await ask(`${url}/v2/library/app/tags/list`, from("10.0.0.7"))).status,
+  ];
+  const toAnybody = await toldOf(url, "10.0.0.7", 2);
+  const toItself = await toldOf(lab, "10.0.0.7", 2);
+  assert.deepEqual(
+    toAnybody.requests.map(({ status }) => status),
+    statuses,
+  );
+  const [secret, own] = [undefined, "library/app"];
+  assert.deepEqual(
+    toAnybody.requests.map(({ repository }) => repository),
+    [secret, own],
+  );
+  assert.deepEqual(
+    toItself.requests.map(({ repository }) => repository),
+    [own, own],
+  );
+  assert.ok(!JSON.stringify(toAnybody).includes("lab"));
+});
+
 test("who may not come in gets neither the record nor the script", async (t) => {
   const { url } = await setUp(t, 1, { access: { ...OPEN_ACCESS, networks: ["10.0.0.0/8"] } });
   for (const path of ["/connect/seen", "/connect/doctor"]) {

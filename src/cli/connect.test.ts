@@ -241,6 +241,10 @@ describe("connect --server", () => {
       JSON.stringify({ ...view, registries: [{ ...registry, serves: "a\nEND_OF_TEXT\nid" }] }),
       JSON.stringify({ ...view, registries: [{ ...registry, hostnames: ['a"\n[x]'] }] }),
       JSON.stringify({ ...view, defaultServes: "$(id)" }),
+      JSON.stringify({ ...view, url: "https://a:99999" }),
+      JSON.stringify({ ...view, url: "HTTPS://cache.example.com" }),
+      JSON.stringify({ ...view, registries: [{ ...registry, hostnames: ["1.2.3.4.5"] }] }),
+      JSON.stringify({ ...view, registries: [{ ...registry, hostnames: [":::"] }] }),
       JSON.stringify({ ...view, ca: "-----BEGIN PRIVATE KEY-----\n" }),
     ]) {
       const server = createServer((_req, res) => res.end(answer)).listen(0, "127.0.0.1");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmod, lstat, mkdir, readFile, rm, utimes } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, readFile, rm, symlink, utimes } from "node:fs/promises";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -312,3 +312,35 @@ function wide(): CacheView {
   }));
   return cacheView({ registries, ca: AUTHORITY });
 }
+
+describe("run by root", { skip: process.getuid?.() !== 0 && "only root writes for others" }, () => {
+  const NOBODY = 65_534;
+
+  test("nothing is written where somebody else could lead it astray", async (t) => {
+    const host = await FakeHost.create(t);
+    const call = { flags: ["--user"], environment: { DESTDIR: "" } };
+    await chown(host.home, NOBODY, NOBODY);
+    const { exitCode, err } = await run(host, "podman", call);
+    assert.equal(exitCode, 1);
+    assert.match(err, /home belongs to somebody else.*\nhint: run this as that user/);
+    assert.deepEqual(await readdir(host.home), []);
+    await chown(host.home, 0, 0);
+    assert.equal((await run(host, "podman", call)).exitCode, 0);
+    assert.notDeepEqual(await readdir(host.home), []);
+  });
+
+  test("nor in a working folder of theirs, through a link that they have made", async (t) => {
+    const host = await FakeHost.create(t);
+    const target = host.path("astray");
+    const view = cacheView({ ca: AUTHORITY });
+    await mkdir(join(host.tmp, "theirs"));
+    await chown(join(host.tmp, "theirs"), NOBODY, NOBODY);
+    await mkdir(join(host.tmp, "theirs", "registry-cache-kaniko"));
+    await symlink(target, join(host.tmp, "theirs", "registry-cache-kaniko", "ca.crt"));
+    const call = { environment: { DESTDIR: "" }, cwd: join(host.tmp, "theirs") };
+    const { exitCode, err } = await host.run(scriptOf("kaniko", view), call);
+    assert.equal(exitCode, 1);
+    assert.match(err, /belongs to somebody else/);
+    await assert.rejects(lstat(target));
+  });
+});
