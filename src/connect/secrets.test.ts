@@ -160,6 +160,37 @@ describe("secrets", () => {
     });
   }
 
+  test("another key is said to be one, and nothing of it or of a certificate is shown", async (t) => {
+    const host = await FakeHost.create(t);
+    const lines = Array.from({ length: 12 }, (_, at) => Buffer.from(`line ${at} of a key`).toString("base64"));
+    const keyWith = (last: string) =>
+      `-----BEGIN PRIVATE KEY-----\n${[...lines, last].join("\n")}\n-----END PRIVATE KEY-----\n`;
+    const call = async (last: string) =>
+      await host.run(scriptOf("nerdctl", VIEWS["client certificates"], { ...SECRETS, clientKey: keyWith(last) }));
+    const first = await call("Zmlyc3Q=");
+    assert.match(first.out, /client\.key: new key$/m);
+    assert.match(first.out, /client\.cert: new certificate$/m);
+    assert.match(first.out, /^\d files change:\n(?: {2}\S.*\n)+/m);
+    // The line that says what it is stands far above what differs.
+    const second = await call("c2Vjb25k");
+    assert.match(second.out, /client\.key: another key\n1 file changes:\n {2}\S.*client\.key$/m);
+    for (const { out } of [first, second]) {
+      for (const line of [...lines, "Zmlyc3Q=", "c2Vjb25k", "Y2VydA=="]) assert.ok(!out.includes(line), out);
+    }
+  });
+
+  test("a certificate and its key are the same bytes, however they came", async (t) => {
+    const host = await FakeHost.create(t);
+    const view = VIEWS["client certificates"];
+    const { exitCode, err } = await host.run(scriptOf("nerdctl", view), { environment: await environmentOf(host) });
+    assert.equal(exitCode, 0, err);
+    const folder = "etc/containerd/certs.d/_registry-cache";
+    assert.equal(await host.read(`${folder}/client.cert`), SECRETS.clientCert);
+    assert.equal(await host.read(`${folder}/client.key`), SECRETS.clientKey);
+    const { out } = await host.run(scriptOf("nerdctl", view, SECRETS));
+    assert.match(out, /^nothing to do: /);
+  });
+
   test("of others are not shown in a difference either", async (t) => {
     const host = await FakeHost.create(t, {
       "etc/docker/daemon.json":

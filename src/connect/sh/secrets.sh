@@ -31,9 +31,10 @@ secrets() {
   if [ -n "${REGISTRY_CACHE_PASSWORD_FILE:-}" ]; then password=$(read_secret "$REGISTRY_CACHE_PASSWORD_FILE"); fi
   path_token=${REGISTRY_CACHE_PATH_TOKEN:-}
   if [ -n "${REGISTRY_CACHE_PATH_TOKEN_FILE:-}" ]; then path_token=$(read_secret "$REGISTRY_CACHE_PATH_TOKEN_FILE"); fi
-  client_cert=${REGISTRY_CACHE_CLIENT_CERT_PEM:-}
+  # Without the ends of their last lines, as files are read too: the same bytes are written, however they came.
+  client_cert=$(text_of "${REGISTRY_CACHE_CLIENT_CERT_PEM:-}")
   if [ -n "${REGISTRY_CACHE_CLIENT_CERT:-}" ]; then client_cert=$(read_secret "$REGISTRY_CACHE_CLIENT_CERT"); fi
-  client_key=${REGISTRY_CACHE_CLIENT_KEY_PEM:-}
+  client_key=$(text_of "${REGISTRY_CACHE_CLIENT_KEY_PEM:-}")
   if [ -n "${REGISTRY_CACHE_CLIENT_KEY:-}" ]; then client_key=$(read_secret "$REGISTRY_CACHE_CLIENT_KEY"); fi
   case $path_token in *[!A-Za-z0-9_-]*) fail "the secret path's token has characters that do not belong into one" ;; esac
   if [ -n "$client_cert$client_key" ]; then

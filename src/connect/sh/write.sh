@@ -22,6 +22,8 @@ show() {
   [ -f "$new" ] || new=/dev/null
   if [ "$old" != /dev/null ] && [ "$new" != /dev/null ] && same_text "$old" "$new"; then
     note "$2: $(mode_of "$old") becomes $(mode_of "$new")"
+  elif is_pem 'PRIVATE KEY' || is_pem CERTIFICATE; then
+    show_pem "$2"
   elif command -v diff >/dev/null 2>&1; then
     # The names in a diff are of copies.
     { diff -u "$old" "$new" || true; } | RC_path=$2 awk -v old="$old" -v new="$new" '
@@ -33,6 +35,19 @@ show() {
   else
     note "$2 becomes:"
     masked <"$new"
+  fi
+}
+
+# Of a key no line is shown: where only its end differs, nothing in a difference says that it is one. And nobody reads certificates.
+is_pem() { grep -q -e "-----BEGIN [A-Z ]*$1-----" "$old" "$new"; }
+show_pem() {
+  if is_pem 'PRIVATE KEY'; then what=key; else what=certificate; fi
+  if [ "$new" = /dev/null ]; then
+    note "$1 is removed"
+  elif [ "$old" = /dev/null ]; then
+    note "$1: new $what"
+  else
+    note "$1: another $what"
   fi
 }
 
@@ -50,7 +65,12 @@ compare() {
   changes=0
   : >"$work/changed"
   each compare_one
+  if [ "$changes" = 0 ] || [ "$is_shown" = yes ] || [ "$mode" = undo ]; then return 0; fi
+  # Last, since what is above it may be longer than a screen.
+  note "$(counted_files "$changes"):"
+  RC_root=$root awk '{ print "  " ENVIRON["RC_root"] $0 }' "$work/changed"
 }
+counted_files() { if [ "$1" = 1 ]; then note '1 file changes'; else note "$1 files change"; fi; }
 compare_one() {
   if is_same "$1" "$2"; then return 0; fi
   changes=$((changes + 1))
