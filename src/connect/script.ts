@@ -39,6 +39,7 @@ export function setupScript(
     `variants=${quoted(variants.length === 1 ? "" : variants.map(({ name }) => name).join(" "))}`,
     "restart_command=''",
     "restart_only_for=''",
+    "restart_note=''",
     "merge_hint=''",
     ...assignments(secrets),
     "",

@@ -405,6 +405,22 @@ function inTheRealPlaceAndBySsh(of: () => World): void {
     });
   });
 
+  test("restarts what was not restarted before, and has Docker Engine restarted where a reload changes nothing", async () => {
+    await withFiles({}, async () => {
+      // It ends when it is told to read its settings again.
+      const engine = "mount -t tmpfs none /run; sleep 600 & echo $! >/run/docker.pid; ";
+      const said = await inTheRealPlace(
+        of(),
+        `${engine}connect docker; connect docker --restart; ! wait $!; connect docker --undo`,
+      );
+      assert.match(said, /^now run: {2}kill -HUP/m);
+      assert.match(said, /^nothing to do: Docker Engine.*\nrunning: {2}kill -HUP/m);
+      assert.match(said, /^the files are as they were; Docker Engine uses what it has read of them/m);
+      assert.match(said, /^a reload takes no registry-mirrors away: /m);
+      assert.match(said, /^now (?:run: {2}service docker restart|restart docker)/m);
+    });
+  });
+
   test("has Docker Engine 29 look at its new settings first", { skip: notBuilt("dockerd") }, async () => {
     const env = { PATH: `${path.dirname(builtPath("dockerd"))}:${process.env["PATH"] ?? ""}` };
     const apply = "connect docker --variant graph-drivers";

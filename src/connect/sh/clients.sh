@@ -58,6 +58,18 @@ docker_validate() {
   if dockerd --help 2>/dev/null | grep -q -e '--validate'; then check dockerd --validate --config-file "$work/$slot.new"; fi
 }
 
+# At a reload dockerd keeps what its file no longer names, so that nothing less than a restart takes it away.
+docker_keeps() {
+  case $restart_command in *'reload docker' | 'kill -HUP '*) ;; *) return 0 ;; esac
+  grep -q -x -F -- "$docker/daemon.json" "$work/changed" || return 0
+  slot_of "$docker/daemon.json"
+  for key in registry-mirrors insecure-registries; do
+    if grep -q -s "\"$key\"" "$work/$slot.new" || ! grep -q -s "\"$key\"" "$work/$slot.now"; then continue; fi
+    restart_command=$(service_command restart docker)
+    restart_note="a reload takes no $key away: until Docker Engine is restarted it uses them; containers stop then, unless live-restore is set"
+  done
+}
+
 detect_containerd() {
   if [ -n "$root" ]; then return 0; fi
   said=$(containerd --version 2>/dev/null | awk '{ print $3 }' || true)

@@ -25,20 +25,27 @@ service_command() {
     note 'kill -HUP "$(cat /run/docker.pid)"'
   elif [ -x "/etc/init.d/$2" ]; then
     note "service $2 restart"
-  else
+  elif command -v systemctl >/dev/null 2>&1; then
     note "systemctl $1 $2"
+  else
+    note "$BY_HAND$2"
   fi
 }
+# Before the name of what is started by something that is not known here.
+BY_HAND='#'
 
 is_restart_wanted() {
   [ -n "$restart_command" ] || return 1
-  [ -z "$restart_only_for" ] || grep -q -x -F -- "$restart_only_for" "$work/changed"
+  if [ -z "$restart_only_for" ] || grep -q -x -F -- "$restart_only_for" "$work/changed"; then return 0; fi
+  # Whoever asks for it may have written that file before, and not have asked for it then.
+  [ "$mode" = apply ] && [ "$restart" = yes ] && [ -f "$root$restart_only_for" ]
 }
 
 # Where nobody can say, it counts as running.
 is_running() {
   case $restart_command in
     'systemctl --user '*) systemctl --user is-active --quiet "${restart_command##* }" 2>/dev/null || [ $? != 3 ] ;;
+    "$BY_HAND"docker) [ -f /run/docker.pid ] ;;
     'systemctl '*) systemctl is-active --quiet "${restart_command##* }" 2>/dev/null || [ $? != 3 ] ;;
   esac
 }
@@ -47,13 +54,30 @@ is_running() {
 restarts() {
   # Nothing of an image runs.
   if [ -n "$root" ] || ! is_restart_wanted; then return 0; fi
+  if [ "$restart" = yes ] && ! is_running; then
+    note "it does not run, and reads its settings when it starts"
+    return 0
+  fi
+  if [ -n "$restart_note" ]; then note "$restart_note"; fi
+  case $restart_command in "$BY_HAND"*)
+    note "now restart ${restart_command#"$BY_HAND"}, in the way it is started here (neither systemd nor an init script is)"
+    return 0
+    ;;
+  esac
   if [ "$restart" = no ]; then
     note "now run:  $restart_command"
-  elif ! is_running; then
-    note "it does not run, and reads its settings when it starts"
   else
     note "running:  $restart_command"
     sh -c "$restart_command" </dev/null || fail "that failed" "look at what it says above; the settings are written"
+  fi
+}
+
+# What is undone in files is still in use, until the client has read them.
+say_undone() {
+  if [ -z "$root" ] && is_restart_wanted && is_running; then
+    note "the files are as they were; $client_title uses what it has read of them until it reads them again"
+  else
+    note "everything is as it was"
   fi
 }
 
@@ -111,16 +135,17 @@ main() {
     return 0
   fi
   compare
+  if [ "$client" = docker ]; then docker_keeps; fi
   if [ "$mode" = undo ]; then
     undo_all
-    note "everything is as it was"
+    say_undone
   elif [ ! -s "$work/paths" ]; then
     note "nothing to do: $client_title has no settings of its own"
     notes | filled | masked
     return 0
   elif [ "$changes" = 0 ]; then
-    note "nothing to do: $client_title is set up for $cache_url"
-    return 0
+    [ "$is_shown" = yes ] || note "nothing to do: $client_title is set up for $cache_url"
+    [ "$mode" = apply ] && [ "$restart" = yes ] || return 0
   elif [ "$mode" = diff ]; then
     return 0
   else
