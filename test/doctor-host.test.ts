@@ -131,7 +131,23 @@ describe("the script that the cache hands out", { skip: NO_CURL }, () => {
     assert.ok(
       messages(report, "ok").includes("its certificate is of an authority that clients are told of by their settings"),
     );
-    assert.match(messages(await run(script), "problem")[0] ?? "", /^it lets nobody in from here/);
+    const refused = (await run(script)).findings.find(({ level }) => level === "problem");
+    assert.match(refused?.message ?? "", /^it lets nobody in from here/);
+    assert.match(refused?.fix ?? "", /--cert FILE --key FILE.*REGISTRY_CACHE_CLIENT_CERT/);
+    // Where `connect` has written it.
+    const written = join(folder, "etc/containers/certs.d", new URL(url).host);
+    await mkdir(written, { recursive: true });
+    await writeFile(join(written, "client.cert"), cert);
+    await writeFile(join(written, "client.key"), key);
+    const found = await run(script);
+    assert.ok(isLetIn(found), JSON.stringify(found));
+    assert.ok(messages(found, "ok").includes(`it is shown ${written}/client.cert, which clients here have of it`));
+    const { fix } = found.findings.find(({ level }) => level === "problem") ?? {};
+    const [file, keyFile] = [`${written}/client.cert`, `${written}/client.key`];
+    assert.equal(
+      fix,
+      `curl -fsSL --cacert CA_FILE --cert '${file.replace(":", "\\:")}' --key ${keyFile} ${url}/connect/podman | sudo REGISTRY_CACHE_CLIENT_CERT=${file} REGISTRY_CACHE_CLIENT_KEY=${keyFile} sh`,
+    );
   });
 
   test("says of the way what is wrong with it", async (t) => {

@@ -126,6 +126,8 @@ interface Tool {
   readonly login: (host: string) => string;
   readonly pull: (flags: string, view: CacheView, options: ConnectOptions) => string;
   readonly notes: readonly string[];
+  /** Where the cache wants client certificates. */
+  readonly certificateNote?: string;
 }
 
 /** Tools that have no mirror setting: they pull by the cache's name. */
@@ -160,7 +162,11 @@ function referenceSetup(tool: Tool, view: CacheView, options: ConnectOptions): S
         ? [{ title: "each pull shows this client's certificate", text: command(flags.client), isForMtls: true }]
         : []),
     ],
-    notes: [...tool.notes, ...unreachableNotes(view, options)],
+    notes: [
+      ...tool.notes,
+      ...(tool.certificateNote === undefined || !hasClientCertificates(view) ? [] : [tool.certificateNote]),
+      ...unreachableNotes(view, options),
+    ],
     tryIt: command(hasOwn && !view.ways.includes("anonymous") && !view.ways.includes("basic") ? flags.client : ""),
   };
 }
@@ -180,7 +186,8 @@ export const crane: Client = byReference({
   environment: `SSL_CERT_FILE="${PEMS}/ca.crt" `,
   login: (host) => `crane auth login ${host} -u USER --password-stdin`,
   pull: (flags, view, options) => `crane${flags} pull ${alpineOf(view, options)} alpine.tar`,
-  notes: ["Client certificates are what crane cannot show: let its users come in by a password or a network."],
+  notes: [],
+  certificateNote: "Client certificates are what crane cannot show: let its users come in by a password or a network.",
 });
 
 export const oras: Client = byReference({

@@ -42,6 +42,8 @@ export function judgeAddress({ address, answered, obstacle }: AtAddress, own: Wh
   switch (answered.kind) {
     case "cache":
       return [ofCache(address, answered.who, own), ...ofVersion(address, answered.who, own)];
+    case "older":
+      return [warning(`what answers at ${address} is like a cache of another version`, "restart the cache")];
     case "other":
       return [
         problem(

@@ -11,6 +11,8 @@ const ANSWER_WITHIN_MS = 4_000;
 export type Answered =
   /** A Registry Cache; `certificate`: SHA-256 of the one that it shows. */
   | { readonly kind: "cache"; readonly who: Who; readonly certificate: string | undefined }
+  /** What answers as a Registry Cache does, and does not say which: those of earlier versions do not. */
+  | { readonly kind: "older" }
   /** Some other program. */
   | { readonly kind: "other"; readonly what: string }
   /** By the system's code. */
@@ -31,6 +33,7 @@ export async function whoIsAt(place: Place): Promise<Answered> {
     const response = await answerOf(place, "/healthz");
     response.resume();
     const who = whoAnswered(response.headers);
+    if (who === undefined && (await isReady(place))) return { kind: "older" };
     if (who === undefined) return { kind: "other", what: `HTTP ${response.statusCode ?? ""}${serverOf(response)}` };
     const { socket } = response;
     const shown = socket instanceof TLSSocket ? socket.getPeerCertificate().fingerprint256 : undefined;
@@ -40,6 +43,11 @@ export async function whoIsAt(place: Place): Promise<Answered> {
     const isThere = !code.startsWith("E") || ["EPROTO", "ECONNRESET"].includes(code) || code.startsWith("ERR_");
     return isThere ? { kind: "other", what: `no ${tls ? "TLS" : "HTTP"} (${code})` } : { kind: "nobody", code };
   }
+}
+
+async function isReady(place: Place): Promise<boolean> {
+  const { status, text } = await textAt(place, "/readyz").catch(() => ({ status: 0, text: "" }));
+  return status === 200 && /^\{"status":"ready"[,}]/.test(text);
 }
 
 /** The answer's status and text, of something small. Rejects with the system's error. */

@@ -90,6 +90,8 @@ export function judgeName({ name, addresses, own, answered }: Leads, { data }: W
   const fix = `let it lead to this machine; a proxy in front of it is named in \`trusted_proxies\``;
   if (answered.kind === "nobody")
     return warning(`${name} leads to ${there}, which is not this machine and does not answer (${answered.code})`, fix);
+  if (answered.kind === "older")
+    return warning(`${name} leads to ${there}, where what answers is like a cache of another version`, fix);
   const who = answered.kind === "cache" ? "another Registry Cache" : "another program";
   return problem(`${name} leads to ${there}, where ${who} answers`, fix);
 }

@@ -62,6 +62,11 @@ describe("addresses", () => {
       at({ kind: "other", what: "HTTP 404 from nginx" }),
       ["problem: another program answers at 10.0.0.1:443: HTTP 404 from nginx"],
     ],
+    [
+      "one that does not say which it is",
+      at({ kind: "older" }),
+      ["warning: what answers at 10.0.0.1:443 is like a cache of another version"],
+    ],
     ["nobody", at({ kind: "nobody", code: "ECONNREFUSED" }), ["problem: nothing listens on 10.0.0.1:443"]],
     [
       "somebody mute",

@@ -37,7 +37,7 @@ function run(shell: string, script: string, flags: readonly string[] = [], env: 
 
 /** Calls one of the script's functions, with what `main` sets before it. */
 async function call(t: TestContext, lines: string): Promise<string> {
-  const script = doctorScript(VIEW).replace(/main "\$@"\n$/, "");
+  const script = doctorScript(VIEW).replace(/\{ main "\$@"; \}\n$/, "");
   const setUp = `work='${await tempDir(t)}'; options; cause='' tls=plain remote=192.0.2.1\n: >"$work/curl"\n`;
   const { stdout, stderr, status } = run(SHELLS[0] ?? "sh", `${script}${setUp}${lines}\n`);
   assert.deepEqual([stderr, status], ["", 0]);

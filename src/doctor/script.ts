@@ -18,6 +18,8 @@ export function doctorScript(view: CacheView, secrets: KnownSecrets = {}): strin
     "# The addresses that mean it, in settings of clients.",
     `cache_hosts=${quoted(hostsOf(view).join(" "))}`,
     `cache_serves=${quoted(view.registries.map(({ serves }) => serves).join(" "))}`,
+    "# How clients come in.",
+    `cache_ways=${quoted(view.ways.join(" "))}`,
     "# The authority that clients have to be told of.",
     `cache_ca=${quoted((view.ca ?? "").trim())}`,
     ...assignments(secrets),

@@ -40,6 +40,32 @@ started_at() {
     { sub(/^.*\) /, ""); print int(booted + $20 / hz) }' /proc/stat "/proc/$1/stat"
 }
 
+# service_command VERB SERVICE: what a person types for that here.
+service_command() {
+  if [ -d /run/systemd/system ]; then
+    echo "systemctl $1 $2"
+  elif [ "$1 $2" = 'reload docker' ] && [ -f /run/docker.pid ]; then
+    # Its init script knows no reload.
+    # shellcheck disable=SC2016 # it is for whoever reads it
+    echo 'kill -HUP "$(cat /run/docker.pid)"'
+  elif [ -x "/etc/init.d/$2" ]; then
+    case $1 in start) echo "service $2 start" ;; *) echo "service $2 restart" ;; esac
+  elif command -v systemctl >/dev/null 2>&1; then
+    echo "systemctl $1 $2"
+  else
+    echo "$1 $2, in the way it is started here"
+  fi
+}
+
+# why_not SERVICE: how it is started, and where it says why it was not.
+why_not() {
+  if [ -d /run/systemd/system ]; then
+    echo "systemctl start $1; journalctl -u $1 tells why it does not run"
+  else
+    echo "$(service_command start "$1"); its log tells why it does not run"
+  fi
+}
+
 # Docker Engine -----------------------------------------------------------------------------------------------------------------------
 
 doctor_docker() {
@@ -49,7 +75,7 @@ doctor_docker() {
   if ! limited docker info --format '{{.ServerVersion}}' >"$work/version" 2>"$work/said" || [ ! -s "$work/version" ]; then
     case $(cat "$work/said") in
       *'permission denied'*) say problem "this user may not ask the daemon" "run this with sudo, or as a member of the group docker" ;;
-      *) say problem "the daemon does not answer: $(last_said)" "systemctl start docker; journalctl -u docker tells why it does not run" ;;
+      *) say problem "the daemon does not answer: $(last_said)" "$(why_not docker)" ;;
     esac
     return 0
   fi
@@ -91,7 +117,7 @@ docker_mirrors() {
     fi
     docker_trust "$mirror"
   elif [ -n "$(first_cache "$in_file")" ]; then
-    blame "$file names the cache as a mirror, and the daemon has not read it since" "systemctl reload docker"
+    blame "$file names the cache as a mirror, and the daemon has not read it since" "$(service_command reload docker)"
   else
     blame "no mirror of it is the cache${in_force:+ (it has ${in_force% })}" "$(set_up_line)"
   fi
@@ -245,7 +271,7 @@ doctor_containerd() {
     return 0
   fi
   if ! limited "$tool" version >"$work/said" 2>&1; then
-    say problem "containerd does not answer $tool: $(last_said)" "systemctl start containerd; journalctl -u containerd tells why it does not run"
+    say problem "containerd does not answer $tool: $(last_said)" "$(why_not containerd)"
     return 0
   fi
   containerd_version=$(containerd --version 2>/dev/null | awk '{ print $3 }' | sed 's/^v//; s/[~+].*//')
@@ -260,10 +286,10 @@ doctor_containerd() {
     # It is CRI, and so the kubelet, that goes by this file; the other tools bring the folder themselves.
     if [ -z "$hosts_dir" ] && changed_since_start "$file" containerd; then
       changed="$file was changed after containerd had started"
-      if [ "$tool" = crictl ]; then blame "$changed" "systemctl restart containerd"; else say warning "$changed" "systemctl restart containerd"; fi
+      if [ "$tool" = crictl ]; then blame "$changed" "$(service_command restart containerd)"; else say warning "$changed" "$(service_command restart containerd)"; fi
     fi
   elif [ "$tool" = crictl ]; then
-    blame "$file names no folder of hosts.toml (config_path), so that CRI reads none" "$(set_up_line), then systemctl restart containerd"
+    blame "$file names no folder of hosts.toml (config_path), so that CRI reads none" "$(set_up_line), then $(service_command restart containerd)"
     folder=$root/etc/containerd/certs.d
   else
     folder=$root/etc/containerd/certs.d
@@ -297,7 +323,7 @@ doctor_k3s() {
   file=$root/etc/rancher/k3s/registries.yaml
   settings_name_cache "$file" 'mirrors of k3s'
   if changed_since_start "$file" k3s-server || changed_since_start "$file" k3s-agent; then
-    blame "$file was changed after k3s had started" "systemctl restart k3s (on agents: k3s-agent)"
+    blame "$file was changed after k3s had started" "$(service_command restart k3s) (on agents: k3s-agent)"
   fi
   containerd_trial k3s 'k3s crictl inspecti' 'k3s crictl rmi' k3s crictl pull
 }
@@ -434,7 +460,7 @@ doctor_buildkit() {
   file=$root/etc/buildkit/buildkitd.toml
   settings_name_cache "$file" 'mirrors of BuildKit'
   if changed_since_start "$file" buildkitd; then
-    blame "$file was changed after buildkitd had started" "systemctl restart buildkit"
+    blame "$file was changed after buildkitd had started" "$(service_command restart buildkit)"
   fi
   mkdir -p "$work/context"
   # shellcheck disable=SC2016 # for that shell

@@ -193,9 +193,34 @@ secrets() {
     printf '%s\n' "$REGISTRY_CACHE_CLIENT_CERT_PEM" >"$cert"
     printf '%s\n' "${REGISTRY_CACHE_CLIENT_KEY_PEM:-}" >"$key"
   fi
-  if [ -n "$cert" ]; then printf 'cert = "%s"\nkey = "%s"\n' "$cert" "$key" >>"$work/curl"; fi
+  if [ -n "$cert" ]; then use_certificate; fi
   : >"$work/ca.crt"
   if [ -n "$cache_ca" ]; then printf '%s\n' "$cache_ca" >"$work/ca.crt"; fi
+}
+
+use_certificate() {
+  printf 'cert = "%s"\nkey = "%s"\n' "$(escaped "$(for_curl "$cert")")" "$(escaped "$key")" >>"$work/curl"
+}
+# Behind a colon curl takes a password for the certificate, and folders are called HOST:PORT.
+for_curl() { printf '%s' "$1" | sed 's/:/\\:/g'; }
+
+# Sets $cert and $key to what `registry-cache connect` has written for a client of this host, if this user may read it.
+find_certificate() {
+  settings=${XDG_CONFIG_HOME:-${HOME:-/nonexistent}/.config}
+  for folder in "$root/etc" "$settings"; do
+    for one in $cache_hosts; do
+      certificate_in "$folder/docker/certs.d/$one" || certificate_in "$folder/containers/certs.d/$one" || continue
+      return 0
+    done
+    for one in containerd/certs.d docker/certs.d buildkit rancher/k3s rancher/rke2; do
+      if certificate_in "$folder/$one/_registry-cache"; then return 0; fi
+    done
+  done
+  return 1
+}
+certificate_in() {
+  [ -r "$1/client.cert" ] && [ -r "$1/client.key" ] || return 1
+  cert=$1/client.cert key=$1/client.key
 }
 
 # ask PATH [OPTION...]: sets $code (000: no answer), $remote, $ended (what curl says of its end); the answer is in $work/body.
@@ -315,17 +340,40 @@ fix_of_curl() {
 look_at_access() {
   knows=no
   ask '/connect/seen?format=lines'
+  case $code:$tls in 401:plain | 403:plain) ;; 401:* | 403:*)
+    if [ -z "$cert$user$path_token" ] && find_certificate; then
+      use_certificate
+      ask '/connect/seen?format=lines'
+      case $code in 200) say ok "it is shown $cert, which clients here have of it" ;; esac
+    fi
+    ;;
+  esac
   case $code in
     200)
       knows=yes
       address=$(field client)
       say ok "it lets this host in, as $address"
       ;;
-    401) say problem "it wants a user and a password before it tells what it has seen" "set REGISTRY_CACHE_USER and REGISTRY_CACHE_PASSWORD_FILE, or a client certificate: see --help" ;;
-    403) say problem "it lets nobody in from here: $(refusal)" "let this host in (access in the cache's configuration), or show who it is: see --help" ;;
+    401) say problem "it wants a user and a password before it tells what it has seen" "$(fix_of_nobody)" ;;
+    403) say problem "it lets nobody in from here: $(refusal)" "let this host in (access in the cache's configuration), or show who it is: $(fix_of_nobody)" ;;
     404) say problem "it is of a version that does not tell what it has seen" "upgrade the cache" ;;
     *) say problem "it does not tell what it has seen: $code" "look at its log" ;;
   esac
+}
+
+# What shows who this is, for the command and for the script, as far as the cache takes it.
+fix_of_nobody() {
+  say_how=
+  for way in $cache_ways; do
+    case $way in
+      basic) how='registry-cache doctor with --login NAME, or here REGISTRY_CACHE_USER with REGISTRY_CACHE_PASSWORD_FILE' ;;
+      mtls) how='registry-cache doctor with --cert FILE --key FILE, or here REGISTRY_CACHE_CLIENT_CERT with REGISTRY_CACHE_CLIENT_KEY (sudo, where only root can read them)' ;;
+      path) how='registry-cache doctor with --path-token-file FILE, or here REGISTRY_CACHE_PATH_TOKEN_FILE' ;;
+      *) continue ;;
+    esac
+    say_how="$say_how${say_how:+; or }$how"
+  done
+  echo "${say_how:-see --help}"
 }
 
 refusal() { sed -n 's/.*"message":"\([^"]*\)".*/\1/p' "$work/body" | head -n 1; }
@@ -415,7 +463,11 @@ judge_refusal() {
   case $1 in
     401) passed_by "the cache wants to know who it is$told" "$(fix_of_access)" ;;
     403) passed_by "the cache refuses it (403)$told" "$(fix_of_access)" ;;
-    404) passed_by "the cache does not find it (404)$told" "name an image that is there: --image" ;;
+    404)
+      if [ "$pulled" = yes ]; then passed_by "the cache does not find it (404)$told" "name an image that is there: --image"; else
+        say problem "$client has asked the cache, which finds no $image (404)$told" "name an image that is there: --image"
+      fi
+      ;;
     429) passed_by "the cache could not ask $registry, which limits it (429)$told" "give the cache credentials for $registry; registry-cache doctor shows what is left there" ;;
     *) passed_by "the cache could not answer ($1)$told" "registry-cache doctor on the cache's machine tells why" ;;
   esac
@@ -469,7 +521,20 @@ fix_of_said() {
 set_up_line() {
   trust=
   if [ "$tls" = own ]; then trust=' --cacert CA_FILE'; fi
-  echo "curl -fsSL$trust $cache_url/connect/$setup | sudo sh"
+  case " $cache_ways " in
+    *' anonymous '*) given='' ;;
+    *' mtls '*)
+      # Of a certificate that came by a variable there is no file.
+      case $cert in '' | "$work"/*) file=CERT_FILE its_key=KEY_FILE ;; *) file=$cert its_key=$key ;; esac
+      case $file in
+        *:*) trust="$trust --cert '$(for_curl "$file")' --key $its_key" ;;
+        *) trust="$trust --cert $file --key $its_key" ;;
+      esac
+      given="REGISTRY_CACHE_CLIENT_CERT=$file REGISTRY_CACHE_CLIENT_KEY=$its_key "
+      ;;
+    *) given='' ;;
+  esac
+  echo "curl -fsSL$trust $cache_url/connect/$setup | sudo ${given}sh"
 }
 
 # is_cache TEXT: whether an address, with or without scheme and path, is the cache's.
