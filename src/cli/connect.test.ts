@@ -79,7 +79,6 @@ describe("connect", () => {
     assert.match(out, /^# \/etc\/containers\/registries\.conf\.d\/50-registry-cache\.conf\n/);
     assert.match(out, /^location = "cache\.example\.com\/docker\.io"$/m);
     assert.match(out, /^try it: {3}podman pull /m);
-    assert.equal(err, "");
     assert.deepEqual(await host.tree(), {});
   });
 
@@ -154,7 +153,6 @@ describe("connect", () => {
     [["docker", "--only", "quay.example"], "this cache does not serve quay.example"],
     [["docker", "--server", "cache.example.com"], "--server wants an http:// or https:// address"],
     [["docker", "--server", "https://me:pw@cache.example.com"], "--server wants an http:// or https:// address"],
-    [["docker", "--login", "me"], "there is no terminal to ask for a password"],
   ] as const) {
     test(`${args.join(" ")}: an error, a hint and exit code 2`, async (t) => {
       const host = await FakeHost.create(t);
@@ -165,11 +163,73 @@ describe("connect", () => {
     });
   }
 
+  test("asks before it undoes, after it has shown what that is", async (t) => {
+    const host = await FakeHost.create(t);
+    const before = await host.tree();
+    await connect(host, ["podman", "--apply"], { config: FOR_ALL });
+    const applied = await host.tree();
+    const no = await connect(host, ["podman", "--undo"], { confirms: false });
+    assert.deepEqual([no.exitCode, no.asked], [1, ["Undo this?"]]);
+    assert.match(no.out, /50-registry-cache\.conf: removed\n$/);
+    assert.deepEqual(await host.tree(), applied);
+    const yes = await connect(host, ["podman", "--undo"], { confirms: true });
+    assert.equal(yes.exitCode, 0);
+    assert.match(yes.out, /^.*: removed\neverything is as it was\n$/);
+    assert.deepEqual(await host.tree(), before);
+  });
+
+  describe("--login", () => {
+    const WITH_USERS = `${FOR_ALL}access: { basic: { htpasswd: users } }\n`;
+    async function hostWithUsers(t: TestContext): Promise<FakeHost> {
+      const host = await FakeHost.create(t);
+      await writeFile(join(host.home, "users"), `me:${hashSync("right", 4)}\n`, { mode: 0o600 });
+      return host;
+    }
+
+    test("wants a terminal, or standard input", async (t) => {
+      const { exitCode, err } = await connect(await hostWithUsers(t), ["nerdctl", "--login", "me"], {
+        config: WITH_USERS,
+      });
+      assert.equal(exitCode, 2);
+      assert.match(err, /error: there is no terminal to ask for a password/);
+    });
+
+    for (const [args, config, note] of [
+      [["nerdctl"], FOR_ALL, "this cache asks for no passwords"],
+      [["podman"], WITH_USERS, /keeps passwords by itself: each user types podman login cache\.example\.com$/m],
+    ] as const) {
+      test(`${args.join(" ")}: says at once that it is of no use, and asks for nothing`, async (t) => {
+        const call = { config, confirms: true };
+        const { exitCode, err, asked } = await connect(await hostWithUsers(t), [...args, "--login", "me"], call);
+        assert.deepEqual([exitCode, asked], [0, []]);
+        assert.match(err, /^note: --login is of no use here: /);
+        assert.match(err, new RegExp(note));
+      });
+    }
+  });
+
+  test("warns of a cache that does not answer, and of a password that it does not take", async (t) => {
+    const host = await FakeHost.create(t);
+    const nobody = await connect(host, ["podman"], { config: "url: http://127.0.0.1:9\n" });
+    assert.equal(nobody.exitCode, 0);
+    assert.match(nobody.err, /^warning: 127\.0\.0\.1:9 .*does the cache run/m);
+    const users = join(host.home, "users");
+    await writeFile(users, `me:${hashSync("right", 4)}\n`, { mode: 0o600 });
+    const access = { ...OPEN_ACCESS, anonymous: false, htpasswd: users };
+    const { url } = await startCache(t, [testRegistry("http://127.0.0.1:9")], { config: { access } });
+    const config = `url: ${url}\naccess: { basic: { htpasswd: users } }\n`;
+    const login = async (typed: string) =>
+      await connect(host, ["nerdctl", "--apply", "--login", "me", "--password-stdin"], { config, typed });
+    assert.match((await login("wrong")).err, /^warning: 127\.0\.0\.1:\d+ does not take this password of me \(401\)$/m);
+    const right = await login("right");
+    assert.deepEqual([right.exitCode, right.err.includes("warning")], [0, false]);
+  });
+
   test("files that cannot be read are named", async (t) => {
     const host = await FakeHost.create(t);
     const { exitCode, err } = await connect(host, ["docker", "--path-token-file", "nowhere"]);
     assert.equal(exitCode, 1);
-    assert.match(err, /^error: nowhere cannot be read \(ENOENT\)/);
+    assert.match(err, /^error: nowhere cannot be read \(ENOENT\)/m);
   });
 
   test("--help has examples", async (t) => {

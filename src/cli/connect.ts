@@ -54,7 +54,7 @@ export function connectCommand({ terminal, exit }: Invocation): Command {
     .option("--user", "the settings of this user, for rootless clients")
     .option("--restart", "reload or restart the client afterwards, where it wants that")
     .option("--replace", "also replace settings that somebody else has made")
-    .option("-y, --yes", "do not ask before writing")
+    .option("-y, --yes", "do not ask before writing, or undoing")
     .option("--login <name>", "the user that clients show the cache; its password is asked for")
     .option("--password-stdin", "with --login: read the password from standard input")
     .option("--cert <file>", "the client's certificate, PEM")
@@ -111,8 +111,7 @@ async function connect(
     const hint = `there are ${CLIENTS.map(({ name }) => name).join(", ")}`;
     throw new CliError(`no client ${JSON.stringify(word)} is known here`, { hint, exitCode: 2 });
   }
-  const secrets = await secretsOf(terminal, options);
-  const view = options.undo === true ? NO_CACHE : await viewOf(terminal, options, secrets);
+  const { view, secrets } = await whatIsKnown(terminal, options, client);
   const { setupScript } = await import("../connect/script.ts");
   const wanted = wantedOf(options, view);
   if (options.json === true) {
@@ -126,7 +125,37 @@ async function connect(
     terminal.out.write(script);
     return 0;
   }
+  if (options.undo !== true && options.server === undefined) await warnOf(terminal, view, secrets);
   return await perform(terminal, options, script);
+}
+
+/** The cache, and what it is to be shown; a password is asked for only where it is of use. */
+async function whatIsKnown(terminal: Terminal, options: ConnectCommandOptions, client: Client) {
+  if (options.undo === true) return { view: NO_CACHE, secrets: {} };
+  // What another cache tells may need all of it.
+  const first = options.server === undefined ? undefined : await secretsOf(terminal, options);
+  const view = await viewOf(terminal, options, first ?? {});
+  const useless = options.login === undefined ? undefined : whyNoLogin(client, view, wantedOf(options, view));
+  if (useless !== undefined) terminal.err.write(`note: --login is of no use here: ${useless}\n`);
+  const { login: _, passwordStdin: __, ...others } = options;
+  const secrets = first ?? (await secretsOf(terminal, useless === undefined ? options : others));
+  return { view, secrets };
+}
+
+function whyNoLogin(client: Client, view: CacheView, wanted: ConnectOptions): string | undefined {
+  if (!view.ways.includes("basic")) return "this cache asks for no passwords";
+  const logins = client.variants(view, wanted).map(({ setup }) => setup.login);
+  const [login] = logins;
+  return login === undefined || logins.includes(undefined)
+    ? undefined
+    : `${client.title} keeps passwords by itself: each user types ${login}`;
+}
+
+/** Before something is written that leads nowhere. */
+async function warnOf({ err }: Terminal, view: CacheView, secrets: KnownSecrets): Promise<void> {
+  const { probe } = await import("../connect/probe.ts");
+  const warning = await probe(view, secrets);
+  if (warning !== undefined) err.write(`warning: ${warning}\n`);
 }
 
 /** What there is to choose from. */
@@ -147,15 +176,18 @@ async function perform(terminal: Terminal, options: ConnectCommandOptions, scrip
   const host: ScriptHost = { ssh: options.ssh, sudo: options.sudo === true };
   const run = async (...flags: readonly string[]) =>
     await runScript(terminal, host, script, [...flags, ...flagsOf(options)]);
-  if (options.apply !== true) {
-    const flag = options.undo === true ? "--undo" : options.diff === true ? "--diff" : "--print";
-    return codeOf(await run(flag));
+  const isUndo = options.undo === true;
+  if (options.apply !== true && !isUndo) return codeOf(await run(options.diff === true ? "--diff" : "--print"));
+  const flag = isUndo ? "--undo" : "--apply";
+  if (options.yes === true || !terminal.input.isTerminal) return codeOf(await run(flag));
+  const shown = await (isUndo ? run("--undo", "--dry-run") : run("--diff"));
+  if (shown.exitCode !== 0) return 1;
+  // What is written already may never have been read.
+  if (shown.isNothingToDo) return options.restart === true ? codeOf(await run(flag, "--shown")) : 0;
+  if (!(await terminal.input.confirm(isUndo ? "Undo this?" : "Write this?"))) {
+    throw new CliError("given up; nothing was changed");
   }
-  if (options.yes === true || !terminal.input.isTerminal) return codeOf(await run("--apply"));
-  const shown = await run("--diff");
-  if (shown.exitCode !== 0 || shown.isNothingToDo) return codeOf(shown);
-  if (!(await terminal.input.confirm("Write this?"))) throw new CliError("given up; nothing was changed");
-  return codeOf(await run("--apply", "--shown"));
+  return codeOf(await run(flag, "--shown"));
 }
 
 function codeOf({ exitCode }: { readonly exitCode: number }): ExitCode {

@@ -13,6 +13,8 @@ export interface AskOptions {
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
+  /** How long the answer may take. */
+  readonly withinMs?: number;
 }
 
 export interface Answer {
@@ -36,11 +38,14 @@ const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 const ANSWER_WITHIN_MS = 15_000;
 
 /** One question to a cache. Rejects with an `AskError` where there is no answer. */
-export async function ask(url: URL, { user, password, ca, cert, key }: AskOptions): Promise<Answer> {
+export async function ask(
+  url: URL,
+  { user, password, ca, cert, key, withinMs = ANSWER_WITHIN_MS }: AskOptions,
+): Promise<Answer> {
   const auth = user === undefined ? {} : { auth: `${user}:${password ?? ""}` };
   const own = cert === undefined || key === undefined ? {} : { cert, key };
   const trust = ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] };
-  const options: RequestOptions = { ...auth, ...own, ...trust, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) };
+  const options: RequestOptions = { ...auth, ...own, ...trust, signal: AbortSignal.timeout(withinMs) };
   const request = url.protocol === "https:" ? requestTls : requestPlain;
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {

@@ -1,6 +1,16 @@
 import type { Client, ConnectOptions, Refusal, Setup, Step } from "./client.ts";
 import { HOSTS_TOML_WAYS, hostsTomlNotes, hostsTomlSteps } from "./hosts-toml.ts";
-import { alpineOf, exampleOf, fallbackNotes, hostsIn, HUB, imageOf, pemSteps, prefixed } from "./parts.ts";
+import {
+  alpineOf,
+  exampleOf,
+  fallbackNotes,
+  hasClientCertificates,
+  hostsIn,
+  HUB,
+  imageOf,
+  pemSteps,
+  prefixed,
+} from "./parts.ts";
 import { quoted } from "./sh-word.ts";
 import { type CacheView, hostOf, isLoopback, isSecure, ownUrl, servedBy, type Way } from "./view.ts";
 
@@ -30,7 +40,12 @@ function graphDrivers(view: CacheView, options: ConnectOptions): Setup {
   return {
     ways: MIRROR_WAYS,
     refusal: refusalOf(view, mirror),
-    steps: [...(mirror === undefined ? [] : mirrorSteps(view, mirror)), ...plainReferences(view, options), VALIDATE],
+    steps: [
+      ...(mirror === undefined ? [] : mirrorSteps(view, mirror)),
+      ...plainReferences(view, options),
+      ...loopbackSteps(view),
+      VALIDATE,
+    ],
     restart: { verb: "reload", service: "docker", onlyFor: DAEMON_JSON },
     notes: [
       `Docker Engine with graph drivers asks mirrors for ${HUB} alone${othersAs(view, options)}.`,
@@ -115,7 +130,7 @@ function references(view: CacheView, options: ConnectOptions): Setup {
   return {
     ways: ["anonymous", "mtls", "basic"],
     login: `docker login ${hostOf(view)}`,
-    steps: [...plainReferences(view, options), VALIDATE],
+    steps: [...plainReferences(view, options), ...loopbackSteps(view), VALIDATE],
     restart: { verb: "reload", service: "docker", onlyFor: DAEMON_JSON },
     notes: [`What is pulled as ${exampleOf(view, options)} comes through the cache, and nothing else.`],
     tryIt: `docker pull ${alpineOf(view, options)}`,
@@ -130,6 +145,13 @@ function plainReferences(view: CacheView, options: ConnectOptions): Step[] {
   // Docker takes plain HTTP from loopback anyway.
   if (isLoopback(view)) return [];
   return hosts.map((host) => ({ kind: "json-list", path: DAEMON_JSON, key: "insecure-registries", value: host }));
+}
+
+/** Where it looks at no certificate, and at no folder of them. */
+function loopbackSteps(view: CacheView): Step[] {
+  if (!isLoopback(view) || !hasClientCertificates(view)) return [];
+  const warning = `Docker shows no client certificate to loopback addresses such as ${hostOf(view)}: let the cache have the address or a name of this machine (listen, url)`;
+  return [{ kind: "sh", line: `if [ -n "$client_cert" ]; then warn ${quoted(warning)}; fi` }];
 }
 
 function needs(major: number, what: string, hint: string, when?: string): Step {

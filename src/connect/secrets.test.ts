@@ -160,6 +160,24 @@ describe("secrets", () => {
     });
   }
 
+  test("a password that Docker's mirror would not get is said to be of no use, and what is", async (t) => {
+    const host = await FakeHost.create(t);
+    const script = scriptOf("docker", cacheView({ ways: ["basic", "mtls"] }), { user: "me", password: "p" });
+    const { exitCode, err } = await host.run(script, { flags: ["--variant", "graph-drivers"] });
+    assert.equal(exitCode, 1);
+    assert.match(err, /^error: passwords are what this client cannot send .*moby issue 30880/);
+    assert.match(err, /--cert and --key\); or pull by the cache's name \(--variant references\)$/m);
+  });
+
+  test("a client certificate that Docker does not look at, at a loopback address, is warned of", async (t) => {
+    const host = await FakeHost.create(t);
+    const flags = ["--diff", "--variant", "graph-drivers"];
+    const errOf = async (url: string) =>
+      (await host.run(scriptOf("docker", cacheView({ url, ways: ["mtls"] }), SECRETS), { flags })).err;
+    assert.match(await errOf("https://127.0.0.1:5000"), /^warning: Docker shows no client certificate to loopback/);
+    assert.equal(await errOf("https://cache.example.com"), "");
+  });
+
   test("another key is said to be one, and nothing of it or of a certificate is shown", async (t) => {
     const host = await FakeHost.create(t);
     const lines = Array.from({ length: 12 }, (_, at) => Buffer.from(`line ${at} of a key`).toString("base64"));

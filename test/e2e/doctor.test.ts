@@ -121,7 +121,7 @@ describe("doctor on a host", { skip: skipReason(["dockerd", "docker", "container
       );
       const said = (await text())
         .replaceAll(host, "")
-        .replace(/(?<=fix: ).*docker(?: restart|\.pid\)")$/m, "systemctl reload docker");
+        .replace(/(?<=fix: ).*docker(?: restart|\.pid\)")$/gm, "systemctl reload docker");
       assert.equal(normal(said), normal(await documented("sh -s -- docker")));
       const settingsOnly = await report("--no-pull");
       assert.equal(settingsOnly.problems, 1);

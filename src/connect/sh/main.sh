@@ -113,7 +113,7 @@ main() {
   no_secrets
   case $mode in apply | undo)
     assert_root
-    lock
+    [ "$is_dry" = yes ] || lock
     ;;
   esac
   if [ "$mode" = undo ]; then
@@ -136,11 +136,12 @@ main() {
   fi
   compare
   if [ "$client" = docker ]; then docker_keeps; fi
+  if [ "$is_dry" = yes ] && [ "$mode" = undo ]; then return 0; fi
   if [ "$mode" = undo ]; then
     undo_all
     say_undone
   elif [ ! -s "$work/paths" ]; then
-    note "nothing to do: $client_title has no settings of its own"
+    [ "$is_shown" = yes ] || note "nothing to do: $client_title has no settings of its own"
     notes | filled | masked
     return 0
   elif [ "$changes" = 0 ]; then

@@ -12,6 +12,8 @@ fail() {
   exit 1
 }
 
+warn() { printf 'warning: %s\n' "$1" >&2; }
+
 note() { printf '%s\n' "$*"; }
 
 usage() {
@@ -23,6 +25,7 @@ Points $client_title on this host at the cache $cache_url
   sh connect-$client.sh --print     print the settings, for hosts that are set up by other means
   sh connect-$client.sh --undo      put everything back as it was
 
+  --dry-run       with --undo: only show what would be put back
   --restart       restart or reload $client_title afterwards, where it wants that
   --user          the settings of this user, not those of the host
   --variant NAME  not as was found out: ${variants:-there is only one}
@@ -38,6 +41,7 @@ options() {
   mode=apply
   is_user=no
   is_shown=no
+  is_dry=no
   restart=no
   replace=no
   variant=
@@ -49,6 +53,7 @@ options() {
       --replace) replace=yes ;;
       # Whoever has run --diff before has shown what changes.
       --shown) is_shown=yes ;;
+      --dry-run) is_dry=yes ;;
       --variant)
         [ $# -gt 1 ] || fail "--variant wants a name" "one of: $variants"
         variant=$2
@@ -62,6 +67,7 @@ options() {
     esac
     shift
   done
+  if [ "$is_dry" = yes ] && [ "$mode" = apply ]; then mode='diff'; fi
   # What is for people's own programs, or for a folder, is no affair of the host's root.
   if [ "$scope" = user ]; then is_user=yes; fi
 }

@@ -78,6 +78,18 @@ wants() {
       path) path_token=TOKEN ;;
     esac
   else
+    # Of a password that was given there is no use.
+    case " $* :$basic" in
+      *' basic '* | *:) ;;
+      *)
+        why='' other=''
+        if [ "$client" = docker ]; then
+          why=': Docker Engine with graph drivers sends its mirror those of Docker Hub (moby issue 30880)'
+          other='; or pull by the cache'"'"'s name (--variant references)'
+        fi
+        fail "passwords are what this client cannot send to this cache$why" "set, in the environment (or give registry-cache connect the option),${wanted%,}$other"
+        ;;
+    esac
     fail "this cache lets nobody in without a name, and nothing was given to show it" "set, in the environment (or give registry-cache connect the option),${wanted%,}"
   fi
 }
