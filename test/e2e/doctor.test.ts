@@ -131,6 +131,11 @@ describe("doctor on a host", { skip: skipReason(["dockerd", "docker", "container
         (await engine.docker("info", "--format", "{{.RegistryConfig.Mirrors}}")).includes(cache),
       );
       assertPullsThroughTheCache(await report(), "docker");
+      // What its file no longer names stays: an undo has to ask for a restart.
+      await writeFile(engine.settings, JSON.stringify({ debug: false }));
+      engine.reload();
+      await eventually(async () => (await engine.docker("info", "--format", "{{.Debug}}")).trim() === "false");
+      assert.ok((await engine.docker("info", "--format", "{{.RegistryConfig.Mirrors}}")).includes(cache));
     });
   });
 
