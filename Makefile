@@ -33,7 +33,7 @@ config: setup ## Make or change the configuration by questions (ARGS="--help" fo
 start: setup ## Serve all registries on http://127.0.0.1:5000 (ARGS="--config FILE" for more)
 	@exec bin/registry-cache serve $(ARGS)
 
-install: setup ## Install it as a service: with Compose where Docker runs, else with systemd (METHOD=compose|systemd to choose)
+install: setup ## Install it as a service: with Compose where Docker can build it, else with systemd (METHOD=compose|systemd to choose)
 	@$(DEPLOY) install
 
 status: tools ## Show whether what was installed runs
