@@ -27,8 +27,9 @@ setup: tools ## Fetch Node.js (where the system's is too old) and the dependenci
 tools:
 	@scripts/setup.sh
 
+# Whoever gives up, which is 130, need not hear of an error.
 config: setup ## Make or change the configuration by questions (ARGS="--help" for more)
-	@exec bin/registry-cache config $(ARGS)
+	@bin/registry-cache config $(ARGS) || { code=$$?; [ $$code = 130 ] || exit $$code; }
 
 start: setup ## Serve all registries on http://127.0.0.1:5000 (ARGS="--config FILE" for more)
 	@exec bin/registry-cache serve $(ARGS)

@@ -220,7 +220,7 @@ describe("config with questions", () => {
     const { type, text } = await folderOf(t, { [CONFIG]: HAND_WRITTEN });
     const script: Script = [[/In which folder/, "/srv/data"]];
     const no = await type("config", { script: [...script, [/Write it/, false]] });
-    assert.deepEqual([no.exitCode, no.err], [1, "error: given up; nothing was changed\n"]);
+    assert.deepEqual([no.exitCode, no.err], [130, "error: given up; nothing was changed\n"]);
     assert.ok(no.heard.some((line) => line.startsWith("What is written:\n") && line.includes("+ data_dir: /srv/data")));
     assert.equal(await text(CONFIG), HAND_WRITTEN);
     assert.equal((await type("config", { script })).exitCode, 0);
