@@ -27,13 +27,14 @@ setup: tools ## Fetch Node.js (where the system's is too old) and the dependenci
 tools:
 	@scripts/setup.sh
 
+# Whoever gives up, which is 130, need not hear of an error.
 config: setup ## Make or change the configuration by questions (ARGS="--help" for more)
-	@exec bin/registry-cache config $(ARGS)
+	@bin/registry-cache config $(ARGS) || { code=$$?; [ $$code = 130 ] || exit $$code; }
 
 start: setup ## Serve all registries on http://127.0.0.1:5000 (ARGS="--config FILE" for more)
 	@exec bin/registry-cache serve $(ARGS)
 
-install: setup ## Install it as a service: with Compose where Docker runs, else with systemd (METHOD=compose|systemd to choose)
+install: setup ## Install it as a service: with Compose where Docker can build it, else with systemd (METHOD=compose|systemd to choose)
 	@$(DEPLOY) install
 
 status: tools ## Show whether what was installed runs

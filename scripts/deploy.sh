@@ -1,7 +1,7 @@
 #!/bin/sh
 # make install | status | logs | upgrade | uninstall | destroy: Registry Cache as a service of this machine, from this checkout.
 #
-#   METHOD=compose|systemd   how; otherwise the way it is installed already, else Compose where Docker runs, else systemd
+#   METHOD=compose|systemd   how; otherwise the way it is installed already, else Compose where Docker can build, else systemd
 #   FORCE=1                  overwrite an installed configuration that was changed there (a copy is kept)
 #   YES=1                    destroy without asking
 #   ARGS="--follow"          for logs
@@ -45,7 +45,7 @@ choose() {
   case ${METHOD-} in
     compose)
       method=compose
-      compose_runs || fail "no Docker Engine with Compose answers" "install docker and its compose plugin, or METHOD=systemd"
+      compose_runs || fail "$compose_lacks" "$compose_needs; or METHOD=systemd"
       return 0
       ;;
     systemd) method=systemd && return 0 ;;
@@ -54,15 +54,25 @@ choose() {
   why='it is installed so'
   if systemd_is_installed; then method=systemd && return 0; fi
   if compose_is_installed; then method=compose && return 0; fi
-  [ "$verb" = install ] || fail "it is not installed, or not from this checkout" "make install"
-  if compose_runs; then
+  case $verb in
+    uninstall | destroy)
+      why='there is something of it'
+      if systemd_left_something; then method=systemd && return 0; fi
+      ;;
+  esac
+  if [ "$verb" != install ]; then
+    if [ -f "$root/etc/.installed" ]; then fail "it is installed with Compose, and $compose_lacks" "$compose_needs"; fi
+    fail "it is not installed, or not from this checkout" "make install"
+  fi
+  if compose_runs && compose_builds; then
     method=compose
     why='Docker runs here'
   elif systemd_runs; then
     method=systemd
-    why='no Docker Engine with Compose answers here, and systemd does'
+    why="systemd runs here ($compose_lacks)"
   else
-    fail "neither a Docker Engine with Compose nor systemd runs here" "make start runs it in a terminal; METHOD=systemd DESTDIR=FOLDER puts the files there"
+    fail "neither a service of Compose nor one of systemd can be made here: $compose_lacks, and systemd does not run" \
+      "for Compose, $compose_needs; for systemd, a machine that was started with it; make start runs it in a terminal"
   fi
 }
 

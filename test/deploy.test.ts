@@ -306,22 +306,90 @@ describe("the configuration that is installed", () => {
 
 describe("the way of installing", () => {
   const SERVER =
-    'case "$*" in "version --format"*) echo 20.10 ;; "compose version") exit ${COMPOSE-0} ;; *) exit 9 ;; esac';
+    'case "$*" in "version --format"*) echo 20.10 ;; "compose version") ;; "build --help") echo "$HELP" ;; "build "*) echo "$*" >&2; exit 1 ;; *) exit 9 ;; esac';
+  const HELP = "  --secret stringArray  Secret file to expose to the build";
+  // What is said must not depend on what there is on the machine that tests.
+  const BOOTED = existsSync("/run/systemd/system");
 
   test("is Compose where an engine answers, and that is said", () => {
     const { root } = world();
     program(root, "docker", SERVER);
-    assert.match(deploy(root, "install").out, /^install with compose, since Docker runs here\n/);
+    assert.match(deploy(root, "install", { HELP }).out, /^install with compose, since Docker runs here\n/);
+  });
+
+  test("is not Compose where the engine's client cannot build, and why is said", { skip: BOOTED }, () => {
+    const { root } = world();
+    program(root, "docker", SERVER);
+    for (const env of [{}, { METHOD: "compose" }]) {
+      const { status, err } = deploy(root, "install", env);
+      assert.equal(status, 1);
+      assert.match(err, /^error: .*docker build has no BuildKit.*\nhint: .*the buildx plugin of docker/);
+    }
+    assert.equal(existsSync(path.join(root, "etc")), false);
+    // One that was built elsewhere needs no building.
+    assert.match(deploy(root, "install", { CACHE_IMAGE: "other:1" }).out, /^install with compose/);
+  });
+
+  test("is not Compose where there is none, and that is said", { skip: BOOTED }, () => {
+    const { root } = world();
+    program(root, "docker", `case "$*" in "compose version") exit 1 ;; esac\n${SERVER}`);
+    // Whatever else is there, this machine's own docker-compose is not.
+    const folder = path.join(root, "few");
+    mkdirSync(folder);
+    for (const name of readdirSync("/usr/bin")) {
+      if (!name.startsWith("docker")) symlinkSync(path.join("/usr/bin", name), path.join(folder, name));
+    }
+    const { err } = deploy(root, "install", { HELP, PATH: `${path.join(root, "programs")}:${folder}` });
+    assert.match(err, /^error: .*a Docker Engine answers, but there is no Compose.*\nhint: .*docker-compose 1\.29/);
+  });
+
+  test("that cannot build the image leaves nothing behind, and names the other one", () => {
+    const { root, write } = world();
+    program(root, "docker", SERVER);
+    write("registry-cache.yaml", "min_free_disk: 2GiB\n");
+    const before = snapshot(root);
+    const { status, err } = deploy(root, "install", { METHOD: "compose", HELP, HOME: work });
+    assert.equal(status, 1);
+    assert.match(
+      err,
+      /^error: the image could not be built; nothing was installed or changed\nhint: .*METHOD=systemd/m,
+    );
+    assert.deepEqual(snapshot(root), before);
+  });
+
+  test("is not systemd where the machine was not started with it, and nothing is written", { skip: BOOTED }, () => {
+    const { root } = world();
+    // Were anything written, it would be as somebody who may not.
+    program(root, "id", "echo 1000");
+    for (const verb of ["install", "upgrade", "status", "logs"]) {
+      const { status, err } = deploy(root, verb, { METHOD: "systemd" });
+      assert.equal(status, 1);
+      assert.match(err, /^error: this machine was not started with systemd\nhint: METHOD=compose, /);
+    }
+  });
+
+  test("need not be named to take away what an installation has left that did not come to its end", () => {
+    for (const left of ["etc/sysusers.d/registry-cache.conf", "etc/registry-cache/.installed"]) {
+      const { root, dest, write, installed } = world();
+      program(root, "docker", "exit 1");
+      const before = snapshot(dest);
+      mkdirSync(path.dirname(installed(left)), { recursive: true });
+      write(path.join("dest", left), "");
+      succeeds(deploy(root, "uninstall", { DESTDIR: dest }));
+      succeeds(deploy(root, "destroy", { DESTDIR: dest, YES: "1" }));
+      assert.deepEqual(snapshot(dest), before);
+      assert.match(deploy(root, "destroy", { DESTDIR: dest, YES: "1" }).err, /^error: it is not installed/);
+    }
   });
 
   test("is neither where there is neither, and the verbs say that nothing is installed", () => {
     const { root } = world();
     for (const name of ["docker", "docker-compose", "systemctl"]) program(root, name, "exit 1");
     rmSync(path.join(root, "programs/systemctl"));
-    if (existsSync("/run/systemd/system")) return;
+    if (BOOTED) return;
     const { status, err } = deploy(root, "install");
     assert.equal(status, 1);
-    assert.match(err, /^error: neither a Docker Engine with Compose nor systemd runs here\n/);
+    assert.match(err, /^error: neither .*: no Docker Engine answers, and systemd does not run\n/);
     assert.match(
       deploy(root, "logs").err,
       /^error: it is not installed, or not from this checkout\nhint: make install\n/,
@@ -331,7 +399,7 @@ describe("the way of installing", () => {
   test("is what METHOD says, where it can be", () => {
     const { root } = world();
     program(root, "docker", "exit 1");
-    assert.match(deploy(root, "install", { METHOD: "compose" }).err, /^error: no Docker Engine with Compose answers\n/);
+    assert.match(deploy(root, "install", { METHOD: "compose" }).err, /^error: no Docker Engine answers\n/);
     assert.match(deploy(root, "install", { METHOD: "podman" }).err, /^error: METHOD=podman is not known\n/);
     assert.equal(deploy(root, "frobnicate").status, 2);
   });

@@ -67,29 +67,38 @@ installed_sum() {
   done <"$2/.installed"
 }
 
+# Whether somebody has changed the file $1 below the folder $2 since it was installed there.
+changed_there() {
+  case $1 in /*) return 1 ;; esac
+  [ -f "$2/$1" ] || return 1
+  now=$(sum_of "$2/$1")
+  [ "$now" != "$(sum_of "$root/$1")" ] && [ "$now" != "$(installed_sum "$1" "$2")" ]
+}
+
+# Ends where a file in the folder $1 would be lost by installing the configuration there. Writes nothing.
+check_config() {
+  config_files >"$work/files"
+  if [ "${FORCE-}" = 1 ]; then return 0; fi
+  while read -r name; do
+    if changed_there "$name" "$1"; then
+      fail "$1/$name was changed there since it was installed" \
+        "take the change over into $root/$name, or run it with FORCE=1, which keeps a copy"
+    fi
+  done <"$work/files"
+}
+
 # Copies the checkout's configuration to the folder $1, whose files get the owner $2 (none where it is empty). Files there that
 # somebody has changed since are not overwritten, unless FORCE=1, which keeps a copy. Sets config_changed.
 install_config() {
   target=$1
   owner=$2
   config_changed=no
-  config_files >"$work/files"
+  check_config "$target"
   while read -r name; do
     case $name in
-      /*)
-        say "  $name lies outside of the checkout and stays there: the cache's user has to be able to read it" >&2
-        continue
-        ;;
+      /*) say "  $name lies outside of the checkout and stays there: the cache's user has to be able to read it" >&2 ;;
     esac
-    [ -f "$target/$name" ] || continue
-    now=$(sum_of "$target/$name")
-    if [ "$now" = "$(sum_of "$root/$name")" ] || [ "$now" = "$(installed_sum "$name" "$target")" ]; then continue; fi
-    if [ "${FORCE-}" = 1 ]; then
-      cp -p "$target/$name" "$target/$name.before-$(date +%Y%m%d%H%M%S)"
-    else
-      fail "$target/$name was changed there since it was installed" \
-        "take the change over into $root/$name, or run it with FORCE=1, which keeps a copy"
-    fi
+    if changed_there "$name" "$target"; then cp -p "$target/$name" "$target/$name.before-$(date +%Y%m%d%H%M%S)"; fi
   done <"$work/files"
   : >"$work/installed"
   mkdir -p "$target"

@@ -5,9 +5,13 @@ IMAGE=registry-cache:local
 PREVIOUS=registry-cache:previous
 READY_SECONDS_MAX=90
 
-# Says whether an engine answers and there is a Compose to drive it; sets compose_command.
+# Whether an engine answers and there is a Compose to drive it; sets compose_command, or else compose_lacks and compose_needs.
 compose_runs() {
+  compose_lacks='no Docker Engine answers'
+  compose_needs='install docker and its compose plugin, and start it'
   has docker && docker version --format '{{.Server.Version}}' >/dev/null 2>&1 || return 1
+  compose_lacks='a Docker Engine answers, but there is no Compose'
+  compose_needs='install the compose plugin of docker, or docker-compose 1.29'
   if docker compose version >/dev/null 2>&1; then
     compose_command='docker compose'
   elif has docker-compose; then
@@ -15,6 +19,16 @@ compose_runs() {
   else
     return 1
   fi
+}
+
+# Whether the image can be built, if it has to be; or else sets compose_lacks and compose_needs.
+compose_builds() {
+  if is_in_env CACHE_IMAGE; then return 0; fi
+  # Clients before 23 have BuildKit in them, later ones ask a plugin for it: the client itself knows whether it is there.
+  if DOCKER_BUILDKIT=1 docker build --help 2>/dev/null | grep -q -e --secret; then return 0; fi
+  compose_lacks='Docker runs here, but cannot build the image: docker build has no BuildKit'
+  compose_needs='install the buildx plugin of docker, or name an image that was built elsewhere (CACHE_IMAGE)'
+  return 1
 }
 
 # Compose in the checkout, whose .env it reads.
@@ -111,7 +125,8 @@ compose_build() {
   set -- "$@" --build-arg "VERSION=$version"
   if revision=$(git -C "$root" rev-parse HEAD 2>/dev/null); then set -- "$@" --build-arg "REVISION=$revision"; fi
   # Engines before 23 need to be told of BuildKit.
-  DOCKER_BUILDKIT=1 docker build "$@" "$root" || fail "the image could not be built" "see above; CACHE_IMAGE names one that was built elsewhere"
+  DOCKER_BUILDKIT=1 docker build "$@" "$root" || fail "the image could not be built; nothing was installed or changed" \
+    "it needs its base images and npm's registry (docs/deployment.md names others); METHOD=systemd needs no image"
 }
 
 # Waits until the cache in the container says that it is ready; 1 where it does not, or has ended.
@@ -133,14 +148,17 @@ compose_ready() {
 }
 
 compose_install() {
+  compose_builds || fail "$compose_lacks" "$compose_needs; or METHOD=systemd"
   compose_settings
+  # What may fail comes before what is written.
+  check_config "$root/etc"
+  compose_build
   install_config "$root/etc" "$(if [ "$(id -u)" = 0 ]; then printf '%s' "$CACHE_USER"; fi)"
   if [ -n "${CACHE_DATA-}" ] && [ ! -d "$CACHE_DATA" ]; then
     mkdir -p "$CACHE_DATA"
     if [ "$(id -u)" = 0 ]; then chown "$CACHE_USER" "$CACHE_DATA"; fi
   fi
   before=$(compose_container)
-  compose_build
   compose up --detach --no-build
   # What it reads at its start only.
   if [ -n "$before" ] && [ "$config_changed" = yes ] && [ "$before" = "$(compose_container)" ]; then

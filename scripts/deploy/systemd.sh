@@ -15,8 +15,20 @@ systemd_runs() { has systemctl && [ -d /run/systemd/system ]; }
 
 systemd_is_installed() { [ -f "$UNIT" ]; }
 
+# Also where an installation did not come to its end, or only its configuration was kept.
+systemd_left_something() {
+  [ -f "$UNIT" ] || [ -f "$SYSUSERS" ] || [ -d "$PROGRAM" ] || [ -f "$CONFIG/.installed" ]
+}
+
 # On the machine itself, where no package is made below DESTDIR.
 live() { [ -z "${DESTDIR-}" ]; }
+
+systemd_need_systemd() {
+  if live && ! systemd_runs; then
+    fail "this machine was not started with systemd" \
+      "METHOD=compose, or make start in a terminal; DESTDIR=FOLDER puts the files there and starts nothing"
+  fi
+}
 
 systemd_need_root() {
   if live && [ "$(id -u)" != 0 ]; then fail "this needs root" "sudo make $verb"; fi
@@ -101,6 +113,7 @@ assert_plain_data_dir() {
 }
 
 systemd_install() {
+  systemd_need_systemd
   systemd_need_root
   read_facts
   assert_plain_data_dir
@@ -164,23 +177,34 @@ systemd_logs_tail() { journalctl --no-pager --unit "$SERVICE" --lines 20 --outpu
 
 systemd_upgrade() { systemd_install; }
 
-systemd_status() { systemctl --no-pager status "$SERVICE"; }
+systemd_status() {
+  systemd_need_systemd
+  systemctl --no-pager status "$SERVICE"
+}
 
 systemd_logs() {
+  systemd_need_systemd
   # shellcheck disable=SC2086 # several words are meant
   journalctl --no-pager --unit "$SERVICE" --output cat ${ARGS:---lines 100}
 }
 
 # All but configuration, data and the user that they belong to.
 systemd_remove() {
-  if live && systemd_is_installed; then systemctl --quiet disable --now "$SERVICE" || :; fi
+  if live && systemd_is_installed; then
+    if systemd_runs; then
+      systemctl --quiet disable --now "$SERVICE" || :
+    elif has systemctl; then
+      # Nothing runs; what makes it start is taken away all the same.
+      systemctl --quiet disable "$SERVICE" 2>/dev/null || :
+    fi
+  fi
   rm -f "$UNIT" "$DROP_IN"
   if [ -d "$UNIT.d" ]; then rmdir --ignore-fail-on-non-empty "$UNIT.d"; fi
   rm -rf "$PROGRAM"
   case $(readlink -- "$COMMAND" 2>/dev/null || :) in
     /opt/registry-cache/*) rm -f "$COMMAND" ;;
   esac
-  if live; then systemctl daemon-reload; fi
+  if live && systemd_runs; then systemctl daemon-reload; fi
 }
 
 systemd_uninstall() {

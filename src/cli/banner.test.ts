@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { OPEN_ACCESS, testRegistry } from "../../test/support/cache.ts";
 import { NO_FILES, selfSignedCertificate } from "../../test/support/certificate.ts";
 import type { Config } from "../config/config.ts";
-import { banner, startedOf, warningsOf } from "./banner.ts";
+import { banner, startedOf as startedWith, warningsOf } from "./banner.ts";
 
 const NO_PROXY = { httpProxy: "", httpsProxy: "", noProxy: "" };
 
@@ -31,6 +31,9 @@ function configOf(differs: Partial<Config> = {}): Config {
     ...differs,
   };
 }
+
+const CONNECT = "bin/registry-cache connect docker";
+const startedOf = (config: Config, addresses: readonly string[]) => startedWith(config, addresses, CONNECT);
 
 test("the banner names the proxy, without its password", () => {
   const proxy = { ...NO_PROXY, httpsProxy: "http://me:secret@proxy.example:3128" };
@@ -64,6 +67,16 @@ test("the banner says all that is needed to begin", () => {
   );
 });
 
+test("the banner names the URL that clients use, and that certificates are asked for", () => {
+  const url = "https://192.0.2.7:5000";
+  const started = startedOf(configOf({ tls, url, access: CERTIFICATES }), ["0.0.0.0:5000"]);
+  const text = banner(started, "1.2.3", { strong: keep, quiet: keep });
+  assert.match(text, /^ {2}clients at {2}https:\/\/192\.0\.2\.7:5000\n {2}asks for {4}certificates of clients$/m);
+  assert.match(text, /^ {2}try it {6}bin\/registry-cache connect docker$/m);
+  const plain = banner(startedOf(configOf(), ["127.0.0.1:5000"]), "1.2.3", { strong: keep, quiet: keep });
+  assert.doesNotMatch(plain, /clients at|asks for/);
+});
+
 test("the banner names the file that the settings came from", () => {
   const started = startedOf(configOf({ source: "./registry-cache.yaml" }), ["127.0.0.1:5000"]);
   assert.match(banner(started, "1.2.3", { strong: keep, quiet: keep }), /^ {2}settings {4}\.\/registry-cache\.yaml$/m);
@@ -87,6 +100,8 @@ test("one registry is not called several", () => {
 
 const tls = { ...selfSignedCertificate(), files: NO_FILES };
 const AT = { host: "127.0.0.1", port: 5000, methods: undefined, tls: true };
+const mtls = { ca: tls.cert, crl: undefined, names: [], files: { ca: "/ca.pem", crl: undefined } };
+const CERTIFICATES = { ...OPEN_ACCESS, anonymous: false, mtls };
 const corp = testRegistry("http://127.0.0.1:1", { id: "corp", serves: "registry.corp.example" });
 
 for (const [what, addresses, config, tryIt] of [
@@ -155,6 +170,18 @@ for (const [what, addresses, config, tryIt] of [
     ["localhost:5000"],
     { access: { ...OPEN_ACCESS, networks: ["127.0.0.0/8"] } },
     "docker pull localhost:5000/docker.io/library/alpine:latest",
+  ],
+  [
+    "client certificates alone",
+    ["0.0.0.0:5000"],
+    { tls, url: "https://192.0.2.7:5000", access: CERTIFICATES },
+    CONNECT,
+  ],
+  [
+    "client certificates or passwords",
+    ["127.0.0.1:5000"],
+    { tls, access: { ...CERTIFICATES, htpasswd: "/users" } },
+    "docker login 127.0.0.1:5000 && docker pull 127.0.0.1:5000/docker.io/library/alpine:latest",
   ],
   ["another address with TLS", ["10.0.0.7:5000"], { tls }, "curl --insecure https://10.0.0.7:5000/readyz"],
 ] as const) {

@@ -7,6 +7,8 @@ import { Networks } from "../lib/networks.ts";
 export interface Started {
   /** `http://127.0.0.1:5000` */
   readonly urls: readonly string[];
+  /** By which clients reach it, where that was said. */
+  readonly url?: string;
   readonly dataDir: string;
   readonly config: string;
   /** Through which upstreams are reached, where there is one. */
@@ -15,24 +17,36 @@ export interface Started {
   readonly registries: readonly string[];
   /** Processes that answer clients; left out where there is one. */
   readonly workers?: number;
+  /** What is asked of clients that no command line of theirs can show. */
+  readonly asks?: string;
   /** Whether other machines may reach it. */
   readonly beyondLoopback: boolean;
   /** A command that shows that it works. */
   readonly tryIt: string;
 }
 
-export function startedOf(config: Config, addresses: readonly string[]): Started {
+const CERTIFICATES = "certificates of clients";
+
+/** `connect`: what is typed to set Docker up. */
+export function startedOf(config: Config, addresses: readonly string[], connect: string): Started {
   const proxy = proxyText(config.proxy);
+  const { url } = config;
   return {
     urls: addresses.map((address, index) => `${schemeAt(config, index)}://${address}`),
+    ...(url === undefined ? {} : { url }),
+    ...(needsCertificates(config) ? { asks: CERTIFICATES } : {}),
     dataDir: config.dataDir,
     config: config.source ?? "built-in defaults",
     ...(proxy === undefined ? {} : { proxy }),
     registries: config.registries.map(({ serves }) => serves),
     ...(config.workers > 1 ? { workers: config.workers } : {}),
     beyondLoopback: !addresses.every((address) => isLoopback(hostOf(address))),
-    tryIt: tryIt(config, addresses),
+    tryIt: tryIt(config, addresses, connect),
   };
+}
+
+function needsCertificates({ access: { anonymous, htpasswd, mtls } }: Config): boolean {
+  return mtls !== undefined && !anonymous && htpasswd === undefined;
 }
 
 /** At the address of that position. */
@@ -44,9 +58,9 @@ function schemeAt({ tls, acme, listen }: Config, index: number): "http" | "https
 /**
  * Docker takes plain HTTP and any certificate from loopback addresses only, so elsewhere it is `curl` that needs no set-up, and so it
  * is where nobody comes in by what Docker can be told on a command line. Certificates are for names, and here an address is all that
- * is known.
+ * is known. With client certificates Docker has to be set up, and the command that does that says how.
  */
-function tryIt(config: Config, addresses: readonly string[]): string {
+function tryIt(config: Config, addresses: readonly string[], connect: string): string {
   const registry = config.registries.find(({ serves }) => serves === "docker.io") ?? config.registries[0];
   const image = registry?.serves === "docker.io" ? "docker.io/library/alpine" : `${registry?.serves ?? ""}/REPOSITORY`;
   const local = addresses.map(loopbackOf);
@@ -55,6 +69,7 @@ function tryIt(config: Config, addresses: readonly string[]): string {
   if (open !== undefined) return pull(open);
   const asking = local.find((address, index) => waysInAt(config, index, address, registry).includes("password"));
   if (asking !== undefined) return `docker login ${asking} && ${pull(asking)}`;
+  if (needsCertificates(config)) return connect;
   const at = Math.max(
     0,
     local.findIndex((address) => address !== undefined),
@@ -130,6 +145,8 @@ export function banner(started: Started, version: string, { strong, quiet }: Ban
   return [
     `\n  ${strong("Registry Cache")} ${quiet(version)}\n\n`,
     ...started.urls.map((url, index) => row(index === 0 ? "listens on" : "", strong(url))),
+    ...(started.url === undefined ? [] : [row("clients at", strong(started.url))]),
+    ...(started.asks === undefined ? [] : [row("asks for", started.asks)]),
     row("keeps data", started.dataDir),
     row("caches", `${count} ${count === 1 ? "registry" : "registries"}: ${rowsOf(started.registries)}`),
     row("settings", started.config),

@@ -16,7 +16,7 @@ async function explanationOf(error: unknown): Promise<unknown> {
   const { ChangedMeanwhileError } = await import("../wizard/files.ts");
   const { AuthorityError } = await import("../certificates/own-authority.ts");
   if (error instanceof ValueError) return new CliError(error.message, { hint: error.hint, exitCode: 2, cause: error });
-  if (error instanceof GivenUp) return new CliError(error.message, { cause: error });
+  if (error instanceof GivenUp) return new CliError(error.message, { exitCode: 130, cause: error });
   if (error instanceof EditError) {
     const hint = "change it by hand, or make another one with --config FILE";
     return new CliError(`nothing was written: ${error.message}`, { hint, cause: error });

@@ -1,11 +1,19 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { DOT_ENV } from "../config/environment.ts";
 import { diff, envDiff, said } from "../wizard/diff.ts";
-import { changedPaths, type Prepared, shortPath, type Target } from "../wizard/files.ts";
+import { shortPath } from "../lib/short-path.ts";
+import { changedPaths, type Prepared, type Target } from "../wizard/files.ts";
 import { OWN_TLS } from "../wizard/questions/tls.ts";
 
+export interface Review {
+  readonly cwd: string;
+  /** Whether none of it is going to be, since nobody has said yes. */
+  readonly isRefused: boolean;
+}
+
 /** What is to be written, without secrets. */
-export function reviewOf(target: Target, prepared: Prepared, cwd: string): string {
+export function reviewOf(target: Target, prepared: Prepared, { cwd, isRefused }: Review): string {
   const { yaml, dotEnv, plan } = prepared;
   const users = plan.making.users.map(({ file, name }) => ({
     path: resolve(target.folder, file),
@@ -16,13 +24,16 @@ export function reviewOf(target: Target, prepared: Prepared, cwd: string): strin
     ...(dotEnv === target.dotEnv ? [] : [`\n${DOT_ENV}, for you alone:`, indented(envDiff(target.dotEnv, dotEnv))]),
   ];
   const told = new Set([target.name, DOT_ENV].map((name) => resolve(target.folder, name)));
-  const files = changedPaths(target, prepared)
-    .filter((path) => !told.has(path) && path !== target.path)
-    .map((path) => {
+  const others = changedPaths(target, prepared).filter((path) => !told.has(path) && path !== target.path);
+  const files = (what: string, isAmong: (path: string) => boolean) => {
+    const lines = others.filter(isAmong).map((path) => {
       const user = users.find((one) => one.path === path);
       return `  ${shortPath(path, cwd)}${user === undefined ? "" : `: ${user.what}`}`;
     });
-  return [...parts, ...(files.length > 0 ? ["\nbeside it:", ...files] : [])].join("\n").trimStart();
+    return lines.length === 0 ? [] : [`\n${isRefused ? "would be " : ""}${what} beside it:`, ...lines];
+  };
+  const made = files("made", (path) => !existsSync(path));
+  return [...parts, ...made, ...files("changed", existsSync)].join("\n").trimStart();
 }
 
 function indented(text: string): string {
@@ -33,17 +44,21 @@ export interface Typed {
   readonly program: string;
   /** `--config FILE`, with a space before it, where it is needed. */
   readonly flags: string;
+  /** What makes a service of it, where that is known. */
+  readonly install: string | undefined;
 }
 
 /** What to type now. */
-export function nextSteps({ plan, hasUsers }: Prepared, { program, flags }: Typed): string {
+export function nextSteps({ plan, hasUsers }: Prepared, { program, flags, install }: Typed): string {
   const { answers } = plan;
   const { access, tls } = answers;
   const isOwn = access.mtlsCa === (OWN_TLS.kind === "files" ? OWN_TLS.ca : undefined);
   const isTold = tls.kind === "files" && tls.ca !== undefined;
   const steps: readonly (readonly [string, string] | undefined)[] = [
     ["start the cache", `${program} serve${flags}`],
+    install === undefined ? undefined : ["keep it running", install],
     ["set a client up", `${program} connect docker${flags}`],
+    ["the Docker here", `${program} connect docker${flags} --apply`],
     access.htpasswd !== undefined && !hasUsers ? ["add a user", `${program} user add NAME${flags}`] : undefined,
     access.mtlsCa !== undefined && isOwn ? ["more certificates", `${program} certificate client NAME`] : undefined,
     isTold ? ["what hosts must trust", tls.ca] : undefined,

@@ -1,7 +1,9 @@
-import { existsSync, realpathSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import { ConfigError } from "../config/errors.ts";
+import { CONFIG_FILE_NAME } from "../config/files.ts";
 import { printable } from "../lib/printable.ts";
+import { shortPath } from "../lib/short-path.ts";
 import { packageVersion } from "../lib/version.ts";
 import { type Answers, answersOf } from "../wizard/answers.ts";
 import { type Asker, GivenUp } from "../wizard/asker.ts";
@@ -12,7 +14,6 @@ import {
   type Prepared,
   prepare,
   readTarget,
-  shortPath,
   type Target,
   write,
   writeProblem,
@@ -29,6 +30,7 @@ import { nextSteps, reviewOf } from "./config-review.ts";
 import { secretsOf } from "./config-secrets.ts";
 import { configurationOf } from "./configuration.ts";
 import { CliError } from "./failure.ts";
+import { isCheckout, programName } from "./program-name.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `given`: which flags that answer a question were written. */
@@ -78,19 +80,17 @@ async function withoutQuestions(
   const isWritten = options.dryRun !== true && changed.length > 0;
   const told = () => out.write(`${JSON.stringify({ file: target.path, isWritten, changed, warnings }, null, 2)}\n`);
   if (options.dryRun === true) return options.json === true ? told() : out.write(prepared.yaml);
-  if (options.json !== true && isWritten) out.write(`${reviewOf(target, prepared, cwd)}\n\n`);
-  if (options.yes !== true) assertNew(changed, cwd);
+  const there = options.yes === true ? undefined : changed.find((path) => existsSync(path));
+  const review = { cwd, isRefused: there !== undefined };
+  if (options.json !== true && isWritten) out.write(`${reviewOf(target, prepared, review)}\n\n`);
+  if (there !== undefined) {
+    const message = `${shortPath(there, cwd)} is there already, and would become another; nothing was written`;
+    throw new CliError(message, { hint: "--yes changes it, --dry-run prints all of it" });
+  }
   if (isWritten) await write(target, prepared);
   if (options.json === true) return told();
   const files = changed.map((path) => `wrote ${shortPath(path, cwd)}\n`);
   out.write(files.length === 0 ? `${target.name} says all of that already\n` : files.join(""));
-}
-
-function assertNew(paths: readonly string[], cwd: string): void {
-  const there = paths.find((path) => existsSync(path));
-  if (there === undefined) return;
-  const message = `${shortPath(there, cwd)} is there already, and would become another; nothing was written`;
-  throw new CliError(message, { hint: "--yes changes it, --dry-run prints all of it" });
 }
 
 /** A password that is wrong is worth an error now, for the cache would go on without a word to whoever typed it. */
@@ -153,13 +153,16 @@ async function reviewed(asker: Asker, { terminal, options, target, prepared }: R
   for (const warning of warningsFor(terminal, prepared)) asker.say("warning", printable(warning));
   const changed = changedPaths(target, prepared);
   if (changed.length > 0) {
-    asker.show("What is written", reviewOf(target, prepared, terminal.cwd));
+    asker.show("What is written", reviewOf(target, prepared, { cwd: terminal.cwd, isRefused: false }));
     if (options.yes !== true && !(await asker.confirm("Write it?", true))) throw new GivenUp();
     await uninterrupted(async () => await write(target, prepared));
     asker.say("done", "Written.");
   } else asker.say("done", "Nothing changes.");
-  const name = options.config === undefined ? "" : ` --config ${options.config}`;
-  asker.show("What comes next", nextSteps(prepared, { program: programName(terminal), flags: name }));
+  const flags = options.config === undefined ? "" : ` --config ${options.config}`;
+  // What make installs is the file of the usual name.
+  const isInstalled = isCheckout(target.folder) && basename(target.path) === CONFIG_FILE_NAME;
+  const typed = { program: programName(terminal), flags, install: isInstalled ? "make install" : undefined };
+  asker.show("What comes next", nextSteps(prepared, typed));
   asker.end(`${target.name} can be edited by hand, too; this may be run again.`);
 }
 
@@ -177,16 +180,4 @@ async function uninterrupted(work: () => Promise<void>): Promise<void> {
   } finally {
     process.off("SIGINT", wait);
   }
-}
-
-const PROGRAM = "registry-cache";
-
-/** As it is typed here: in a checkout it is not among the system's programs. */
-function programName({ cwd, environment }: Terminal): string {
-  const folders = (environment["PATH"] ?? "").split(delimiter);
-  if (folders.some((folder) => folder !== "" && existsSync(join(folder, PROGRAM)))) return PROGRAM;
-  const [, script = ""] = process.argv;
-  const real = existsSync(script) ? realpathSync(script) : script;
-  const inCheckout = join(dirname(dirname(real)), "bin", PROGRAM);
-  return existsSync(inCheckout) ? shortPath(inCheckout, cwd) : PROGRAM;
 }

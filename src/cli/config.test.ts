@@ -57,6 +57,7 @@ describe("config without questions", () => {
     const first = await type(`${flags} --network 10.0.0.0/8`);
     assert.deepEqual([first.exitCode, first.err], [0, ""]);
     assert.match(first.out, /^ {2}url: https:\/\/cache\.example\.com:5000$/m);
+    assert.match(first.out, /^made beside it:\n {2}certificates\/ca-key\.pem$/m);
     assert.match(first.out, /^wrote certificates\/ca-key\.pem$[^]*^wrote registry-cache\.yaml$/m);
     assert.deepEqual((await readdir(cwd)).toSorted(), ["certificates", CONFIG]);
     const again = await type(`${flags} --network 10.0.0.0/8`);
@@ -72,6 +73,9 @@ describe("config without questions", () => {
     const error = "error: registry-cache.yaml is there already, and would become another; nothing was written\n";
     assert.equal(refused.err, `${error}hint: --yes changes it, --dry-run prints all of it\n`);
     assert.equal(await text(CONFIG), HAND_WRITTEN);
+    const files = await type("config --non-interactive --tls own");
+    assert.equal(files.exitCode, 1);
+    assert.match(files.out, /^would be made beside it:\n {2}certificates\/ca-key\.pem$/m);
     assert.equal((await type("config --non-interactive --listen 127.0.0.1:5002 --yes")).exitCode, 0);
     assert.equal(await text(CONFIG), HAND_WRITTEN.replace("5001", "5002"));
   });
@@ -83,6 +87,7 @@ describe("config without questions", () => {
     const other = await type("config --non-interactive --tls own --certificate-name b.example.com");
     assert.equal(other.exitCode, 1);
     assert.match(other.err, /^error: certificates\/cache\.pem is there already, and would become another; /);
+    assert.match(other.out, /^would be changed beside it:\n {2}certificates\/cache\.pem$/m);
     const password = await type("config --non-interactive --basic-user ann --password-stdin", {
       typed: "battery staple",
     });
@@ -215,7 +220,7 @@ describe("config with questions", () => {
     const { type, text } = await folderOf(t, { [CONFIG]: HAND_WRITTEN });
     const script: Script = [[/In which folder/, "/srv/data"]];
     const no = await type("config", { script: [...script, [/Write it/, false]] });
-    assert.deepEqual([no.exitCode, no.err], [1, "error: given up; nothing was changed\n"]);
+    assert.deepEqual([no.exitCode, no.err], [130, "error: given up; nothing was changed\n"]);
     assert.ok(no.heard.some((line) => line.startsWith("What is written:\n") && line.includes("+ data_dir: /srv/data")));
     assert.equal(await text(CONFIG), HAND_WRITTEN);
     assert.equal((await type("config", { script })).exitCode, 0);
@@ -252,6 +257,9 @@ describe("config with questions", () => {
     const next = heard.find((line) => line.startsWith("What comes next:\n")) ?? "";
     assert.match(next, /registry-cache serve --config mine\.yaml$/m);
     assert.match(next, /^set a client up .*registry-cache connect docker --config mine\.yaml$/m);
+    assert.match(next, /^the Docker here .*registry-cache connect docker --config mine\.yaml --apply$/m);
+    // It installs another file.
+    assert.doesNotMatch(next, /make install/);
     assert.match(next, /^add a user .*registry-cache user add NAME --config mine\.yaml$/m);
     assert.match(next, /^more certificates .*registry-cache certificate client NAME$/m);
   });

@@ -8,6 +8,7 @@ import { packageVersion } from "../lib/version.ts";
 import { banner, type BannerPaint, startedOf, warningsOf } from "./banner.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { type Ending, unlessAsked, watchForEnding } from "./ending.ts";
+import { programName } from "./program-name.ts";
 import { explainStart } from "./start-errors.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
@@ -31,21 +32,28 @@ Example:
 Ctrl+C or SIGTERM stops it once the responses under way are out, a second one at once.`;
 
 async function serve(terminal: Terminal, options: GlobalOptions): Promise<ExitCode> {
+  const flags = options.config === undefined ? "" : ` --config ${options.config}`;
   const config = await configurationOf(terminal, options);
   const { createLogger } = await import("../lib/logger.ts");
   const log = createLogger({ ...config.log, colors: terminal.out.hasColors });
   const ending = watchForEnding(process, (error) => log.fatal({ err: error }, "an error that nothing caught"));
-  return await Promise.race([ending.atOnce, serveUntilAsked(terminal, config, log, ending)]);
+  return await Promise.race([ending.atOnce, serveUntilAsked({ terminal, flags }, config, log, ending)]);
 }
 
-async function serveUntilAsked(terminal: Terminal, config: Config, log: Logger, ending: Ending): Promise<ExitCode> {
+interface Typed {
+  readonly terminal: Terminal;
+  /** `--config FILE`, with a space before it, where that was written. */
+  readonly flags: string;
+}
+
+async function serveUntilAsked(typed: Typed, config: Config, log: Logger, ending: Ending): Promise<ExitCode> {
   const start = await unlessAsked(started(config, log), ending);
   if ("signal" in start) {
     log.info({ signal: start.signal }, "stopped before it had started");
     return 0;
   }
   const { app, addresses } = start.started;
-  announce(terminal, config, addresses, log);
+  announce(typed, config, addresses, log);
   const signal = await ending.asked;
   const atMost = formatDuration(config.stopTimeoutMs);
   log.info({ signal }, `stopping; responses under way have up to ${atMost}, a second signal stops at once`);
@@ -71,9 +79,9 @@ async function started(config: Config, log: Logger): Promise<{ app: App; address
   }
 }
 
-function announce(terminal: Terminal, config: Config, addresses: readonly string[], log: Logger): void {
+function announce({ terminal, flags }: Typed, config: Config, addresses: readonly string[], log: Logger): void {
   const version = packageVersion();
-  const facts = startedOf(config, addresses);
+  const facts = startedOf(config, addresses, `${programName(terminal)} connect docker${flags}`);
   if (config.log.format === "pretty") terminal.out.write(banner(facts, version, paint(terminal)));
   else log.info({ version, ...facts }, "serving");
   for (const warning of warningsOf(config, facts)) log.warn(warning);

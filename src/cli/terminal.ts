@@ -32,8 +32,8 @@ export interface Output {
   readonly columns?: () => number | undefined;
 }
 
-/** 0: done; 1: it could not be done; 2: the command line or the configuration is wrong. */
-export type ExitCode = 0 | 1 | 2;
+/** 0: done; 1: it could not be done; 2: the command line or the configuration is wrong; 130: somebody gave up, as by Ctrl+C. */
+export type ExitCode = 0 | 1 | 2 | 130;
 
 /** How a command is bound to the command line: what it runs with, and where its exit code goes. */
 export interface Invocation {

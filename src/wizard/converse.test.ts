@@ -14,6 +14,7 @@ const NONE: Sources = { yaml: "", dotEnv: "" };
 function worldOf(differs: Partial<World> = {}): World {
   return {
     hostname: "host.example.com",
+    addresses: ["10.0.0.7", "192.0.2.7", "2001:db8::7", "fd00::7"],
     tryRegistry: async ({ serves }) => trial("taken", `${serves} takes user and password`),
     freeBytes: async () => 5 * 1024 ** 3,
     hasAuthority: async () => false,
@@ -304,6 +305,25 @@ describe("who may pull", () => {
       [access.anonymous, access.networks.includes("10.0.0.0/8"), access.networks.includes("::1")],
       [true, true, true],
     );
+    // Nor is this machine itself kept out, which has addresses that are not private.
+    assert.deepEqual(access.networks.slice(-2), ["192.0.2.7", "2001:db8::7"]);
+  });
+
+  test("a second time no answer is offered twice", async () => {
+    const offered = async (yaml: string, question: RegExp) =>
+      await talk([[question, "same"]], { yaml, dotEnv: "" }).then(
+        () => true,
+        (error: Error) => !error.message.startsWith("same cannot be chosen"),
+      );
+    const tls = "tls: { mode: files, cert: a.pem, key: b.pem }\n";
+    for (const [question, yaml] of [
+      [/Which host names/, "url: http://a.example.com:5000\n"],
+      [/with whose certificate/, tls],
+      [/Who may pull/, "access: { networks: [10.0.0.0/8] }\n"],
+    ] as const) {
+      assert.equal(await offered("listen: 127.0.0.1:5000\n", question), false);
+      assert.equal(await offered(yaml, question), true);
+    }
   });
 
   test("with an account at a registry not everybody may be let in", async () => {

@@ -1,6 +1,6 @@
 import { parseEnv } from "node:util";
 import { access, constants, realpath, stat } from "node:fs/promises";
-import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { HtpasswdFile } from "../access/htpasswd-file.ts";
 import { DOT_ENV, SETTING_VARIABLES } from "../config/environment.ts";
 import { ConfigError } from "../config/errors.ts";
@@ -157,10 +157,4 @@ const OTHERS = 0o007;
 /** Who wants a group to read it may; that everybody did was nobody's wish. */
 function keptFromOthers(before: number | undefined): number {
   return before === undefined || (before & OTHERS) !== 0 ? SECRET_MODE : before;
-}
-
-/** A path as the user would write it. */
-export function shortPath(path: string, cwd: string): string {
-  const short = relative(cwd, path);
-  return short.startsWith("..") || isAbsolute(short) || short === "" ? path : short;
 }

@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import { hostname } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { dirname, resolve } from "node:path";
 import { HtpasswdFile } from "../access/htpasswd-file.ts";
 import { AUTHORITY, AuthorityFolder } from "../certificates/authority-folder.ts";
@@ -27,6 +27,7 @@ export function machine(target: Target, options: MachineOptions): World {
   const own = hostname().toLowerCase();
   return {
     hostname: isHost(own) && own !== "localhost" ? own : EXAMPLE_HOST,
+    addresses: addresses(),
     tryRegistry: async (registry, credentials, signal) =>
       await tried(target, options, { registry, credentials }, signal),
     freeBytes: async (name) => await freeBytes(resolve(options.cwd, name)),
@@ -46,6 +47,13 @@ export function machine(target: Target, options: MachineOptions): World {
       }
     },
   };
+}
+
+/** Without those that are good on one cable only, which nobody names. */
+function addresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((ones) => ones ?? []);
+  const found = all.filter(({ internal, address }) => !internal && !/^fe[89ab].:/i.test(address));
+  return [...new Set(found.map(({ address }) => address))];
 }
 
 function withHint(message: string, hint: string | undefined): string {

@@ -217,7 +217,7 @@ registries:
       await enterAt(screen, ...questions.slice(0, -1));
       await screen.asks(questions.at(-1) ?? "");
       await screen.press("C-c");
-      assert.equal(await screen.ended(), 1);
+      assert.equal(await screen.ended(), 130);
       await screen.says("error: given up; nothing was changed");
       assert.deepEqual(await readdir(cwd), []);
       if (questions.length === 5) await assertGolden("wizard-ctrl-c", screen.kept);
@@ -238,7 +238,7 @@ registries:
     await screen.says("Asking docker.io ...");
     await hub.fake.until(() => hub.fake.requests.length > 0);
     await screen.press("C-c");
-    assert.equal(await screen.ended(), 1);
+    assert.equal(await screen.ended(), 130);
     assert.equal(await text(CONFIG), BY_HAND(hub.port));
   });
 

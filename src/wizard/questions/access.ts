@@ -1,3 +1,4 @@
+import { Networks } from "../../lib/networks.ts";
 import { readNetwork, readPath, readPrincipalName } from "../../config/values.ts";
 import { readNewPassword, readUserName } from "../../access/new-user.ts";
 import { readClientName } from "../../certificates/authority-folder.ts";
@@ -40,13 +41,15 @@ export async function askAccess(
     (before.access.paths.length > 0 && !hasHub(answers));
   const { anonymous, networks } = before.access;
   const isOpen = anonymous && networks.length === 0;
-  const maySame = !isNew && !isLost && !(isOpen && notAll !== undefined);
+  const isAll = isOpen && accessText(before.access) === accessText(EVERYBODY);
+  const maySame = !isNew && !isAll && !isLost && !(isOpen && notAll !== undefined);
   const choices = [
-    ...(maySame ? [{ value: "same" as const, label: "as before", hint: accessText(before.access) }] : []),
+    ...(maySame ? [{ value: "same" as const, label: `as before: ${accessText(before.access)}` }] : []),
     { value: "all" as const, label: "everybody who reaches it", not: notAll },
     { value: "some" as const, label: "only some", hint: "by network, password, certificate or secret path" },
   ];
-  const byDefault = isOpen && isOpened(talk, answers.listen) ? "some" : maySame ? "same" : isLocal ? "all" : "some";
+  const mayAll = isLocal || (isAll && notAll === undefined);
+  const byDefault = isOpen && isOpened(talk, answers.listen) ? "some" : maySame ? "same" : mayAll ? "all" : "some";
   const chosen = await asker.select("Who may pull?", choices, byDefault);
   if (chosen === "same") return { access: before.access, making: NO_FILES };
   if (chosen === "all") return { access: EVERYBODY, making: NO_FILES };
@@ -128,10 +131,13 @@ async function askDetails(
   };
 }
 
-async function askNetworks({ asker, before }: Talk): Promise<string[]> {
+async function askNetworks({ asker, before, world }: Talk): Promise<string[]> {
   const has = before.access.networks;
+  // Programs of this machine come from the address that they ask for, which need not be a private one.
+  const known = new Networks(PRIVATE_NETWORKS);
+  const offered = [...PRIVATE_NETWORKS, ...world.addresses.filter((address) => !known.includes(address))];
   const typed = await asker.text("Which networks? (separated by commas)", {
-    byDefault: (has.length > 0 ? has : PRIVATE_NETWORKS).join(", "),
+    byDefault: (has.length > 0 ? has : offered).join(", "),
     isEdited: true,
     check: checkBy((text) => listOf(text).map(readNetwork)),
   });
@@ -166,7 +172,7 @@ async function askCertificates(
   const has = before.access.mtlsCa;
   const isThere = authority !== undefined || (await world.hasAuthority(AUTHORITY_FOLDER));
   const choices = [
-    ...(has === undefined || has === own ? [] : [{ value: "same" as const, label: "as before", hint: has }]),
+    ...(has === undefined || has === own ? [] : [{ value: "same" as const, label: `as before: ${has}` }]),
     { value: "own" as const, label: "your own, made here", hint: isThere ? own : `in ${AUTHORITY_FOLDER}` },
     { value: "file" as const, label: "another, whose file you have" },
   ];

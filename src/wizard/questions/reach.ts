@@ -47,14 +47,16 @@ export async function askNames(talk: Talk, answers: Answers): Promise<NamesAnswe
   const host = hostOfUrl(before);
   const url = host === undefined ? before.url : undefined;
   const has = before.url !== undefined || before.registries.some(({ hostnames }) => hostnames.length > 0);
+  const maySame = !isNew && has;
   const choices = [
-    ...(isNew ? [] : [{ value: "same" as const, label: "as before", hint: asBefore(before) }]),
+    // Where it had none, that is the next one.
+    ...(maySame ? [{ value: "same" as const, label: `as before: ${asBefore(before)}` }] : []),
     { value: "none" as const, label: "none", hint: "it is reached by its address" },
     { value: "one" as const, label: "one for all registries", hint: "cache.example.com" },
     { value: "each" as const, label: "one for each registry", hint: "ghcr.cache.example.com, ..." },
   ];
   // Those who reach it from now on need a name that those before did not.
-  const byDefault = isOpened(talk, answers.listen) && !has ? "one" : isNew ? "none" : "same";
+  const byDefault = isOpened(talk, answers.listen) && !has ? "one" : maySame ? "same" : "none";
   const chosen = await asker.select("Which host names does it have?", choices, byDefault);
   if (chosen === "same") return { registries, host, url };
   const without = registries.map((one) => ({ ...one, hostnames: [] }));
@@ -70,7 +72,7 @@ export async function askNames(talk: Talk, answers: Answers): Promise<NamesAnswe
 function asBefore({ url, registries }: Answers): string {
   const count = registries.filter(({ isOn, hostnames }) => isOn && hostnames.length > 0).length;
   const each = count === 0 ? undefined : `for ${count} ${count === 1 ? "registry" : "registries"}`;
-  return [url, each].filter((one) => one !== undefined).join(", ") || "none";
+  return [url, each].filter((one) => one !== undefined).join(", ") || "for registries that are off";
 }
 
 async function askEach(

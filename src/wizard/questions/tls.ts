@@ -23,8 +23,9 @@ const HTTPS_PORT = 443;
 /** Whether clients are spoken to with TLS, and whose certificate they see. */
 export async function askTls(talk: Talk, answers: Answers): Promise<TlsAnswers> {
   const { asker, before, isNew } = talk;
+  const maySame = !isNew && before.tls.kind !== "off";
   const choices = [
-    ...(isNew ? [] : [{ value: "same" as const, label: "as before", hint: tlsText(before.tls) }]),
+    ...(maySame ? [{ value: "same" as const, label: `as before: ${tlsText(before.tls)}` }] : []),
     { value: "off" as const, label: "no TLS", hint: "plain HTTP" },
     { value: "own" as const, label: "an authority of your own, made here", hint: "hosts must trust it" },
     { value: "files" as const, label: "certificate files that you have" },
@@ -32,7 +33,7 @@ export async function askTls(talk: Talk, answers: Answers): Promise<TlsAnswers> 
     { value: "acme" as const, label: "another ACME authority", hint: "Step-CA, ..." },
   ];
   const needsOne = isOpened(talk, answers.listen) && before.tls.kind === "off";
-  const byDefault = needsOne ? "own" : isNew ? "off" : "same";
+  const byDefault = needsOne ? "own" : maySame ? "same" : "off";
   for (;;) {
     const chosen = await asker.select("Does it speak TLS, and with whose certificate?", choices, byDefault);
     switch (chosen) {

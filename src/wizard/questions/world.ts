@@ -6,6 +6,8 @@ import type { Asker } from "../asker.ts";
 export interface World {
   /** A name that others may know this machine by. */
   readonly hostname: string;
+  /** By which other machines reach this one. */
+  readonly addresses: readonly string[];
   /** Asks a registry with these credentials, or with those that are kept. */
   tryRegistry(registry: RegistryAnswer, credentials: CredentialsAnswer, signal: AbortSignal): Promise<Trial>;
   /** Of the disk that the folder lies on, or will lie on; undefined where that cannot be said. */
