@@ -29,7 +29,7 @@ function documented(block: RegExp): string {
 
 describe("shell scripts", { skip: skipReason(["shellcheck"]) }, () => {
   /** Parts that are put together are checked where that is done. */
-  const PARTS = /^(?:src\/connect|scripts\/deploy)\//;
+  const PARTS = /^(?:src\/connect|src\/doctor|scripts\/deploy)\//;
 
   test("have nothing that shellcheck warns of", async () => {
     const folders = ["bin", "scripts", "deploy", ".ci", "src"];
