@@ -4,6 +4,7 @@ import { basicCredentials, bearerToken, saysNothing } from "./authorization.ts";
 import { basicChallenge, type Challenged, tokenChallenge } from "./challenges.ts";
 import { compileNameGlob } from "../lib/glob.ts";
 import { Networks } from "../lib/networks.ts";
+import { type Way, waysIn } from "./methods.ts";
 import type { Passwords } from "./passwords.ts";
 import { ANONYMOUS, type Principal } from "./principal.ts";
 import type { MinAge } from "./quarantine.ts";
@@ -132,15 +133,9 @@ export class Access {
     return networks.length === 0 && isAnybody;
   }
 
-  /** By what clients can come in, any of which is enough; for their set-up. */
-  get ways(): readonly ("anonymous" | "basic" | "mtls" | "path")[] {
-    const { anonymous, htpasswd, mtls, paths } = this.#config;
-    return [
-      ...(this.#mayBeOpen && anonymous ? (["anonymous"] as const) : []),
-      ...(htpasswd === undefined ? [] : (["basic"] as const)),
-      ...(mtls === undefined ? [] : (["mtls"] as const)),
-      ...(paths.length === 0 ? [] : (["path"] as const)),
-    ];
+  /** By what clients can come in; for their set-up. */
+  get ways(): readonly Way[] {
+    return waysIn({ config: this.#config, mayBeOpen: this.#mayBeOpen });
   }
 
   /** Whether a client's certificate says who it is. */

@@ -28,3 +28,18 @@ export function accessThere(access: AccessConfig, { methods }: Pick<Listen, "met
 
 /** By these somebody has a name. */
 const NAMING: readonly AccessMethod[] = ["basic", "bearer", "mtls", "paths"];
+
+/** How a client may say who it is. */
+export type Way = "anonymous" | "basic" | "mtls" | "path";
+
+/** By what clients can come in there, any of which is enough; for their set-up. */
+export function waysIn({ config, mayBeOpen }: AccessThere): readonly Way[] {
+  const { anonymous, htpasswd, mtls, paths } = config;
+  const ways: Record<Way, boolean> = {
+    anonymous: mayBeOpen && anonymous,
+    basic: htpasswd !== undefined,
+    mtls: mtls !== undefined,
+    path: paths.length > 0,
+  };
+  return (["anonymous", "basic", "mtls", "path"] as const).filter((way) => ways[way]);
+}

@@ -1,3 +1,4 @@
+import { isLoopback } from "../lib/loopback.ts";
 import { accessThere } from "../access/methods.ts";
 import type { Config, RegistryConfig } from "../config/config.ts";
 import { proxyText } from "../config/proxy.ts";
@@ -102,11 +103,6 @@ function loopbackOf(address: string): string | undefined {
 
 function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(":"));
-}
-
-/** As it stands in a URL. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** What the operator should know although everything runs. */

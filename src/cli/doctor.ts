@@ -2,7 +2,8 @@ import { Command } from "commander";
 import type { KnownSecrets } from "../connect/script.ts";
 import type { CacheView } from "../connect/view.ts";
 import type { Area, Level } from "../doctor/finding.ts";
-import { isLoopback, warningsOf } from "./banner.ts";
+import { isLoopback } from "../lib/loopback.ts";
+import { warningsOf } from "./banner.ts";
 import { configurationOf } from "./configuration.ts";
 import { type ConnectCommandOptions, secretsOf, viewOf } from "./connect.ts";
 import { CliError } from "./failure.ts";
@@ -74,7 +75,7 @@ async function onServer(terminal: Terminal, options: DoctorOptions): Promise<Exi
     throw new CliError("such options belong to a client", { hint, exitCode: 2 });
   }
   const config = await configurationOf(terminal, options);
-  const beyondLoopback = config.listen.some(({ host }) => !isLoopback(host.includes(":") ? `[${host}]` : host));
+  const beyondLoopback = config.listen.some(({ host }) => !isLoopback(host));
   const { serverChecks } = await import("../doctor/server.ts");
   const { runChecks } = await import("../doctor/run-checks.ts");
   const { countOf } = await import("../doctor/finding.ts");

@@ -17,7 +17,7 @@ import type {
 } from "./config.ts";
 import { openToAllWarnings, readBounded } from "./files.ts";
 import type { Finding } from "./issues.ts";
-import { isLoopback } from "./listen-checks.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import { ACCESS_METHODS, type AccessInput } from "./schema.ts";
 import { ruleWarnings } from "./rule-warnings.ts";
 import { readPathToken } from "./values.ts";

@@ -1,4 +1,4 @@
-import { isIPv4 } from "node:net";
+import { isLoopback } from "../lib/loopback.ts";
 import { shown } from "../lib/units.ts";
 import type { Listen, ListenAddress } from "./config.ts";
 import type { Finding } from "./issues.ts";
@@ -62,9 +62,4 @@ function portOf({ port, protocol }: URL): number {
 
 function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
-}
-
-/** As far as it can be told without asking DNS. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }

@@ -1,9 +1,9 @@
 import { isIPv6 } from "node:net";
-import { accessThere } from "../access/methods.ts";
+import { accessThere, waysIn } from "../access/methods.ts";
 import { readCertificate } from "../config/certificates.ts";
 import type { Config, Listen } from "../config/config.ts";
 import { describe } from "./describe.ts";
-import { type CacheView, isLoopback, type Way } from "./view.ts";
+import { type CacheView, isLoopback } from "./view.ts";
 
 export interface ConfiguredView {
   readonly view: CacheView;
@@ -15,7 +15,7 @@ export interface ConfiguredView {
 export function configuredView(config: Config): ConfiguredView {
   const listen = listenFor(config);
   const origin = config.url ?? originAt(config, listen);
-  const view = describe(config, origin, waysAt(config, listen));
+  const view = describe(config, origin, waysIn(accessThere(config.access, listen)));
   return { view, isLocal: isLoopback(view) };
 }
 
@@ -58,14 +58,4 @@ function namesOf(pem: string | undefined): string[] {
   const names = (kind: string) => [...(text ?? "").matchAll(new RegExp(`${kind}:([^,\\s*]+)(?:,|$)`, "g"))];
   // An address is better than none, for a cache that listens on all of them.
   return [...names("DNS"), ...names("IP Address")].flatMap(([, name]) => name ?? []);
-}
-
-function waysAt(config: Config, listen: Listen): Way[] {
-  const { config: access, mayBeOpen } = accessThere(config.access, listen);
-  return [
-    ...(mayBeOpen && access.anonymous ? (["anonymous"] as const) : []),
-    ...(access.htpasswd === undefined ? [] : (["basic"] as const)),
-    ...(access.mtls === undefined ? [] : (["mtls"] as const)),
-    ...(access.paths.length === 0 ? [] : (["path"] as const)),
-  ];
 }

@@ -1,7 +1,8 @@
+import type { Way } from "../access/methods.ts";
+import { isLoopback as isLoopbackHost } from "../lib/loopback.ts";
 import { isIPv6 } from "node:net";
 
-/** How a host may say who it is. */
-export type Way = "anonymous" | "basic" | "mtls" | "path";
+export type { Way };
 
 /** A registry, as clients see it. */
 export interface ServedRegistry {
@@ -40,8 +41,7 @@ export function hostOf({ url }: CacheView): string {
 
 /** Docker takes plain HTTP, and any certificate, from there. */
 export function isLoopback(view: CacheView): boolean {
-  const host = new URL(view.url).hostname;
-  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+  return isLoopbackHost(new URL(view.url).hostname);
 }
 
 /** The origin of a registry's own host name; undefined where it has none. */

@@ -2,6 +2,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Config } from "../config/config.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import { Networks } from "../lib/networks.ts";
 import { LATE, within } from "../lib/wait.ts";
 import { hasTls } from "./addresses.ts";
@@ -71,10 +72,6 @@ async function follow({ trustedProxies }: Config, place: NamedPlace): Promise<Le
 
 function ownAddresses(): ReadonlySet<string> {
   return new Set(Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)));
-}
-
-function isLoopback(address: string): boolean {
-  return address === "::1" || address.startsWith("127.");
 }
 
 /** An address that is not this machine's may be that of a router or a balancer in front of it: whoever answers there tells. */

@@ -1,6 +1,7 @@
 import pLimit from "p-limit";
 import type { Config, RegistryConfig } from "../config/config.ts";
 import { humanDuration } from "../lib/human.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import { packageVersion } from "../lib/version.ts";
 import { quotaText } from "../upstream/quota.ts";
 import { type Trial, tryRegistry } from "../upstream/trial.ts";
@@ -82,10 +83,6 @@ export function proxyFor(
     (one) => one === "*" || (one !== "" && (hostname === one || hostname.endsWith(`.${one}`))),
   );
   return passes ? undefined : new URL(chosen).origin;
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
 }
 
 export function judgeUpstream({ registry, trial, tookMs, proxy }: Tried): readonly Finding[] {

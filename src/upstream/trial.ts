@@ -1,3 +1,4 @@
+import { isUntrusted } from "../lib/connection-faults.ts";
 import type { Credentials, RegistryConfig } from "../config/config.ts";
 import { parseRepositoryName } from "../oci/reference.ts";
 import { ranOutOfTime } from "./aborts.ts";
@@ -165,7 +166,7 @@ function blame(
 ): Pick<Trial, "verdict" | "message"> {
   const code = (fault.cause as NodeJS.ErrnoException | undefined)?.code;
   if (code !== undefined && CERTIFICATE_CODE.test(code)) {
-    const more = ca === undefined ? "; `ca:` names a file with its authority" : "";
+    const more = ca === undefined && isUntrusted(fault.cause) ? "; `ca:` names a file with its authority" : "";
     return { verdict: "distrusted", message: `the TLS certificate of ${serves} is not trusted (${code})${more}` };
   }
   const isLate = fault.kind === "timeout" || ranOutOfTime(signal);

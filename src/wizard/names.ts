@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { isLoopback } from "../config/listen-checks.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import { readListen } from "../config/values.ts";
 import { ValueError } from "../lib/value-error.ts";
 import type { Answers } from "./answers.ts";

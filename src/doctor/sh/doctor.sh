@@ -406,6 +406,8 @@ trial() {
   fi
   ask '/connect/seen?format=lines'
   now=$(field now)
+  # It goes into a URL, and comes from elsewhere.
+  case $now in '' | *[!0-9]*) now=0 ;; esac
   doing "pulling $image with $client"
   pulled=yes
   limit_s=$PULL_MAX_S
