@@ -89,7 +89,8 @@ async function move(
     stamps.map(({ repositoryId, key, digest, atMs }) => sql`(${repositoryId}, ${key}, ${digest}, ${atMs})`),
   );
   const time = sql.ref(`${table}.${timeColumn}`);
-  const recorded = nowMs === undefined ? sql`` : sql`, recorded_at_ms = ${nowMs}, vanished_at_ms = ${stillVanished(nowMs)}`;
+  const recorded =
+    nowMs === undefined ? sql`` : sql`, recorded_at_ms = ${nowMs}, vanished_at_ms = ${stillVanished(nowMs)}`;
   const fromFuture = nowMs === undefined ? sql`` : sql` or ${time} > ${nowMs}`;
   // A use counts wherever the tag points by now, a confirmation does not.
   const thatOne = nowMs === undefined ? sql`` : sql` and ${sql.ref(`${table}.digest`)} = stamps.digest`;
