@@ -4,6 +4,9 @@ import type { Repository } from "../oci/reference.ts";
 import { repositoryPath } from "../oci/reference.ts";
 import { inBatches, ROWS_PER_INSERT } from "./batches.ts";
 import type { BlobRecord, HeldManifest, ManifestRecord } from "./catalog.ts";
+import { gainContents, resizeContents } from "./contents.ts";
+import { registryIdOf } from "./repositories.ts";
+import { ledToBy, settleRoots } from "./roots.ts";
 import type { CatalogDb, ReferenceTable } from "./schema.ts";
 
 type ManifestFacts = Omit<ManifestRecord, "repository">;
@@ -52,8 +55,12 @@ export async function rebuildManifest(
     .where("digest", "=", facts.digest)
     .returning("id")
     .executeTakeFirstOrThrow();
+  await resizeContents(db, [facts]);
+  const before = await ledToBy(db, repositoryId, [facts.digest]);
   await db.deleteFrom("manifest_references").where("manifest_id", "=", id).execute();
   await insertReferences(db, repositoryId, id, facts.manifest);
+  const after = await ledToBy(db, repositoryId, [facts.digest]);
+  await settleRoots(db, repositoryId, [facts.digest, ...before, ...after]);
 }
 
 /** False where it is held already. */
@@ -81,7 +88,10 @@ async function insertManifest(
     .returning("id")
     .executeTakeFirst();
   if (inserted === undefined) return false;
+  await resizeContents(db, [facts]);
+  await gainContents(db, await registryIdOf(db, repositoryId), [facts]);
   await insertReferences(db, repositoryId, inserted.id, facts.manifest);
+  await settleRoots(db, repositoryId, [facts.digest, ...(await ledToBy(db, repositoryId, [facts.digest]))]);
   // A tag may have been recorded before its manifest.
   await db
     .updateTable("tags")
@@ -213,7 +223,10 @@ export async function holdBlobs(
   blobs: readonly BlobFacts[],
   nowMs: number,
 ): Promise<void> {
+  const registryId = await registryIdOf(db, repositoryId);
   await inBatches(blobs, ROWS_PER_INSERT, async (piece) => {
+    const held = await heldBlobsQuery(db, repositoryId, piece).execute();
+    const before = new Set(held.map(({ digest }) => digest));
     const rows = piece.map((blob) => ({
       repository_id: repositoryId,
       digest: blob.digest,
@@ -234,5 +247,23 @@ export async function holdBlobs(
         })),
       )
       .execute();
+    await resizeContents(db, piece);
+    await gainContents(
+      db,
+      registryId,
+      piece.filter(({ digest }) => !before.has(digest)),
+    );
   });
+}
+
+function heldBlobsQuery(db: CatalogDb, repositoryId: number, blobs: readonly BlobFacts[]) {
+  return db
+    .selectFrom("blobs")
+    .select("digest")
+    .where("repository_id", "=", repositoryId)
+    .where(
+      "digest",
+      "in",
+      blobs.map(({ digest }) => digest),
+    );
 }

@@ -15,6 +15,8 @@ export interface CatalogSchema {
   readonly tags: TagTable;
   readonly tag_history: TagHistoryTable;
   readonly saved_lists: SavedListTable;
+  readonly contents: ContentTable;
+  readonly content_sizes: ContentSizeTable;
 }
 
 /** A connection, or a transaction on one. */
@@ -50,8 +52,10 @@ export interface ManifestTable {
   fetched_with: string | null;
   held_at_ms: number;
   recorded_at_ms: number;
-  /** Becoming held counts as a use. */
+  /** Becoming held counts as a use, and so does a use of what it alone leads to. */
   last_used_at_ms: number;
+  /** 1 where no other held manifest of the repository leads to it: see `roots.ts`. */
+  is_root: Generated<number>;
 }
 
 /** What a manifest names. The repository stands here too, so that `namedBy` is one look-up in one index. */
@@ -106,4 +110,20 @@ export interface SavedListTable {
   body: string;
   bytes: number;
   saved_at_ms: number;
+}
+
+/** Some content that a registry's repositories have, or with an empty id those of all. */
+export interface ContentTable {
+  digest: string;
+  registry_id: string;
+  size: number;
+  /** How many rows of `blobs` and `manifests` say so; never 0. */
+  links: number;
+}
+
+/** The sums of `contents`, kept with it. */
+export interface ContentSizeTable {
+  registry_id: string;
+  bytes: number;
+  contents: number;
 }

@@ -2,6 +2,8 @@ import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { inBatches } from "./batches.ts";
 import type * as catalog from "./catalog.ts";
+import * as contents from "./contents.ts";
+import * as evicting from "./evicting.ts";
 import * as inventory from "./inventory.ts";
 import * as lists from "./lists.ts";
 import * as manifests from "./manifests.ts";
@@ -110,6 +112,42 @@ export class SqlCatalog implements catalog.Catalog {
 
   async inventory(query: catalog.RepositoriesQuery & { readonly registryId: string }): Promise<catalog.HeldTags[]> {
     return await inventory.inventory(this.#reads, query);
+  }
+
+  async heldBytes(): Promise<catalog.HeldBytes> {
+    return await contents.heldBytes(this.#reads);
+  }
+
+  async linksTo(digest: Digest, registryId?: string): Promise<number> {
+    return await contents.linksTo(this.#reads, digest, registryId);
+  }
+
+  async leastUsed(query: catalog.LeastUsedQuery): Promise<catalog.HeldRoot[]> {
+    return await evicting.leastUsed(this.#reads, query);
+  }
+
+  async rootsOf(repository: Repository, digest: Digest): Promise<Digest[]> {
+    return await evicting.rootsOf(this.#reads, repository, digest);
+  }
+
+  async leaving(repository: Repository, root: Digest): Promise<catalog.Leaving | undefined> {
+    return await evicting.leaving(this.#reads, repository, root);
+  }
+
+  async looseBlobs(query: catalog.LooseQuery) {
+    return await evicting.looseBlobs(this.#reads, query);
+  }
+
+  async leavingBlob(repository: Repository, digest: Digest): Promise<catalog.Leaving | undefined> {
+    return await evicting.leavingBlob(this.#reads, repository, digest);
+  }
+
+  async forget(leaving: catalog.Leaving): Promise<void> {
+    await this.#transaction(async (db) => await evicting.forget(db, leaving));
+  }
+
+  async forgetBlob(digest: Digest): Promise<Repository[]> {
+    return await evicting.forgetBlob(async (run) => await this.#transaction(run), digest);
   }
 
   async replaceHeld(snapshot: AsyncIterable<catalog.HeldSnapshot>): Promise<void> {
