@@ -19,6 +19,8 @@ import { type HeldFiles, openHeld } from "./held-files.ts";
 import { compileTagGlob } from "./lib/glob.ts";
 import { requestLogger } from "./lib/logger.ts";
 import { packageVersion } from "./lib/version.ts";
+import type { HeldNews } from "./pull/held.ts";
+import type { Holds } from "./pull/holds.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
@@ -36,8 +38,9 @@ import { startUpkeep } from "./upkeep/steps.ts";
 import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
 import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
-import { createUpstreams } from "./upstream/create.ts";
-import { FETCHED_BY_CLIENTS } from "./upstream/upstream.ts";
+import { createUpstreams, type UpstreamsOptions } from "./upstream/create.ts";
+import { quotaText } from "./upstream/quota.ts";
+import { FETCHED_BY_CLIENTS, type QuotaVerdict } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
 
 /** The cache as one thing that starts and stops. */
@@ -50,16 +53,24 @@ export interface App {
   idle(): Promise<void>;
 }
 
+/** What others bring in. */
+export interface AppAdditions extends Pick<UpstreamsOptions, "observer" | "onQuota" | "onUpstream"> {
+  /** Tags that are held at a digest; by default none are. */
+  readonly holds?: Holds;
+  readonly news?: HeldNews;
+}
+
 /** Builds everything; nothing listens before `start`. What was built is stopped in reverse. `lookup` replaces DNS. */
 export async function createApp(
   config: Config,
   log: Logger,
   limits: ListenerLimits = LISTENER_LIMITS,
   lookup?: LookupFunction,
+  more: AppAdditions = {},
 ): Promise<App> {
   const { lock, store, catalog } = await openHeld(config, log);
   try {
-    return await builtApp(config, log, { lock, store, catalog }, limits, lookup);
+    return await builtApp(config, log, { lock, store, catalog }, limits, lookup, more);
   } catch (error) {
     await catalog.close();
     lock.release();
@@ -73,12 +84,19 @@ async function builtApp(
   { lock, store, catalog }: HeldFiles,
   limits: ListenerLimits,
   lookup: LookupFunction | undefined,
+  { holds, news, ...ofUpstreams }: AppAdditions,
 ): Promise<App> {
   const certificates = await openCertificates(config, log);
   const { dataDir, listen, registries: ofAll } = config;
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
   const upstreams = createUpstreams(config.registries, {
+    ...ofUpstreams,
+    onQuota: (registryId, verdict, quota) => {
+      log.info({ registry: registryId, left: quotaText(quota) }, QUOTA_WORDS[verdict]);
+      doors.quotaChanged({ registryId, verdict });
+      ofUpstreams.onQuota?.(registryId, verdict, quota);
+    },
     version: packageVersion(),
     proxy: config.proxy,
     lookup,
@@ -91,6 +109,8 @@ async function builtApp(
     registries,
     fillsMax: config.fillsMax,
     log,
+    holds,
+    ...news,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
   });
   const keepFresh = new KeepFresh({
@@ -195,6 +215,12 @@ async function controlled(dataDir: string, routes: ControlRoutes, log: Logger): 
     return undefined;
   }
 }
+
+const QUOTA_WORDS: Record<QuotaVerdict, string> = {
+  low: "few pulls are left at an upstream: tags stay fresh for longer, and warming waits",
+  spent: "no pulls are left at an upstream: what is held is served, and nothing else",
+  plenty: "there are enough pulls left at an upstream again",
+};
 
 /** Users' settings, which the catalog must not hold. */
 const KEEP_FRESH_FILE = "keep-fresh.txt";

@@ -23,7 +23,7 @@ import { createListenerServer } from "./server/listener-server.ts";
 import { Seen, type SeenRequest } from "./server/seen.ts";
 import { filesystemReader } from "./store/filesystem.ts";
 import { FollowedTags } from "./workers/followed-tags.ts";
-import type { FrontSetup, TagNews, TlsNews } from "./workers/messages.ts";
+import type { FrontSetup, QuotaNews, TagNews, TlsNews } from "./workers/messages.ts";
 import { notesOf, type OwnerLink } from "./workers/owner-link.ts";
 
 /** One of several processes that answer clients: hits by itself, everything else through the owner. */
@@ -32,6 +32,7 @@ export interface Front {
   accept(socket: Socket, listen: number): void;
   hear(news: TagNews): void;
   accessChanged(news: AccessNews): void;
+  quotaChanged(news: QuotaNews): void;
   useTls(news: TlsNews): void;
   /** What a client has lately been answered here, the oldest first. */
   seen(client: string): readonly SeenRequest[];
@@ -49,11 +50,13 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const blobs = new StoredBlobs({ store, chunks: new ChunkCache(), log: quiet });
   const tags = new FollowedTags((repository, tag) => link.send({ kind: "follow", repository, tag }));
   const notebook = new Notebook(notesOf(link), log);
+  const quotas = new Map<string, QuotaNews["verdict"]>();
   const hits = new Hits({
     content: new HeldContent({ store: reader, shares: sharesOf(config.registries), log }),
     blobs,
     tagState: (repository, tag) => tags.state(repository, tag),
     tagPolicies: new Map(config.registries.map((one) => [one.id, new TagPolicies(one.tags, compileTagGlob)])),
+    quotaOf: (registryId) => quotas.get(registryId) ?? "plenty",
     notebook,
   });
   const passwords = new KnownPasswords();
@@ -84,6 +87,7 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
     accept: (socket, listen) => servers[listen]?.accept(socket),
     hear: (news) => tags.hear(news),
     accessChanged,
+    quotaChanged: ({ registryId, verdict }) => void quotas.set(registryId, verdict),
     useTls: ({ ticketKeys: keys, ...news }) => {
       const use = { ...news, ticketKeys: Buffer.from(keys, "base64") };
       servers.forEach((server, index) => server.useTls(newsAt(accesses[index], use)));

@@ -26,6 +26,8 @@ export interface Catalog {
   recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void>;
   /** Upstream said again that the tag points where we think: freshness survives a restart. */
   confirmTags(confirmations: readonly TagConfirmation[]): Promise<void>;
+  /** Upstream says that it does not have the tag. Stands until the tag is confirmed, or points elsewhere. Idempotent. */
+  vanishTag(repository: Repository, tag: Tag, atMs: number): Promise<void>;
   tag(repository: Repository, tag: Tag): Promise<HeldTag | undefined>;
   /** Tags that lead to the digest, or did before they moved: by themselves, or by what they point to naming it. */
   tagsOf(repository: Repository, digest: Digest, kind: ContentKind): Promise<Tag[]>;
@@ -112,6 +114,8 @@ export interface HeldTag {
   readonly digest: Digest;
   /** When upstream last confirmed it. */
   readonly confirmedAtMs: number;
+  /** Since when upstream says that it does not have it; undefined: it does. */
+  readonly vanishedAtMs?: number;
 }
 
 /** Where a tag points, or has pointed. */
@@ -121,6 +125,8 @@ export interface TagSighting {
   readonly firstSeenAtMs: number;
   /** When upstream last said so. */
   readonly confirmedAtMs: number;
+  /** Since when it did not have it, after that. */
+  readonly vanishedAtMs?: number;
 }
 
 export interface TagConfirmation {

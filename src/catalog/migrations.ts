@@ -1,6 +1,7 @@
 import { type ColumnDefinitionBuilder, type CreateTableBuilder, sql } from "kysely";
 import { CatalogNewerError } from "./errors.ts";
 import { addContents } from "./migrations-contents.ts";
+import { addVanished } from "./migrations-vanished.ts";
 import type { CatalogDb } from "./schema.ts";
 
 /** The few words of a schema in which SQL dialects differ. */
@@ -23,6 +24,7 @@ const MIGRATIONS: readonly Migration[] = [
   indexByFetcher,
   indexLeading,
   addContents,
+  addVanished,
 ];
 
 /** The version that this release works with. */

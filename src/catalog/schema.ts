@@ -91,6 +91,8 @@ export interface TagTable {
   confirmed_at_ms: number;
   recorded_at_ms: number;
   last_used_at_ms: number;
+  /** Since when the upstream says that it does not have it; null: it does. */
+  vanished_at_ms: number | null;
 }
 
 /** Where a tag pointed before, oldest first by id. */
@@ -101,6 +103,8 @@ export interface TagHistoryTable {
   digest: string;
   first_seen_at_ms: number;
   confirmed_at_ms: number;
+  /** Whether the upstream did not have it, after that, before the tag pointed elsewhere, and since when. */
+  vanished_at_ms: number | null;
 }
 
 export interface SavedListTable {

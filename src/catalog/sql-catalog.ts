@@ -13,6 +13,7 @@ import type { CatalogDb } from "./schema.ts";
 import * as tags from "./tags.ts";
 import * as leading from "./leading.ts";
 import * as use from "./use.ts";
+import * as vanished from "./vanished.ts";
 
 /** Uses or confirmations written in one transaction: about a millisecond, in which no socket is served. */
 const NOTES_PER_TRANSACTION = 100;
@@ -69,6 +70,10 @@ export class SqlCatalog implements catalog.Catalog {
     await inBatches(byRepository(confirmations), NOTES_PER_TRANSACTION, async (piece) => {
       await this.#transaction(async (db) => await use.confirmTags(db, piece, this.#now()));
     });
+  }
+
+  async vanishTag(repository: Repository, tag: Tag, atMs: number): Promise<void> {
+    await this.#transaction(async (db) => await vanished.vanishTag(db, repository, tag, atMs, this.#now()));
   }
 
   async tag(repository: Repository, tag: Tag): Promise<catalog.HeldTag | undefined> {

@@ -86,6 +86,12 @@ function latest(stamps: readonly Stamp[]): readonly Stamp[] {
   return [...found.values()];
 }
 
+/** What upstream has said after the confirmation, which may have waited in a notebook, stands. */
+function stillVanished(nowMs: number) {
+  const at = sql.ref("tags.vanished_at_ms");
+  return sql`case when ${at} > stamps.at_ms and ${at} <= ${nowMs} then ${at} end`;
+}
+
 /** One statement for all: one for each row costs ten times as much, with every socket waiting meanwhile. */
 async function move(
   db: CatalogDb,
@@ -100,7 +106,8 @@ async function move(
     stamps.map(({ repositoryId, key, digest, atMs }) => sql`(${repositoryId}, ${key}, ${digest}, ${atMs})`),
   );
   const time = sql.ref(`${table}.${timeColumn}`);
-  const recorded = nowMs === undefined ? sql`` : sql`, recorded_at_ms = ${nowMs}`;
+  const recorded =
+    nowMs === undefined ? sql`` : sql`, recorded_at_ms = ${nowMs}, vanished_at_ms = ${stillVanished(nowMs)}`;
   const fromFuture = nowMs === undefined ? sql`` : sql` or ${time} > ${nowMs}`;
   // A use counts wherever the tag points by now, a confirmation does not.
   const thatOne = nowMs === undefined ? sql`` : sql` and ${sql.ref(`${table}.digest`)} = stamps.digest`;

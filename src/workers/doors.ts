@@ -26,7 +26,7 @@ import { newsAt, setupsOf, stopAll } from "../server/at-addresses.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
 import type { Seen, SeenRequest } from "../server/seen.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
-import type { FrontConfig, TagNews } from "./messages.ts";
+import type { FrontConfig, QuotaNews, TagNews } from "./messages.ts";
 
 /** Where clients come in: into this process, or into fronts that ask it. */
 export interface Doors {
@@ -38,6 +38,8 @@ export interface Doors {
   useTls(news: { readonly certificate: ShownCertificate; readonly clients: ClientAuthorities | undefined }): void;
   /** Users or secret paths are others than before. */
   accessChanged(news: AccessNews): void;
+  /** How many pulls an upstream has left. */
+  quotaChanged(news: QuotaNews): void;
   /** What a client has lately asked for, the oldest first, whichever process has answered. */
   seen(client: string): Promise<readonly SeenRequest[]>;
   /** Lets responses finish within the configured time; says how many were cut. */
@@ -87,6 +89,7 @@ function ownDoors(options: DoorsOptions): Doors {
     },
     tell: () => undefined,
     accessChanged: () => undefined,
+    quotaChanged: () => undefined,
     useTls: (news) => listeners.forEach((listener, index) => listener.useTls(newsAt(accesses[index], news))),
     seen: async (client) => options.seen.of(client),
     close: async () => await stopAll(listeners, config.stopTimeoutMs),
@@ -138,6 +141,7 @@ function frontDoors(options: DoorsOptions): Doors {
     },
     tell: (news) => fronts?.tell(news),
     accessChanged: (news) => fronts?.accessChanged(news),
+    quotaChanged: (news) => fronts?.quotaChanged(news),
     useTls: (news) => {
       // With the keys from before, a session could be resumed that a revoked certificate had begun.
       const keys = randomBytes(TICKET_KEYS_BYTES);

@@ -9,7 +9,7 @@ import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
 import type { SeenRequest } from "../server/seen.ts";
 import { FrontProcess, type FrontProcessOptions } from "./front-process.ts";
-import type { FrontSetup, TagNews, TlsNews } from "./messages.ts";
+import type { FrontSetup, QuotaNews, TagNews, TlsNews } from "./messages.ts";
 
 /** A front that lived for less is not started again at once. */
 const SHORT_LIFE_MS = 10_000;
@@ -49,6 +49,7 @@ export class Fronts {
   readonly #running = new Set<FrontProcess>();
   #tls: TlsNews | undefined;
   #access: AccessNews | undefined;
+  readonly #quotas = new Map<string, QuotaNews>();
   readonly #asked = new Map<number, (requests: readonly SeenRequest[]) => void>();
   #nextId = 0;
   #turn = 0;
@@ -88,6 +89,12 @@ export class Fronts {
   accessChanged(news: AccessNews): void {
     this.#access = news;
     for (const front of this.#running) front.send({ kind: "access", ...news });
+  }
+
+  /** Tells all of them, and those that are started from now on, how many pulls an upstream has left. */
+  quotaChanged(news: QuotaNews): void {
+    this.#quotas.set(news.registryId, news);
+    for (const front of this.#running) front.send({ kind: "quota", ...news });
   }
 
   /** What a client has lately asked of any of them, in no order. */
@@ -151,6 +158,7 @@ export class Fronts {
         from.send({ kind: "setup", ...setup });
         if (this.#access !== undefined) from.send({ kind: "access", ...this.#access });
         if (this.#tls !== undefined) from.send({ kind: "tls", ...this.#tls });
+        for (const news of this.#quotas.values()) from.send({ kind: "quota", ...news });
         if (this.#life.signal.aborted) from.send({ kind: "stop" });
         return;
       case "follow": {

@@ -3,6 +3,7 @@ import type { AccessNews } from "../access/open.ts";
 import type { ClientAuthorities, Config, ShownCertificate } from "../config/config.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
+import type { QuotaVerdict } from "../pull/freshness.ts";
 import type { TagState } from "../pull/held.ts";
 import type { SeenRequest } from "../server/seen.ts";
 
@@ -33,11 +34,17 @@ export type FrontConfig = Pick<
   | "url"
 >;
 
-/** A tag and where it points. */
+/** A tag and where it points; without that, what is known of it is to be forgotten. */
 export interface TagNews {
   readonly repository: Repository;
   readonly tag: Tag;
-  readonly state: TagState;
+  readonly state: TagState | undefined;
+}
+
+/** How many pulls a registry's upstream has left. */
+export interface QuotaNews {
+  readonly registryId: string;
+  readonly verdict: QuotaVerdict;
 }
 
 export interface TlsNews {
@@ -49,12 +56,14 @@ export interface TlsNews {
 
 export type ToFront =
   | ({ readonly kind: "setup" } & FrontSetup)
-  /** Upstream has confirmed or moved it, or the front has asked. */
+  /** Upstream has confirmed or moved it, it was held or released, or the front has asked. */
   | ({ readonly kind: "tag" } & TagNews)
   /** What TLS is spoken with from now on. */
   | ({ readonly kind: "tls" } & TlsNews)
   /** Users or secret paths have changed: passwords are to be asked for again. */
   | ({ readonly kind: "access" } & AccessNews)
+  /** There are few pulls left, none, or enough again. */
+  | ({ readonly kind: "quota" } & QuotaNews)
   /** With it comes the socket of a client, which is the front's as soon as that says so. */
   | { readonly kind: "connection"; readonly id: number; readonly listen: number }
   /** What has this client lately asked for? */

@@ -7,6 +7,7 @@ import { manifestsAndBlobs } from "./catalog/manifests.ts";
 import { replacing } from "./catalog/replacing.ts";
 import { statistics } from "./catalog/statistics.ts";
 import { tags, use } from "./catalog/tags-and-use.ts";
+import { vanished } from "./catalog/vanished.ts";
 import { leading } from "./catalog/leading.ts";
 
 /** A new, empty catalog for one test, and its database to look behind it; `now` is the catalog's clock. */
@@ -23,6 +24,7 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     tags(setUp);
     use(setUp);
     leading(setUp);
+    vanished(setUp);
     lists(setUp);
     statistics(setUp);
     replacing(setUp);
