@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { Bypassing } from "./access/bypassing.ts";
 import { openAccess } from "./access/open.ts";
 import { bypassingRoutes } from "./admin/bypassing.ts";
+import { createCounting } from "./admin/counters/create.ts";
 import { type Control, type ControlRoutes, listenForControl } from "./admin/control.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import { warmRoutes } from "./admin/warm.ts";
@@ -103,6 +104,7 @@ async function builtApp(
     onRefused: (registry, reason) => log.warn({ registry, reason }, "the configured credentials were refused"),
   });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
+  const counting = createCounting({ catalog, registries: ofAll, log });
   const pull = createPull({
     store,
     catalog,
@@ -112,6 +114,7 @@ async function builtApp(
     holds,
     ...news,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
+    onFill: counting.counters.fill,
   });
   const keepFresh = new KeepFresh({
     path: join(dataDir, KEEP_FRESH_FILE),
@@ -154,6 +157,7 @@ async function builtApp(
     owner: {
       tagState: async (repository, tag) => await pull.tagState(repository, tag),
       note: (uses) => pull.note(uses),
+      counted: counting.hear,
       doubt: async (digest) => await pull.doubt(digest),
       welcomed: (client) => bypassing.welcomed(client, Date.now()),
     },
@@ -166,6 +170,7 @@ async function builtApp(
     log,
     requestLog: requestLogger(log),
     seen,
+    onRequest: counting.onRequest,
   });
   let upkeep: { stop(): Promise<void> } | undefined;
   let control: Control | undefined;
@@ -178,6 +183,7 @@ async function builtApp(
       const addresses = await doors.open();
       await certificates.start((news) => doors.useTls(news));
       pull.start();
+      counting.counters.start();
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
       upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
@@ -198,6 +204,7 @@ async function builtApp(
       const wasCompleted = await completing;
       const { allRecorded } = await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
+      await counting.counters.stop();
       await markLeft(catalog, wasCompleted && allRecorded, log);
       await catalog.close();
       lock.release();

@@ -1,4 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
+import type { CountingCatalog } from "./counting.ts";
+import type { ImageCatalog } from "./images.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { Repository, RepositoryName, Tag } from "../oci/reference.ts";
 
@@ -8,7 +10,7 @@ import type { Repository, RepositoryName, Tag } from "../oci/reference.ts";
  *
  * Reads are synchronous in SQLite but not in PostgreSQL, hence the promises.
  */
-export interface Catalog {
+export interface Catalog extends CountingCatalog, ImageCatalog {
   /** A manifest became held in this repository: its row, what it names, and the sizes of those. Idempotent. */
   recordManifest(record: ManifestRecord): Promise<void>;
   manifest(repository: Repository, digest: Digest): Promise<HeldManifest | undefined>;

@@ -113,28 +113,27 @@ async function insertReferences(
 ): Promise<void> {
   const rows = referencesOf(manifest)
     .slice(0, REFERENCES_MAX)
-    .map(({ digest, kind, size }) => ({
-      manifest_id: manifestId,
-      repository_id: repositoryId,
-      digest,
-      kind,
-      size,
-    }));
+    .map((named) => ({ manifest_id: manifestId, repository_id: repositoryId, ...named }));
   await inBatches(rows, ROWS_PER_INSERT, async (piece) => {
     await db.insertInto("manifest_references").values(piece).execute();
   });
 }
 
+const PLATFORM_LENGTH_MAX = 64;
+
+type Named = Pick<ReferenceTable, "digest" | "kind" | "size" | "platform">;
+
 /** Everything that a manifest names, each digest once; where it is named twice, a known size wins. */
-function referencesOf(manifest: Manifest): Pick<ReferenceTable, "digest" | "kind" | "size">[] {
-  const found = new Map<Digest, Pick<ReferenceTable, "digest" | "kind" | "size">>();
+function referencesOf(manifest: Manifest): Named[] {
+  const found = new Map<Digest, Named>();
   for (const [kind, descriptors] of [
     ["manifest", manifest.manifests],
     ["blob", manifest.blobs],
   ] as const) {
-    for (const { digest, size } of descriptors) {
+    for (const { digest, size, ...said } of descriptors) {
+      const platform = said.platform?.slice(0, PLATFORM_LENGTH_MAX) ?? null;
       const earlier = found.get(digest);
-      if (earlier === undefined || earlier.size === UNKNOWN_SIZE) found.set(digest, { digest, kind, size });
+      if (earlier === undefined || earlier.size === UNKNOWN_SIZE) found.set(digest, { digest, kind, size, platform });
     }
   }
   return [...found.values()];

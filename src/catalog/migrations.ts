@@ -2,6 +2,7 @@ import { type ColumnDefinitionBuilder, type CreateTableBuilder, sql } from "kyse
 import { CatalogNewerError } from "./errors.ts";
 import { addContents } from "./migrations-contents.ts";
 import { addVanished } from "./migrations-vanished.ts";
+import { addCounters } from "./migrations-counters.ts";
 import type { CatalogDb } from "./schema.ts";
 
 /** The few words of a schema in which SQL dialects differ. */
@@ -25,6 +26,7 @@ const MIGRATIONS: readonly Migration[] = [
   indexLeading,
   addContents,
   addVanished,
+  addCounters,
 ];
 
 /** The version that this release works with. */

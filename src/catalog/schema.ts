@@ -17,6 +17,11 @@ export interface CatalogSchema {
   readonly saved_lists: SavedListTable;
   readonly contents: ContentTable;
   readonly content_sizes: ContentSizeTable;
+  readonly day_counters: DayCounterTable;
+  readonly all_time_counters: AllTimeCounterTable;
+  readonly manifest_pulls: ManifestPullsTable;
+  readonly tag_pulls: TagPullsTable;
+  readonly pullers: PullerTable;
 }
 
 /** A connection, or a transaction on one. */
@@ -66,6 +71,8 @@ export interface ReferenceTable {
   kind: ContentKind;
   /** As the manifest says, or UNKNOWN_SIZE. */
   size: number;
+  /** `linux/arm64/v8`, as the index says; null where it says nothing. */
+  platform: string | null;
 }
 
 /** A blob that is linked to a repository. */
@@ -130,4 +137,42 @@ export interface ContentSizeTable {
   registry_id: string;
   bytes: number;
   contents: number;
+}
+
+/** What happened on a day; the registry need not be configured any more. */
+export interface DayCounterTable {
+  /** UTC days since the epoch. */
+  day: number;
+  registry_id: string;
+  name: string;
+  value: number;
+}
+
+export interface AllTimeCounterTable {
+  registry_id: string;
+  name: string;
+  value: number;
+}
+
+/** How often clients have pulled a manifest. */
+export interface ManifestPullsTable {
+  manifest_id: number;
+  pulls: number;
+  last_pulled_at_ms: number;
+}
+
+/** How often they did by a tag, wherever it pointed. */
+export interface TagPullsTable {
+  repository_id: number;
+  tag: string;
+  pulls: number;
+  last_pulled_at_ms: number;
+}
+
+export interface PullerTable {
+  manifest_id: number;
+  /** A user's name, else the client's address. */
+  puller: string;
+  pulls: number;
+  last_pulled_at_ms: number;
 }

@@ -48,7 +48,8 @@ export async function confirmTags(
   await move(db, "tags.tag", "confirmed_at_ms", tags, nowMs);
 }
 
-async function repositoryIds(
+/** By path; of those that have a row. */
+export async function repositoryIds(
   db: CatalogDb,
   notes: readonly { readonly repository: Repository }[],
 ): Promise<ReadonlyMap<string, number>> {
