@@ -40,6 +40,7 @@ import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
 import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
 import { createUpstreams, type UpstreamsOptions } from "./upstream/create.ts";
+import { observedBy } from "./upstream/observers.ts";
 import { quotaText } from "./upstream/quota.ts";
 import { FETCHED_BY_CLIENTS, type QuotaVerdict } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
@@ -91,8 +92,10 @@ async function builtApp(
   const { dataDir, listen, registries: ofAll } = config;
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
+  const counting = createCounting({ catalog, registries: ofAll, log });
   const upstreams = createUpstreams(config.registries, {
     ...ofUpstreams,
+    observer: observedBy(counting.counters.observer, ofUpstreams.observer),
     onQuota: (registryId, verdict, quota) => {
       log.info({ registry: registryId, left: quotaText(quota) }, QUOTA_WORDS[verdict]);
       doors.quotaChanged({ registryId, verdict });
@@ -104,7 +107,6 @@ async function builtApp(
     onRefused: (registry, reason) => log.warn({ registry, reason }, "the configured credentials were refused"),
   });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
-  const counting = createCounting({ catalog, registries: ofAll, log });
   const pull = createPull({
     store,
     catalog,
