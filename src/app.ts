@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { Bypassing } from "./access/bypassing.ts";
 import { openAccess } from "./access/open.ts";
 import { bypassingRoutes } from "./admin/bypassing.ts";
+import { createCounting } from "./admin/counters/create.ts";
 import { type Control, type ControlRoutes, listenForControl } from "./admin/control.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import { warmRoutes } from "./admin/warm.ts";
@@ -39,6 +40,7 @@ import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
 import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
 import { createUpstreams, type UpstreamsOptions } from "./upstream/create.ts";
+import { observedBy } from "./upstream/observers.ts";
 import { quotaText } from "./upstream/quota.ts";
 import { FETCHED_BY_CLIENTS, type QuotaVerdict } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
@@ -90,8 +92,10 @@ async function builtApp(
   const { dataDir, listen, registries: ofAll } = config;
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
+  const counting = createCounting({ catalog, registries: ofAll, log });
   const upstreams = createUpstreams(config.registries, {
     ...ofUpstreams,
+    observer: observedBy(counting.counters.observer, ofUpstreams.observer),
     onQuota: (registryId, verdict, quota) => {
       log.info({ registry: registryId, left: quotaText(quota) }, QUOTA_WORDS[verdict]);
       doors.quotaChanged({ registryId, verdict });
@@ -112,6 +116,7 @@ async function builtApp(
     holds,
     ...news,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
+    onFill: counting.counters.fill,
   });
   const keepFresh = new KeepFresh({
     path: join(dataDir, KEEP_FRESH_FILE),
@@ -154,6 +159,7 @@ async function builtApp(
     owner: {
       tagState: async (repository, tag) => await pull.tagState(repository, tag),
       note: (uses) => pull.note(uses),
+      counted: counting.hear,
       doubt: async (digest) => await pull.doubt(digest),
       welcomed: (client) => bypassing.welcomed(client, Date.now()),
     },
@@ -166,6 +172,7 @@ async function builtApp(
     log,
     requestLog: requestLogger(log),
     seen,
+    onRequest: counting.onRequest,
   });
   let upkeep: { stop(): Promise<void> } | undefined;
   let control: Control | undefined;
@@ -178,6 +185,7 @@ async function builtApp(
       const addresses = await doors.open();
       await certificates.start((news) => doors.useTls(news));
       pull.start();
+      counting.counters.start();
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
       upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
@@ -198,6 +206,7 @@ async function builtApp(
       const wasCompleted = await completing;
       const { allRecorded } = await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
+      await counting.counters.stop();
       await markLeft(catalog, wasCompleted && allRecorded, log);
       await catalog.close();
       lock.release();

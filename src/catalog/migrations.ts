@@ -1,6 +1,8 @@
 import { type ColumnDefinitionBuilder, type CreateTableBuilder, sql } from "kysely";
 import { CatalogNewerError } from "./errors.ts";
+import { addContents } from "./migrations-contents.ts";
 import { addVanished } from "./migrations-vanished.ts";
+import { addCounters } from "./migrations-counters.ts";
 import type { CatalogDb } from "./schema.ts";
 
 /** The few words of a schema in which SQL dialects differ. */
@@ -22,7 +24,9 @@ const MIGRATIONS: readonly Migration[] = [
   indexByRegistry,
   indexByFetcher,
   indexLeading,
+  addContents,
   addVanished,
+  addCounters,
 ];
 
 /** The version that this release works with. */

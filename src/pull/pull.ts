@@ -3,11 +3,12 @@ import type { Catalog, Use } from "../catalog/catalog.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
+import { type PullActivity, pullActivity } from "./activity.ts";
 import { admissionBy } from "./admission.ts";
 import { bring, type Brought } from "./bring.ts";
 import { BlobPull } from "./blobs.ts";
 import { ChunkCache } from "./chunks.ts";
-import { Fills } from "./fills.ts";
+import { Fills, type FillsOptions } from "./fills.ts";
 import { HeldContent } from "./held-content.ts";
 import { Held, type HeldNews, type TagState } from "./held.ts";
 import { type Holds, HoldsInMemory } from "./holds.ts";
@@ -15,6 +16,7 @@ import { ManifestPull } from "./manifests.ts";
 import { NamedSizes } from "./named-sizes.ts";
 import { Notebook } from "./notebook.ts";
 import { OpenlyHeld } from "./openly-held.ts";
+import { Platforms } from "./platform.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
@@ -33,6 +35,7 @@ export interface PullOptions extends HeldNews {
   readonly holds?: Holds | undefined;
   /** Hears where each tag leads that upstream has said something of, or that was held or released. */
   readonly onTag?: OnTag | undefined;
+  readonly onFill?: FillsOptions["onFill"];
 }
 
 /** The heart: what a client asks for, from what is held or from upstream. */
@@ -59,6 +62,10 @@ export interface Pull {
   note(uses: readonly Use[]): void;
   /** Another process has found the blob damaged. */
   doubt(digest: Digest): Promise<void>;
+  /** What goes on in this moment. */
+  activity(): PullActivity;
+  /** For which an image is that stands in no index, as `Platforms` says. */
+  platformOf(digest: Digest): Promise<string | undefined>;
   start(): void;
   /** Waits for questions and fills under way. */
   idle(): Promise<void>;
@@ -80,9 +87,10 @@ export function createPull(options: PullOptions): Pull {
   const refusals = new Refusals();
   const chunks = new ChunkCache();
   const blobs = new StoredBlobs({ store, chunks, log });
-  const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log });
+  const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log, onFill: options.onFill });
   const shared = { held, tags, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);
+  const platforms = new Platforms({ store, manifest: async (digest) => await held.manifestBytes(digest) });
   const lists = new SavedLists({ ...shared, catalog });
   const blobPull = new BlobPull({ ...shared, blobs, fills });
   return {
@@ -102,6 +110,8 @@ export function createPull(options: PullOptions): Pull {
     bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what),
     note: (uses) => uses.forEach((use) => notebook.note(use)),
     doubt: async (digest) => await blobs.doubt(digest),
+    platformOf: async (digest) => await platforms.of(digest),
+    activity: () => pullActivity(fills.activity(), blobs.activity()),
     start: () => notebook.start(),
     idle: async () => {
       await Promise.all([manifests.idle(), lists.idle()]);

@@ -5,6 +5,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { QuotaVerdict } from "../pull/freshness.ts";
 import type { TagState } from "../pull/held.ts";
+import type { Counted } from "../server/request-sums.ts";
 import type { SeenRequest } from "../server/seen.ts";
 
 /** What a front needs to know, as the owner sends it; no credentials among it. */
@@ -54,6 +55,15 @@ export interface TlsNews {
   readonly ticketKeys: string;
 }
 
+/** What is open at a process in this moment. */
+export interface InUse {
+  /** Of clients, that are not answered to the end. */
+  readonly requests: number;
+  readonly connections: number;
+  /** Of stored blobs, from their files. */
+  readonly storedReaders: number;
+}
+
 export type ToFront =
   | ({ readonly kind: "setup" } & FrontSetup)
   /** Upstream has confirmed or moved it, it was held or released, or the front has asked. */
@@ -80,6 +90,8 @@ export type ToOwner =
   /** Where does it point? */
   | { readonly kind: "follow"; readonly repository: Repository; readonly tag: Tag }
   | { readonly kind: "used"; readonly uses: readonly Use[] }
+  /** What it has answered by itself since it said so last. */
+  | { readonly kind: "counted"; readonly counted: Counted; readonly inUse: InUse }
   | { readonly kind: "damaged"; readonly digest: Digest }
   /** Somebody at this address has said who it is. */
   | { readonly kind: "welcomed"; readonly client: string }
