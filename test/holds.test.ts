@@ -220,6 +220,27 @@ test("private content is given out by a held tag to nobody who would not get it 
   assert.deepEqual([byTag?.status, byDigest?.status], [403, 403]);
 });
 
+test("credentials that are passed through have to open the repository of a held tag as well", async (t) => {
+  const upstream = await startFakeUpstream({
+    auth: "bearer",
+    users: { ann: "secret" },
+    privateRepositories: ["library/app"],
+  });
+  t.after(async () => await upstream.stop());
+  const holds = new HoldsInMemory();
+  const hostnames = ["corp.cache.test"];
+  const registry = testRegistry(upstream.url, { ...HOUR, hostnames, sharedRepositories: [], passThrough: true });
+  const cache = await startCache(t, [registry], { more: { holds } });
+  const get = async (headers: Record<string, string> = {}) =>
+    await ask(`${cache.url}/v2/library/app/manifests/latest`, { headers: { Host: "corp.cache.test", ...headers } });
+  const ann = { Authorization: `Basic ${Buffer.from("ann:secret").toString("base64")}` };
+  const good = upstream.addImage("library/app", "latest", { seed: "good" });
+  assert.equal((await get(ann)).status, 200);
+  upstream.addImage("library/app", "latest", { seed: "broken" });
+  holds.hold(APP, latest, good.digest);
+  assert.deepEqual([(await get()).status, (await get(ann)).headers["docker-content-digest"]], [401, good.digest]);
+});
+
 test("holds are listed by repository, replaced, and released once", () => {
   const holds = new HoldsInMemory();
   const heard: string[] = [];

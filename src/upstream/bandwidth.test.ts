@@ -4,8 +4,9 @@ import { type TestContext, test } from "node:test";
 import * as fc from "fast-check";
 import { seededBytes } from "../../test/support/bytes.ts";
 import { prove } from "../../test/support/property.ts";
-import { name, patient, startBench } from "../../test/support/upstreams.ts";
+import { lookupTest, name, patient, registryConfig, startBench } from "../../test/support/upstreams.ts";
 import { Bandwidth } from "./bandwidth.ts";
+import { createUpstreams } from "./create.ts";
 
 const app = name("team/app");
 const KIB = 1024;
@@ -160,4 +161,25 @@ test("a transfer that is given up while it waits for its turn gives its place ba
   const again = await upstream.openBlob(app, digest, { start: 0, end: 9 }, patient());
   again.body.destroy();
   assert.equal(upstream.state().transfers.waiting, 0);
+});
+
+test("of caps that differ the strictest counts for all registries at one place, and for them together", async (t) => {
+  const { fake } = await startBench(t);
+  const digest = fake.addBlob(app, seededBytes(300_000, "shared"));
+  const config = registryConfig({ upstream: fake.url });
+  const upstreams = createUpstreams(
+    [
+      { ...config, id: "ghcr", bytesPerSecond: 100 * KIB },
+      { ...config, id: "lscr", bytesPerSecond: 1_000_000_000 },
+    ],
+    { version: "test", lookup: lookupTest },
+  );
+  t.after(async () => void (await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))));
+  const heldBack = [...upstreams.values()].map(async (upstream) => {
+    const { body, wasHeldBack } = await upstream.openBlob(app, digest, undefined, patient());
+    body.resume();
+    await new Promise((resolve) => body.once("close", resolve));
+    return wasHeldBack?.();
+  });
+  assert.deepEqual(await Promise.all(heldBack), [true, true]);
 });
