@@ -42,7 +42,7 @@ async function setUp(
     config: { workers, ...options.config },
     more: {
       holds,
-      news: {
+      heldNews: {
         onTagMoved: (_, moved, from, to) => news.push(`${moved} ${from} ${to}`),
         onNewDigest: (_, digest) => news.push(`new ${digest}`),
       },

@@ -18,7 +18,7 @@ async function setUp(t: TestContext, registry: Partial<RegistryConfig> = {}) {
   t.after(async () => await upstream.stop());
   const vanished: string[] = [];
   const options = {
-    more: { news: { onVanished: (_: unknown, tag: string, digest: string) => vanished.push(`${tag} ${digest}`) } },
+    more: { heldNews: { onVanished: (_: unknown, tag: string, digest: string) => vanished.push(`${tag} ${digest}`) } },
   };
   const registries = [
     testRegistry(upstream.url, { tags: [{ match: "*", revalidate: { kind: "after", ms: 0 } }], ...registry }),
