@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { suite, test, type TestContext } from "node:test";
+import type { WarmEvent } from "../src/admin/warm.ts";
+import { linesOfCache } from "../src/cli/control-client.ts";
 import type { AccessRule, RegistryConfig } from "../src/config/config.ts";
 import type { Digest } from "../src/oci/digest.ts";
 import type { Repository } from "../src/oci/reference.ts";
@@ -145,6 +147,21 @@ test("what upstream last said of a held tag stays in the store and in the histor
   const later = await startCache(t, [testRegistry(upstream.url, HOUR)], { dataDir: cache.dataDir });
   const { headers } = await ask(`${later.url}/v2/library/app/manifests/latest`);
   assert.equal(headers["docker-content-digest"], first.digest);
+});
+
+test("a held tag is warmed at what it is held at", async (t) => {
+  const { upstream, cache, holds, get, tagAsked } = await setUp(t, 1);
+  const good = upstream.addImage("library/app", "latest", { seed: "good" });
+  upstream.addImage("library/app", "latest", { seed: "broken" });
+  holds.hold(APP, latest, good.digest);
+  const { signal } = new AbortController();
+  const body = { references: ["app:latest"], platforms: "all" };
+  let last: WarmEvent | undefined;
+  for await (const line of linesOfCache(cache.dataDir, { method: "POST", path: "/api/v1/warm", body, signal }))
+    last = line as WarmEvent;
+  assert.deepEqual([last?.images[0]?.state, last?.images[0]?.digest, tagAsked()], ["done", good.digest, 0]);
+  await upstream.stop();
+  for (const { digest } of good.layers) assert.equal((await get(`blobs/${digest}`)).status, 200);
 });
 
 const NEW: AccessRule = { who: "*", registry: undefined, repository: "*", tag: "*", allow: true, minAgeMs: 3_600_000 };
