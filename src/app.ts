@@ -59,7 +59,7 @@ export interface App {
 export interface AppAdditions extends Pick<UpstreamsOptions, "observer" | "onQuota" | "onUpstream"> {
   /** Tags that are held at a digest; by default none are. */
   readonly holds?: Holds;
-  readonly news?: HeldNews;
+  readonly heldNews?: HeldNews;
 }
 
 /** Builds everything; nothing listens before `start`. What was built is stopped in reverse. `lookup` replaces DNS. */
@@ -86,7 +86,7 @@ async function builtApp(
   { lock, store, catalog }: HeldFiles,
   limits: ListenerLimits,
   lookup: LookupFunction | undefined,
-  { holds, news, ...ofUpstreams }: AppAdditions,
+  { holds, heldNews, ...ofUpstreams }: AppAdditions,
 ): Promise<App> {
   const certificates = await openCertificates(config, log);
   const { dataDir, listen, registries: ofAll } = config;
@@ -114,7 +114,7 @@ async function builtApp(
     fillsMax: config.fillsMax,
     log,
     holds,
-    ...news,
+    ...heldNews,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
     onFill: counting.counters.fill,
   });

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import * as fc from "fast-check";
 import { seededBytes } from "../../test/support/bytes.ts";
 import { prove } from "../../test/support/property.ts";
-import { name, patient, startBench } from "../../test/support/upstreams.ts";
+import { lookupTest, name, patient, registryConfig, startBench } from "../../test/support/upstreams.ts";
 import { Bandwidth } from "./bandwidth.ts";
+import { TransferBody } from "./bodies.ts";
+import { createUpstreams } from "./create.ts";
 
 const app = name("team/app");
 const KIB = 1024;
@@ -80,7 +84,7 @@ test("who leaves takes nobody's turn, and leaves no timer behind", (t) => {
   bandwidth.leave(leaver);
 });
 
-test("no order of pieces, times and leavers lets more through than the cap allows", async (t) => {
+test("no order of pieces, times and leavers lets more through than the cap allows", (t) => {
   const steps = fc.array(
     fc.oneof(
       fc.record({ take: fc.integer({ min: 1, max: 100_000 }) }),
@@ -90,7 +94,7 @@ test("no order of pieces, times and leavers lets more through than the cap allow
     { maxLength: 40 },
   );
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  await prove(
+  prove(
     fc.property(fc.integer({ min: 16 * KIB, max: 1_000_000 }), steps, (bytesPerSecond, all) => {
       const clock = { nowMs: 0 };
       const bandwidth = new Bandwidth(bytesPerSecond, () => clock.nowMs);
@@ -150,14 +154,48 @@ test("with a cap that holds it back for longer than a body may be idle, a transf
   assert.ok((await buffer(body)).equals(bytes));
 });
 
-test("a transfer that is given up while it waits for its turn gives its place back", async (t) => {
-  const { fake, upstream } = await startBench(t, { registry: { bytesPerSecond: 16 * KIB, transfersMax: 1 } });
-  const digest = fake.addBlob(app, seededBytes(500_000, "given up"));
-  const { body, wasHeldBack } = await upstream.openBlob(app, digest, undefined, patient());
-  body.on("data", () => undefined);
-  await fake.until(() => wasHeldBack?.() === true || fake.requests[0]?.bytesSent === 500_000);
+test("a transfer that is given up while it waits for its turn leaves the queue", async () => {
+  const left: unknown[] = [];
+  const bandwidth = new (class extends Bandwidth {
+    override leave(...which: Parameters<Bandwidth["leave"]>) {
+      left.push(...which);
+      super.leave(...which);
+    }
+  })(16 * KIB, () => 0);
+  assert.equal(bandwidth.take({ bytes: 100 * KIB, go: () => undefined }), true);
+  const source = Readable.from([Buffer.alloc(KIB), Buffer.alloc(KIB)]);
+  const url = new URL("http://registry.test/");
+  const body = new TransferBody(
+    { method: "GET", url, status: 200, headers: {}, body: source },
+    undefined,
+    patient(),
+    bandwidth,
+  );
+  body.on("data", () => assert.fail("it was not its turn"));
+  while (!body.wasHeldBack()) await new Promise((resolve) => setImmediate(resolve));
   body.destroy();
-  const again = await upstream.openBlob(app, digest, { start: 0, end: 9 }, patient());
-  again.body.destroy();
-  assert.equal(upstream.state().transfers.waiting, 0);
+  await once(body, "close");
+  assert.equal(left.length, 1);
+  assert.equal(source.destroyed, true);
+});
+
+test("of caps that differ the strictest counts for all registries at one place, and for them together", async (t) => {
+  const { fake } = await startBench(t);
+  const digest = fake.addBlob(app, seededBytes(300_000, "shared"));
+  const config = registryConfig({ upstream: fake.url });
+  const upstreams = createUpstreams(
+    [
+      { ...config, id: "ghcr", bytesPerSecond: 100 * KIB },
+      { ...config, id: "lscr", bytesPerSecond: 1_000_000_000 },
+    ],
+    { version: "test", lookup: lookupTest },
+  );
+  t.after(async () => void (await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))));
+  const heldBack = [...upstreams.values()].map(async (upstream) => {
+    const { body, wasHeldBack } = await upstream.openBlob(app, digest, undefined, patient());
+    body.resume();
+    await new Promise((resolve) => body.once("close", resolve));
+    return wasHeldBack?.();
+  });
+  assert.deepEqual(await Promise.all(heldBack), [true, true]);
 });
