@@ -11,7 +11,7 @@ export function assertMethod(api: AskedApi, path: string, method: string): void 
   const methods = api.methodsOf(path);
   if (methods.length === 0) throw noSuchPath(path);
   if (methods.includes(method === "HEAD" ? "GET" : method)) return;
-  const allowed = [...methods.flatMap((one) => (one === "GET" ? ["GET", "HEAD"] : [one]))].join(", ");
+  const allowed = methods.flatMap((one) => (one === "GET" ? ["GET", "HEAD"] : [one])).join(", ");
   throw new ProblemError(405, `${path} takes ${allowed}`, { headers: { Allow: allowed } });
 }
 

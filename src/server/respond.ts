@@ -58,8 +58,7 @@ export function sendError(exchange: Exchange, error: unknown): void {
     return;
   }
   if (isOfApi(exchange.path)) return sendProblem(exchange, problemOf(error) ?? new ProblemError(500, INTERNAL));
-  const told =
-    error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", INTERNAL);
+  const told = error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", INTERNAL);
   const retryAfter = told.retryAfterS === undefined ? {} : { "Retry-After": retryAfterText(told.retryAfterS) };
   sendJson(exchange, told.status, told.toJSON(), { ...retryAfter, ...told.headers });
 }

@@ -128,7 +128,7 @@ async function answerOf(response: Response, known: string | undefined, isRead: b
   if (!isRead || status !== 200) return { status, headers: { ...NO_STORE, ...headers }, body };
   const tag = `"${createHash("sha256").update(body).digest("base64url").slice(0, TAG_LENGTH)}"`;
   // Kept by whoever asks alone, and asked for again each time.
-  const kept = { "cache-control": "private, no-cache", ...headers, etag: tag };
+  const kept: Record<string, string> = { "cache-control": "private, no-cache", ...headers, etag: tag };
   if (!isKnown(known, tag)) return { status, headers: kept, body };
   const { "content-type": _, ...others } = kept;
   return { status: 304, headers: others, body: Buffer.alloc(0) };

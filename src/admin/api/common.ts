@@ -1,4 +1,4 @@
-import { type createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { PROBLEM_TYPE } from "../../server/problem.ts";
 import type { ApiCaller } from "./asked.ts";
 
@@ -42,24 +42,28 @@ const REFUSALS = {
 } as const;
 
 type Refusal = keyof typeof REFUSALS;
-type Responses = Parameters<typeof createRoute>[0]["responses"];
+type RefusalOf<All extends readonly Refusal[]> = { readonly [Status in All[number]]: ReturnType<typeof refusal> };
 
 function refusal(description: string) {
-  return { description, content: { [PROBLEM_TYPE]: { schema: problemSchema } } };
+  return { description, content: { [PROBLEM_TYPE]: { schema: problemSchema } } } as const;
 }
 
 /** The errors of an operation that reads; more of them where they can happen. */
-export function readRefusals(...more: readonly Refusal[]): Responses {
+export function readRefusals<const More extends readonly Refusal[]>(
+  ...more: More
+): RefusalOf<readonly [401, 403, ...More]> {
   return refusals([401, 403, ...more]);
 }
 
 /** The errors of an operation that acts. */
-export function actRefusals(...more: readonly Refusal[]): Responses {
+export function actRefusals<const More extends readonly Refusal[]>(
+  ...more: More
+): RefusalOf<readonly [400, 401, 403, 413, 415, ...More]> {
   return refusals([400, 401, 403, 413, 415, ...more]);
 }
 
-function refusals(all: readonly Refusal[]): Responses {
-  return Object.fromEntries(all.map((status) => [status, refusal(REFUSALS[status])]));
+function refusals<const All extends readonly Refusal[]>(all: All): RefusalOf<All> {
+  return Object.fromEntries(all.map((status) => [status, refusal(REFUSALS[status])])) as RefusalOf<All>;
 }
 
 /** A JSON answer. */
