@@ -1,5 +1,5 @@
 import type { EventName } from "../config/event-names.ts";
-import { Changes, LATE, within } from "../lib/wait.ts";
+import { Changes } from "../lib/wait.ts";
 import { ProblemError } from "../server/problem.ts";
 import type { Events, NumberedEvent } from "./events.ts";
 
@@ -62,7 +62,6 @@ export class EventStreams {
 
   async *#told(listening: Listening): AsyncGenerator<Told> {
     const { names, wantsStatus, lastId, signal } = listening;
-    const { heartbeatMs = HEARTBEAT_MS } = this.#o;
     const queue: Told[] = [];
     const news = new Changes();
     let isDropped = false;
@@ -82,15 +81,19 @@ export class EventStreams {
     queue.push(...this.#missed(lastId, names));
     const unsubscribe = this.#o.events.subscribe(hear);
     if (wantsStatus) this.#tick(hearStatus);
+    const beat = setInterval(() => {
+      if (queue.length === 0) tell({ kind: "heartbeat" });
+    }, this.#o.heartbeatMs ?? HEARTBEAT_MS);
     try {
       while (!signal.aborted) {
         const next = queue.shift();
         if (next !== undefined) yield next;
         else if (isDropped) return void (yield { kind: "dropped" });
-        else if ((await within(changed(news, signal), heartbeatMs)) === LATE) yield { kind: "heartbeat" };
+        else await news.next(signal).catch(() => undefined);
       }
     } finally {
       this.#listeners -= 1;
+      clearInterval(beat);
       unsubscribe();
       this.#untick(hearStatus);
     }
@@ -140,7 +143,3 @@ export class EventStreams {
 }
 
 const STATUS_MS = 1_000;
-
-async function changed(news: Changes, signal: AbortSignal): Promise<void> {
-  await news.next(signal).catch(() => undefined);
-}
