@@ -7,6 +7,8 @@ import { openAccess } from "./access/open.ts";
 import { type Control, type LazyApi, listenForControl } from "./admin/control.ts";
 import type { AskedApi } from "./admin/api/asked.ts";
 import type { ApiParts } from "./admin/api/create.ts";
+import { EventStreams } from "./admin/event-stream.ts";
+import { Events } from "./admin/events.ts";
 import { publicApi } from "./admin/public-api.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import { Warming } from "./admin/warm.ts";
@@ -118,7 +120,9 @@ async function builtApp(
   const life = new AbortController();
   const bypassing = new Bypassing();
   const seen = new Seen();
-  const administration = lazily({ bypassing, warming, log });
+  const events = new Events();
+  const streams = new EventStreams({ events, status: async () => ({}), run: Date.now().toString(36) });
+  const administration = lazily({ bypassing, streams, warming, log });
   const statistics = statisticsRoutes(listed, config.registries);
   const doors = createDoors({
     config,

@@ -73,10 +73,11 @@ export class Api implements AskedApi {
     if (found === undefined) throw noSuchPath(path);
     const asked = method === "HEAD" ? "GET" : method;
     if (asked !== "GET") this.#log.info({ by: caller.name, method, path }, "told to act");
+    const { contentType } = headers;
     const request = new Request(`http://api${found.path}?${query.toString()}`, {
       method: asked,
-      headers: headers.contentType === undefined ? {} : { "Content-Type": headers.contentType },
       ...(body === undefined || asked === "GET" ? {} : { body: new Uint8Array(body) }),
+      headers: body === undefined || contentType === undefined ? {} : { "Content-Type": contentType },
     });
     const bindings: ApiBindings = { caller, signal, lastEventId: headers.lastEventId };
     const response = await this.#app.fetch(request, bindings);

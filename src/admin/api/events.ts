@@ -25,6 +25,7 @@ const types = z
 
 const route = createRoute({
   method: "get",
+  operationId: "listenToEvents",
   path: "/api/v1/events",
   summary: "What happens, as it happens",
   description:
@@ -35,7 +36,10 @@ const route = createRoute({
   request: {
     query: z.object({ types }),
     headers: z.object({
-      "last-event-id": z.string().optional().openapi({ description: "The `id` of the last event that came.", example: "mgq3k2-17" }),
+      "last-event-id": z
+        .string()
+        .optional()
+        .openapi({ description: "The `id` of the last event that came.", example: "mgq3k2-17" }),
     }),
   },
   responses: {
