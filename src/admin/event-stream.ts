@@ -83,7 +83,7 @@ export class EventStreams {
     if (wantsStatus) this.#tick(hearStatus);
     const beat = setInterval(() => {
       if (queue.length === 0) tell({ kind: "heartbeat" });
-    }, this.#o.heartbeatMs ?? HEARTBEAT_MS);
+    }, this.#o.heartbeatMs ?? HEARTBEAT_MS).unref();
     try {
       while (!signal.aborted) {
         const next = queue.shift();
@@ -130,7 +130,7 @@ export class EventStreams {
         isBusy = false;
       }
     };
-    this.#timer = setInterval(() => void look(), this.#o.statusMs ?? STATUS_MS);
+    this.#timer = setInterval(() => void look(), this.#o.statusMs ?? STATUS_MS).unref();
     void look();
   }
 

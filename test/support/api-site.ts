@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { hashSync } from "bcryptjs";
@@ -64,7 +65,7 @@ export async function startApiSite(t: TestContext, options: ApiSiteOptions = {})
         ...(text === undefined ? {} : { "Content-Length": String(Buffer.byteLength(text)) }),
         ...headers,
       };
-      const sent: Ask = { method, headers: all, ...(text === undefined ? {} : { body: text as string }) };
+      const sent: Ask = { method, headers: all, ...(text === undefined ? {} : { body: text }) };
       return await ask(url + path, sent);
     },
     askLocally: async (method, path, body) => await askLocally(join(dataDir, CONTROL_SOCKET), method, path, body),
@@ -72,11 +73,10 @@ export async function startApiSite(t: TestContext, options: ApiSiteOptions = {})
 }
 
 async function askLocally(socketPath: string, method: string, path: string, body: unknown) {
-  const asking = request({ socketPath, method, path });
-  asking.end(body === undefined ? undefined : JSON.stringify(body));
-  const { promise, resolve, reject } = Promise.withResolvers<import("node:http").IncomingMessage>();
-  asking.once("response", resolve).once("error", reject);
-  const answer = await promise;
+  const sent = body === undefined ? "" : JSON.stringify(body);
+  const asking = request({ socketPath, method, path, headers: { "Content-Length": Buffer.byteLength(sent) } });
+  asking.end(sent);
+  const [answer] = (await once(asking, "response")) as [IncomingMessage];
   let text = "";
   for await (const piece of answer) text += String(piece);
   return { status: answer.statusCode ?? 0, headers: answer.headers, body: JSON.parse(text) as unknown };
