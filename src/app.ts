@@ -10,6 +10,7 @@ import type { ApiParts } from "./admin/api/create.ts";
 import { EventStreams } from "./admin/event-stream.ts";
 import { Events } from "./admin/events.ts";
 import { publicApi } from "./admin/public-api.ts";
+import { createCounting } from "./admin/counters/create.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import { Warming } from "./admin/warm.ts";
 import { WhoMay } from "./admin/who-may.ts";
@@ -24,6 +25,8 @@ import { type HeldFiles, openHeld } from "./held-files.ts";
 import { compileTagGlob } from "./lib/glob.ts";
 import { requestLogger } from "./lib/logger.ts";
 import { packageVersion } from "./lib/version.ts";
+import type { HeldNews } from "./pull/held.ts";
+import type { Holds } from "./pull/holds.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
@@ -42,8 +45,10 @@ import { startUpkeep } from "./upkeep/steps.ts";
 import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
 import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
-import { createUpstreams } from "./upstream/create.ts";
-import { FETCHED_BY_CLIENTS } from "./upstream/upstream.ts";
+import { createUpstreams, type UpstreamsOptions } from "./upstream/create.ts";
+import { observedBy } from "./upstream/observers.ts";
+import { quotaText } from "./upstream/quota.ts";
+import { FETCHED_BY_CLIENTS, type QuotaVerdict } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
 
 /** The cache as one thing that starts and stops. */
@@ -56,16 +61,24 @@ export interface App {
   idle(): Promise<void>;
 }
 
+/** What others bring in. */
+export interface AppAdditions extends Pick<UpstreamsOptions, "observer" | "onQuota" | "onUpstream"> {
+  /** Tags that are held at a digest; by default none are. */
+  readonly holds?: Holds;
+  readonly news?: HeldNews;
+}
+
 /** Builds everything; nothing listens before `start`. What was built is stopped in reverse. `lookup` replaces DNS. */
 export async function createApp(
   config: Config,
   log: Logger,
   limits: ListenerLimits = LISTENER_LIMITS,
   lookup?: LookupFunction,
+  more: AppAdditions = {},
 ): Promise<App> {
   const { lock, store, catalog } = await openHeld(config, log);
   try {
-    return await builtApp(config, log, { lock, store, catalog }, limits, lookup);
+    return await builtApp(config, log, { lock, store, catalog }, limits, lookup, more);
   } catch (error) {
     await catalog.close();
     lock.release();
@@ -79,12 +92,21 @@ async function builtApp(
   { lock, store, catalog }: HeldFiles,
   limits: ListenerLimits,
   lookup: LookupFunction | undefined,
+  { holds, news, ...ofUpstreams }: AppAdditions,
 ): Promise<App> {
   const certificates = await openCertificates(config, log);
   const { dataDir, listen, registries: ofAll } = config;
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
+  const counting = createCounting({ catalog, registries: ofAll, log });
   const upstreams = createUpstreams(config.registries, {
+    ...ofUpstreams,
+    observer: observedBy(counting.counters.observer, ofUpstreams.observer),
+    onQuota: (registryId, verdict, quota) => {
+      log.info({ registry: registryId, left: quotaText(quota) }, QUOTA_WORDS[verdict]);
+      doors.quotaChanged({ registryId, verdict });
+      ofUpstreams.onQuota?.(registryId, verdict, quota);
+    },
     version: packageVersion(),
     proxy: config.proxy,
     lookup,
@@ -97,7 +119,10 @@ async function builtApp(
     registries,
     fillsMax: config.fillsMax,
     log,
+    holds,
+    ...news,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
+    onFill: counting.counters.fill,
   });
   const keepFresh = new KeepFresh({
     path: join(dataDir, KEEP_FRESH_FILE),
@@ -150,6 +175,7 @@ async function builtApp(
     owner: {
       tagState: async (repository, tag) => await pull.tagState(repository, tag),
       note: (uses) => pull.note(uses),
+      counted: counting.hear,
       doubt: async (digest) => await pull.doubt(digest),
       welcomed: (client) => bypassing.welcomed(client, Date.now()),
     },
@@ -162,6 +188,7 @@ async function builtApp(
     log,
     requestLog: requestLogger(log),
     seen,
+    onRequest: counting.onRequest,
   });
   let upkeep: { stop(): Promise<void> } | undefined;
   let control: Control | undefined;
@@ -174,6 +201,7 @@ async function builtApp(
       const addresses = await doors.open();
       await certificates.start((news) => doors.useTls(news));
       pull.start();
+      counting.counters.start();
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
       upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
@@ -194,6 +222,7 @@ async function builtApp(
       const wasCompleted = await completing;
       const { allRecorded } = await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
+      await counting.counters.stop();
       await markLeft(catalog, wasCompleted && allRecorded, log);
       await catalog.close();
       lock.release();
@@ -217,6 +246,12 @@ async function controlled(dataDir: string, api: LazyApi, log: Logger): Promise<C
     return undefined;
   }
 }
+
+const QUOTA_WORDS: Record<QuotaVerdict, string> = {
+  low: "few pulls are left at an upstream: tags stay fresh for longer, and warming waits",
+  spent: "no pulls are left at an upstream: what is held is served, and nothing else",
+  plenty: "there are enough pulls left at an upstream again",
+};
 
 /** Users' settings, which the catalog must not hold. */
 const KEEP_FRESH_FILE = "keep-fresh.txt";

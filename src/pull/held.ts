@@ -18,16 +18,29 @@ export interface TagState {
   readonly digest: Digest;
   /** When upstream last said so, milliseconds since the epoch; 0 where nobody remembers. */
   readonly confirmedAtMs: number;
+  /** Since when upstream says that it does not have it. */
+  readonly vanishedAtMs?: number;
+  /** It is held at this digest: upstream is not asked, and has said nothing of it. */
+  readonly byHold?: true;
 }
 
-export interface HeldOptions {
+/** What happens to what is held, for whoever wants to hear of it. */
+export interface HeldNews {
+  readonly onTagMoved?: ((repository: Repository, tag: Tag, from: Digest, to: Digest) => void) | undefined;
+  /** A manifest became held that the repository did not have; bytes. */
+  readonly onNewDigest?: ((repository: Repository, digest: Digest, size: number) => void) | undefined;
+  /** Upstream does not have a tag any more that leads to this. */
+  readonly onVanished?: ((repository: Repository, tag: Tag, digest: Digest) => void) | undefined;
+}
+
+export interface HeldOptions extends HeldNews {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly shares: HeldContentOptions["shares"];
   readonly log: Logger;
   /** Told of every manifest that is kept. */
   readonly named?: Pick<NamedSizes, "remember"> | undefined;
-  /** Hears of every tag that upstream has confirmed or moved. */
+  /** Hears of every tag that upstream has confirmed, moved or lost. */
   readonly onTag?: ((repository: Repository, tag: Tag, state: TagState) => void) | undefined;
 }
 
@@ -42,6 +55,7 @@ export class Held {
   readonly #log: Logger;
   readonly #content: HeldContent;
   readonly #onTag: HeldOptions["onTag"];
+  readonly #news: HeldNews;
   readonly #named: HeldOptions["named"];
   readonly #records = new Set<Promise<void>>();
   readonly #tags = growingCache<string, TagState>(TAGS_IN_MEMORY_MAX);
@@ -53,6 +67,7 @@ export class Held {
     this.#log = options.log;
     this.#content = new HeldContent(options);
     this.#onTag = options.onTag;
+    this.#news = options;
     this.#named = options.named;
   }
 
@@ -85,7 +100,7 @@ export class Held {
     // It may have moved while we were reading.
     const newer = this.#tags.get(key);
     if (newer !== undefined) return newer;
-    const state = { digest, confirmedAtMs: row?.digest === digest ? row.confirmedAtMs : 0 };
+    const state = row?.digest === digest ? row : { digest, confirmedAtMs: 0 };
     this.#tags.set(key, state);
     return state;
   }
@@ -104,10 +119,12 @@ export class Held {
   async keepManifest(repository: Repository, kept: ManifestBytes, fetchedWith: string | undefined): Promise<boolean> {
     const { digest, bytes, manifest } = kept;
     return await this.#keeping(repository, digest, async () => {
+      const isNew = !(await this.#store.hasLink("manifest", repository, digest));
       if (!(await this.#isStored(digest, bytes))) await this.#makeRoomAndPut(digest, bytes);
       await this.#store.link("manifest", repository, digest, fetchedWith);
       this.#content.rememberLink("manifest", repository, digest);
       this.#content.rememberManifest(kept);
+      if (isNew) this.#news.onNewDigest?.(repository, digest, bytes.length);
       this.#named?.remember(repository, manifest);
       const record = { repository, digest, size: bytes.length, manifest, fetchedWith, atMs: Date.now() };
       await this.#toCatalog(() => this.#catalog.recordManifest(record));
@@ -141,6 +158,8 @@ export class Held {
       await this.#store.setTag(repository, tag, digest);
       const before = this.#tags.get(tagKey(repository, tag));
       this.#setState(repository, tag, { digest, confirmedAtMs: atMs });
+      if (before !== undefined && before.digest !== digest)
+        this.#news.onTagMoved?.(repository, tag, before.digest, digest);
       await this.#toCatalog(async () => {
         // Its last confirmation may wait in the notebook still, and goes into the tag's history now or never.
         if (before !== undefined && before.digest !== digest && before.confirmedAtMs > 0)
@@ -153,6 +172,15 @@ export class Held {
   /** Upstream said again that the tag points where we think it does. The caller tells the catalog, in batches. */
   confirmTag(repository: Repository, tag: Tag, state: TagState, atMs: number): void {
     this.#setState(repository, tag, { digest: state.digest, confirmedAtMs: atMs });
+  }
+
+  /** Upstream says that it does not have the tag, of which we know this. What is held stays. */
+  async vanishTag(repository: Repository, tag: Tag, { digest, confirmedAtMs }: TagState, atMs: number): Promise<void> {
+    const known = this.#tags.get(tagKey(repository, tag));
+    if (known?.vanishedAtMs !== undefined || (known !== undefined && known.digest !== digest)) return;
+    this.#setState(repository, tag, { digest, confirmedAtMs, vanishedAtMs: atMs });
+    this.#news.onVanished?.(repository, tag, digest);
+    await this.#toCatalog(async () => await this.#catalog.vanishTag(repository, tag, atMs));
   }
 
   #setState(repository: Repository, tag: Tag, state: TagState): void {

@@ -4,6 +4,12 @@ const CACHE = "registry-cache";
 
 /** The standard header's value (RFC 9211) for what happened. */
 export function cacheStatus(outcome: Outcome): string {
+  return outcome.byHold === true && outcome.kind !== "unkept"
+    ? `${happened(outcome)}; detail=pinned`
+    : happened(outcome);
+}
+
+function happened(outcome: Outcome): string {
   switch (outcome.kind) {
     case "hit":
       return outcome.freshForS === undefined ? `${CACHE}; hit` : `${CACHE}; hit; ttl=${outcome.freshForS}`;
@@ -40,6 +46,7 @@ const REASONS: Record<StaleReason, string> = {
   "server-error": "upstream fails",
   "rate-limited": "upstream limits our requests",
   unavailable: "upstream failed repeatedly and is not being asked for a while",
+  quota: "the pulls that upstream allows are used up",
   "not-found": "upstream no longer has this",
   unauthorized: "upstream now wants authentication",
   forbidden: "upstream now denies this",
