@@ -7,8 +7,9 @@ import { openAccess } from "./access/open.ts";
 import { type Control, type LazyApi, listenForControl } from "./admin/control.ts";
 import type { AskedApi } from "./admin/api/asked.ts";
 import type { ApiParts } from "./admin/api/create.ts";
-import { EventStreams } from "./admin/event-stream.ts";
+import { activityView } from "./admin/activity.ts";
 import { Events } from "./admin/events.ts";
+import { apiParts } from "./admin/parts.ts";
 import { publicApi } from "./admin/public-api.ts";
 import { createCounting } from "./admin/counters/create.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
@@ -138,7 +139,8 @@ async function builtApp(
   });
   // Who may see what credentials have opened, the upstream says there, and not for lists; also of what was fetched before it was asked.
   const privateOf = config.registries.filter(({ passThrough }) => passThrough).map(({ id }) => id);
-  const listed = withoutPrivate(catalog, { fetchedWith: FETCHED_BY_CLIENTS, privateOf });
+  const except = { fetchedWith: FETCHED_BY_CLIENTS, privateOf };
+  const listed = withoutPrivate(catalog, except);
   const table = new RegistryTable(config.registries, config.defaultRegistry);
   const hosts = new KnownHosts(config);
   const api = new Api({ pull, catalog, listed, registries: table, hosts });
@@ -146,8 +148,23 @@ async function builtApp(
   const bypassing = new Bypassing();
   const seen = new Seen();
   const events = new Events();
-  const streams = new EventStreams({ events, status: async () => ({}), run: Date.now().toString(36) });
-  const administration = lazily({ bypassing, streams, warming, log });
+  const parts = apiParts({
+    config,
+    catalog,
+    except,
+    isListed: async (path) => (await listed.repositories({ path, limit: 1 })).length > 0,
+    platformOf: async (digest) => await pull.platformOf(digest),
+    holds,
+    partialBytes: async () => 0,
+    counters: counting.counters,
+    activity: activityView({ pull: () => pull.activity(), doors: () => doors.inUse() }),
+    upstreams,
+    events,
+    bypassing,
+    warming,
+    log,
+  });
+  const administration = lazily(parts);
   const statistics = statisticsRoutes(listed, config.registries);
   const doors = createDoors({
     config,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { suite, test, type TestContext } from "node:test";
 import type { IncomingMessage } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 import { type ApiDocument, type ApiOperation, faultOf, operationsOf } from "./support/api-document.ts";
 import { type ApiAsk, type ApiSite, startApiSite } from "./support/api-site.ts";
 import { type Answer, open } from "./support/client.ts";
@@ -29,6 +30,29 @@ type Provoked = (ApiAsk & { readonly path?: string }) | ((site: ApiSite, t: Test
 const ROWS: Readonly<Record<string, Row>> = {
   "GET /api/v1/openapi.json": {},
   "GET /api/v1/bypassing": {},
+  "GET /api/v1/status": { before: pullApp },
+  "GET /api/v1/activity": {},
+  "GET /api/v1/registries": {},
+  "GET /api/v1/registries/{id}": {
+    path: "/api/v1/registries/dockerhub",
+    errors: { 404: { path: "/api/v1/registries/nothing" } },
+  },
+  "GET /api/v1/repositories": { before: pullApp, errors: { 400: { path: "/api/v1/repositories?limit=0" } } },
+  "GET /api/v1/images": { before: pullApp, errors: { 400: { path: "/api/v1/images?sort=colour" } } },
+  "GET /api/v1/images/{reference}": {
+    before: pullApp,
+    path: "/api/v1/images/app:1",
+    errors: { 400: { path: "/api/v1/images/NOT%20ONE" }, 404: { path: "/api/v1/images/docker.io/library/app:2" } },
+  },
+  "GET /api/v1/history/{reference}": {
+    before: pullApp,
+    path: "/api/v1/history/docker.io/library/app:1",
+    errors: { 400: { path: `/api/v1/history/app@sha256:${"0".repeat(64)}` }, 404: { path: "/api/v1/history/app:2" } },
+  },
+  "GET /api/v1/statistics": {
+    before: pullApp,
+    errors: { 400: { path: "/api/v1/statistics?from=2026-11-26&to=2026-11-25" } },
+  },
   "GET /api/v1/events": {
     isStream: true,
     errors: { 400: { path: "/api/v1/events?types=nothing" }, 503: tooManyListeners },
@@ -40,6 +64,15 @@ const ROWS: Readonly<Record<string, Row>> = {
   "GET /api/v1/keep-fresh": {},
   "DELETE /api/v1/keep-fresh": { body: { references: ["app:1"] }, errors: { 400: { body: "{" } } },
 };
+
+async function pullApp(site: ApiSite): Promise<void> {
+  const image = site.upstream.addImage("library/app", "1");
+  const paths = ["manifests/1", ...[image.config, ...image.layers].map(({ digest }) => `blobs/${digest}`)];
+  for (const path of paths) {
+    assert.equal((await site.ask("GET", `/v2/library/app/${path}`, { user: "me" })).status, 200, path);
+  }
+  await eventually(async () => (await site.ask("GET", "/api/v1/images/app:1", { user: "ops" })).status === 200);
+}
 
 const BODY_TOO_LONG = JSON.stringify({ references: ["x".repeat(1024 * 1024)] });
 
@@ -69,6 +102,11 @@ async function tooManyRuns(site: ApiSite, t: TestContext): Promise<Answer> {
     await new Promise((resolve) => one.once("data", resolve));
   }
   return await site.ask("POST", "/api/v1/warm", { user: "ops", body: { references: ["app:slow"], platforms: "all" } });
+}
+
+async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
+  for (const lastMs = Date.now() + 10_000; Date.now() < lastMs; await delay(10)) if (await isTrue()) return;
+  assert.fail(`never came true: ${isTrue.toString()}`);
 }
 
 async function documentOf(site: ApiSite): Promise<ApiDocument> {

@@ -21,7 +21,14 @@ function streams(events: Events, more: Partial<ConstructorParameters<typeof Even
 
 function listen(all: EventStreams, more: Partial<Parameters<EventStreams["listen"]>[0]> = {}) {
   const leaving = new AbortController();
-  const told = all.listen({ names: undefined, wantsStatus: false, lastId: undefined, signal: leaving.signal, ...more });
+  const told = all.listen({
+    names: undefined,
+    wantsStatus: false,
+    isAdmin: false,
+    lastId: undefined,
+    signal: leaving.signal,
+    ...more,
+  });
   return {
     next: async () => (await told[Symbol.asyncIterator]().next()).value as Told | undefined,
     told,

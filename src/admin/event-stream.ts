@@ -26,6 +26,7 @@ export interface Listening {
   readonly names: ReadonlySet<EventName> | undefined;
   /** Whether it wants to be told each second how things are. */
   readonly wantsStatus: boolean;
+  readonly isAdmin: boolean;
   /** Of the last event that it has heard of. */
   readonly lastId: string | undefined;
   readonly signal: AbortSignal;
@@ -33,8 +34,8 @@ export interface Listening {
 
 export interface EventStreamsOptions {
   readonly events: Pick<Events, "since" | "subscribe">;
-  /** How things are now. */
-  readonly status: () => Promise<unknown>;
+  /** How things are now, as admins see it or others. */
+  readonly status: (isAdmin: boolean) => Promise<unknown>;
   /** Told apart from those of other runs of the process, which count from 1 as well. */
   readonly run: string;
   readonly heartbeatMs?: number;
@@ -44,7 +45,7 @@ export interface EventStreamsOptions {
 /** What happens, as it happens, for a bounded number of listeners. */
 export class EventStreams {
   readonly #o: EventStreamsOptions;
-  readonly #waiting = new Set<(status: unknown) => void>();
+  readonly #waiting = new Map<(status: unknown) => void, { readonly isAdmin: boolean }>();
   #timer: NodeJS.Timeout | undefined;
   #listeners = 0;
 
@@ -61,7 +62,7 @@ export class EventStreams {
   }
 
   async *#told(listening: Listening): AsyncGenerator<Told> {
-    const { names, wantsStatus, lastId, signal } = listening;
+    const { names, wantsStatus, isAdmin, lastId, signal } = listening;
     const queue: Told[] = [];
     const news = new Changes();
     let isDropped = false;
@@ -80,7 +81,7 @@ export class EventStreams {
     };
     queue.push(...this.#missed(lastId, names));
     const unsubscribe = this.#o.events.subscribe(hear);
-    if (wantsStatus) this.#tick(hearStatus);
+    if (wantsStatus) this.#tick(hearStatus, isAdmin);
     const beat = setInterval(() => {
       if (queue.length === 0) tell({ kind: "heartbeat" });
     }, this.#o.heartbeatMs ?? HEARTBEAT_MS).unref();
@@ -114,16 +115,19 @@ export class EventStreams {
   }
 
   /** However many want to know, it is looked up once. */
-  #tick(hear: (status: unknown) => void): void {
-    this.#waiting.add(hear);
+  #tick(hear: (status: unknown) => void, isAdmin: boolean): void {
+    this.#waiting.set(hear, { isAdmin });
     if (this.#timer !== undefined) return;
     let isBusy = false;
     const look = async (): Promise<void> => {
       if (isBusy) return;
       isBusy = true;
       try {
-        const status = await this.#o.status();
-        for (const one of this.#waiting) one(status);
+        for (const forAdmins of [true, false]) {
+          const all = [...this.#waiting].filter(([, one]) => one.isAdmin === forAdmins);
+          const status = all.length === 0 ? undefined : await this.#o.status(forAdmins);
+          for (const [tell] of all) tell(status);
+        }
       } catch {
         // Whoever waits is told the next time.
       } finally {

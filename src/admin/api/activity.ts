@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { FillActivity } from "../../pull/activity.ts";
 import { type ApiApp, bytesCount, digestText, iso, jsonOf, readRefusals, when } from "./common.ts";
-import type { ActivityNow } from "./parts.ts";
+import type { Activity, ActivityView } from "../activity.ts";
 
 const fill = z.object({
   digest: digestText,
@@ -40,11 +40,11 @@ const route = createRoute({
   responses: { 200: jsonOf(activitySchema, "At this moment."), ...readRefusals() },
 });
 
-export function activityResource(app: ApiApp, activity: () => Promise<ActivityNow>): void {
-  app.openapi(route, async (c) => c.json(toldActivity(await activity(), c.env.caller.isAdmin), 200));
+export function activityResource(app: ApiApp, activity: ActivityView): void {
+  app.openapi(route, (c) => c.json(toldActivity(activity.now(), c.env.caller.isAdmin), 200));
 }
 
-export function toldActivity(now: ActivityNow, isAdmin: boolean): z.infer<typeof activitySchema> {
+export function toldActivity(now: Activity, isAdmin: boolean): z.infer<typeof activitySchema> {
   const { fillCount, storedReaders, openRequests, connections } = now;
   return {
     fills: now.fills.map((one) => toldFill(one, isAdmin)),

@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import type { z } from "zod";
 import { LATE, within } from "../../lib/wait.ts";
 import { badRequest, PROBLEM_TYPE, ProblemError, type ProblemField, problemOf } from "../../server/problem.ts";
+import { InventoryError } from "../images/errors.ts";
 import { noSuchPath } from "../no-such-path.ts";
 import type { ApiAnswer, ApiQuestion, AskedApi } from "./asked.ts";
 import type { ApiApp, ApiBindings } from "./common.ts";
@@ -85,7 +86,7 @@ export class Api implements AskedApi {
   }
 
   #refused(error: unknown): Response {
-    const problem = error instanceof HTTPException ? ofLibrary(error) : problemOf(error);
+    const problem = problemFor(error);
     if (problem === undefined) this.#log.error({ err: error }, "a question of the API could not be answered");
     const told = problem ?? new ProblemError(500, "a fault in the cache; its log says more");
     const headers = { ...told.headers, "Content-Type": PROBLEM_TYPE };
@@ -94,6 +95,13 @@ export class Api implements AskedApi {
 }
 
 const RETRY_SOON = { headers: { "Retry-After": "1" } };
+
+function problemFor(error: unknown): ProblemError | undefined {
+  if (error instanceof HTTPException) return ofLibrary(error);
+  if (!(error instanceof InventoryError)) return problemOf(error);
+  const { parameter, message } = error;
+  return badRequest(`${parameter}: ${message}`, [{ parameter, detail: message }]);
+}
 
 function ofLibrary(error: HTTPException): ProblemError {
   if (error.status === 415) return new ProblemError(415, "send a body as JSON, with Content-Type: application/json");

@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { COUNTED_OUTCOMES } from "../../server/request-sums.ts";
-import { type Counts, FILL_ENDS } from "../counters/counts.ts";
+import { FILL_ENDS } from "../../pull/activity.ts";
+import type { Counts } from "../counters/counts.ts";
 import { bytesCount } from "./common.ts";
 
 const number = z.int().min(0);

@@ -55,6 +55,7 @@ export function eventsResource(app: ApiApp, streams: EventStreams): void {
     const told = streams.listen({
       names: names === undefined ? undefined : new Set(names),
       wantsStatus: wanted?.includes(STATUS) === true,
+      isAdmin: c.env.caller.isAdmin,
       lastId: c.env.lastEventId,
       signal: c.env.signal,
     });

@@ -3,20 +3,20 @@ import { DEFAULT_TAG, type NamedRegistry } from "../../oci/image-name.ts";
 import { repositoryPath } from "../../oci/reference.ts";
 import { badRequest, ProblemError } from "../../server/problem.ts";
 import { type ApiApp, digestText, iso, jsonOf, readRefusals, when } from "./common.ts";
-import { nameOf } from "./images.ts";
+import { nameOf, optionalTime } from "./images.ts";
 import type { TagHistories } from "./parts.ts";
 
 const sighting = z.object({
   digest: digestText,
   firstSeenAt: when.openapi({ description: "Since when the tag has pointed there." }),
   confirmedAt: when.openapi({ description: "When upstream last said so." }),
+  vanishedAt: when.optional().openapi({ description: "Since when upstream does not have it, after that." }),
 });
 
 const historySchema = z
   .object({
     image: z.string().openapi({ example: "docker.io/library/nginx:latest" }),
     heldAt: digestText.optional().openapi({ description: "The digest at which it is held, whatever upstream says." }),
-    vanishedAt: when.optional().openapi({ description: "When upstream first said that it has the tag no more." }),
     history: z.array(sighting).openapi({ description: "Where it points first, then where it pointed before." }),
   })
   .openapi("TagHistory");
@@ -53,18 +53,18 @@ export function historyResource(app: ApiApp, { registries, histories, isListed }
       throw badRequest(detail, [{ parameter: "reference", detail }]);
     }
     const path = repositoryPath(repository);
-    const { sightings, heldAt, vanishedAtMs } = await histories.of(repository, tag);
+    const { sightings, heldAt } = await histories.of(repository, tag);
     // What is private is left out here as in lists.
     const isShown = c.env.caller.isAdmin || (await isListed(path));
     if (!isShown || sightings.length === 0) throw new ProblemError(404, `the tag ${path}:${tag} is not known here`);
     const body = {
       image: `${path}:${tag}`,
       ...(heldAt === undefined ? {} : { heldAt }),
-      ...(vanishedAtMs === undefined ? {} : { vanishedAt: iso(vanishedAtMs) }),
       history: sightings.map((one) => ({
         digest: one.digest,
         firstSeenAt: iso(one.firstSeenAtMs),
         confirmedAt: iso(one.confirmedAtMs),
+        ...optionalTime("vanishedAt", one.vanishedAtMs),
       })),
     };
     return c.json(body, 200);

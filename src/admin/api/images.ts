@@ -43,9 +43,7 @@ export const imageSchema = z
     artifactType: z.string().optional(),
     platforms: z.array(platform),
     size: bytesCount.openapi({ description: "Distinct bytes of all that is held of it." }),
-    own: bytesCount
-      .optional()
-      .openapi({ description: "Bytes that would come back if it were evicted, where that is known." }),
+    own: bytesCount.openapi({ description: "Bytes that would come back if it were evicted: what no other image has." }),
     heldSince: when,
     confirmedAt: when.optional(),
     lastPulledAt: when.optional(),
@@ -97,7 +95,7 @@ const list = createRoute({
   },
 });
 
-const one = createRoute({
+const single = createRoute({
   method: "get",
   operationId: "getImage",
   path: `${PATH}/{reference}`,
@@ -141,7 +139,7 @@ export function imagesResource(app: ApiApp, { registries, imagesFor }: ImagesPar
     };
     return c.json(body, 200, linkTo(PATH, c.req.query(), page.next));
   });
-  app.openapi(one, async (c) => {
+  app.openapi(single, async (c) => {
     const { caller } = c.env;
     const name = nameOf(c.req.valid("param").reference, registries);
     const image = await imagesFor(caller).image(repositoryPath(name.repository), referenceOf(name));
@@ -193,7 +191,7 @@ function toldImage(image: InventoryImage, withPullers: boolean): z.infer<typeof 
       ...(variant === undefined ? {} : { variant }),
     })),
     size: image.size,
-    ...(own === undefined ? {} : { own }),
+    own,
     heldSince: iso(image.heldSinceMs),
     ...optionalTime("confirmedAt", confirmedAtMs),
     ...optionalTime("lastPulledAt", lastPulledAtMs),

@@ -1,5 +1,4 @@
 import type { TagSighting } from "../../catalog/catalog.ts";
-import type { PullActivity } from "../../pull/activity.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Repository, RepositoryName, Tag } from "../../oci/reference.ts";
 
@@ -25,32 +24,13 @@ export interface Room {
   readonly disk: { readonly freeBytes: number; readonly totalBytes: number; readonly minFreeBytes: number } | undefined;
 }
 
-/** How an upstream is. */
-export interface UpstreamState {
-  readonly isAvailable: boolean;
-  /** Of one that is not: what has failed. */
-  readonly why: string | undefined;
-  readonly quota: QuotaState | undefined;
-}
-
-export interface QuotaState {
-  readonly limit: number;
-  readonly remaining: number;
-  readonly windowSeconds: number;
-  readonly seenAtMs: number;
-  /** Whether pulls are spared since few are left. */
-  readonly isSparing: boolean;
-}
-
 /** What is never evicted, and which tags are held at a digest. */
 export interface PinBook {
   list(): Promise<readonly Pin[]>;
-  /** Undefined where there is no such pin. */
-  find(image: string): Promise<Pin | undefined>;
-  /** Replaces one of the same image. Rejects with a `ProblemError` what can be no image, and holds of what is not held. */
-  put(pin: { readonly image: string; readonly note: string | undefined; readonly by: string }): Promise<Pin>;
-  /** False where there was none. Rejects with a `ProblemError` for one of the configuration. */
-  remove(image: string): Promise<boolean>;
+  /** As it stands in the list then; one of the same image is replaced. Rejects with a `ProblemError` what can be no image. */
+  put(image: string, note: string | undefined): Promise<Pin>;
+  /** As it stood in the list; undefined where it did not. Rejects with a `ProblemError` for one of the configuration. */
+  remove(image: string): Promise<Pin | undefined>;
 }
 
 export interface Pin {
@@ -59,8 +39,6 @@ export interface Pin {
   /** A tag that is held at a digest, whatever upstream says. */
   readonly isHold: boolean;
   readonly note: string | undefined;
-  readonly by: string | undefined;
-  readonly atMs: number | undefined;
   /** It stands under `pins` in the configuration. */
   readonly isConfigured: boolean;
 }
@@ -135,12 +113,4 @@ export interface TagHistory {
   readonly sightings: readonly TagSighting[];
   /** Where it is held, whatever upstream says. */
   readonly heldAt: Digest | undefined;
-  /** When upstream first said that it has it no more. */
-  readonly vanishedAtMs: number | undefined;
-}
-
-/** What is going on now. */
-export interface ActivityNow extends PullActivity {
-  readonly openRequests: number;
-  readonly connections: number;
 }

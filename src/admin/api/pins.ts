@@ -1,7 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { ProblemError } from "../../server/problem.ts";
-import { actRefusals, type ApiApp, jsonOf, readRefusals, when } from "./common.ts";
-import { optionalTime } from "./images.ts";
+import { actRefusals, type ApiApp, jsonOf, readRefusals } from "./common.ts";
 import type { Pin, PinBook } from "./parts.ts";
 
 const NOTE_LENGTH_MAX = 500;
@@ -15,8 +14,6 @@ const pinSchema = z
     }),
     isHold: z.boolean().openapi({ description: "The tag is held at the digest, whatever upstream says." }),
     note: z.string().optional().openapi({ example: "the last one that works with the old database" }),
-    by: z.string().optional().openapi({ description: "Who has pinned it; admins alone see that." }),
-    at: when.optional(),
     isConfigured: z
       .boolean()
       .openapi({ description: "It stands in the configuration, and goes by changing that alone." }),
@@ -73,35 +70,23 @@ const remove = createRoute({
   summary: "Pin images no longer, or let a tag move again",
   tags: ["Pins"],
   request: { params },
-  responses: { 200: jsonOf(pinSchema, "As it was."), ...actRefusals(404, 409) },
+  responses: { 200: jsonOf(pinSchema, "As it was."), ...actRefusals(400, 404, 409) },
 });
 
 export function pinsResource(app: ApiApp, pins: PinBook): void {
-  app.openapi(list, async (c) => {
-    const { isAdmin } = c.env.caller;
-    return c.json({ pins: (await pins.list()).map((pin) => toldPin(pin, isAdmin)) }, 200);
-  });
+  app.openapi(list, async (c) => c.json({ pins: (await pins.list()).map(toldPin) }, 200));
   app.openapi(put, async (c) => {
     const { note } = c.req.valid("json");
-    const by = c.env.caller.name;
-    return c.json(toldPin(await pins.put({ image: c.req.valid("param").reference, note, by }), true), 200);
+    return c.json(toldPin(await pins.put(c.req.valid("param").reference, note)), 200);
   });
   app.openapi(remove, async (c) => {
     const { reference } = c.req.valid("param");
-    const pin = await pins.find(reference);
-    if (pin?.isConfigured === true) throw new ProblemError(409, `${pin.image} stands under pins in the configuration`);
-    if (pin === undefined || !(await pins.remove(reference))) throw new ProblemError(404, `${reference} is not pinned`);
-    return c.json(toldPin(pin, true), 200);
+    const pin = await pins.remove(reference);
+    if (pin === undefined) throw new ProblemError(404, `${reference} is not pinned`);
+    return c.json(toldPin(pin), 200);
   });
 }
 
-function toldPin({ image, isHold, note, by, atMs, isConfigured }: Pin, isAdmin: boolean): z.infer<typeof pinSchema> {
-  return {
-    image,
-    isHold,
-    ...(note === undefined ? {} : { note }),
-    ...(by === undefined || !isAdmin ? {} : { by }),
-    ...optionalTime("at", atMs),
-    isConfigured,
-  };
+function toldPin({ image, isHold, note, isConfigured }: Pin): z.infer<typeof pinSchema> {
+  return { image, isHold, ...(note === undefined ? {} : { note }), isConfigured };
 }

@@ -4,22 +4,36 @@ import type { HeldSummary, ImagesView } from "../images/image.ts";
 import { ProblemError } from "../../server/problem.ts";
 import { type ApiApp, bytesCount, iso, jsonOf, readRefusals, when } from "./common.ts";
 import { countsSchema, sumOf } from "./counts.ts";
-import type { RoomView, UpstreamState } from "./parts.ts";
+import type { RoomView } from "./parts.ts";
+import type { QuotaState, QuotaVerdict, Upstream } from "../../upstream/upstream.ts";
+
+const places = z.object({ running: z.int(), waiting: z.int() });
 
 export const upstreamSchema = z
   .object({
-    isAvailable: z.boolean().openapi({ description: "False: it is taken for broken, and what is held is served." }),
-    why: z.string().optional(),
+    state: z.enum(["available", "broken", "rate-limited"]).openapi({
+      description: "`broken` and `rate-limited`: what is held is served, and nothing is asked for a while.",
+    }),
+    askedAgainInSeconds: z
+      .number()
+      .optional()
+      .openapi({ description: "Where nothing is asked; 0: the next question finds out." }),
     quota: z
       .object({
         limit: z.int().openapi({ description: "Pulls that it allows in a window of time." }),
         remaining: z.int(),
         windowSeconds: z.int(),
         seenAt: when,
-        isSparing: z.boolean().openapi({ description: "Pulls are spared, since few are left (`quota_reserve`)." }),
+        verdict: z.enum(["plenty", "low", "spent"]).openapi({
+          description:
+            "`low`: few are left, and are spared (`quota_reserve`); `spent`: what is held is served, and nothing else.",
+        }),
       })
       .optional()
       .openapi({ description: "What it has said last of the pulls that are left; absent where it says nothing." }),
+    questions: places.openapi({ description: "Questions to it that are under way, and that wait for their turn." }),
+    transfers: places.openapi({ description: "Transfers of blobs." }),
+    bytesPerSecond: z.number().openapi({ description: "What has come from it over the last seconds." }),
   })
   .openapi("UpstreamState");
 
@@ -57,13 +71,15 @@ const list = createRoute({
   },
 });
 
-const one = createRoute({
+const single = createRoute({
   method: "get",
   operationId: "getRegistry",
   path: "/api/v1/registries/{id}",
   summary: "One registry",
   tags: ["What is held"],
-  request: { params: z.object({ id: z.string().openapi({ example: "dockerhub" }) }) },
+  request: {
+    params: z.object({ id: z.string().openapi({ description: "As in the configuration.", example: "dockerhub" }) }),
+  },
   responses: { 200: jsonOf(registrySchema, "By its id."), ...readRefusals(404) },
 });
 
@@ -81,29 +97,25 @@ export interface RegistriesParts {
   readonly images: Pick<ImagesView, "registries">;
   readonly counters: Pick<CountersView, "total">;
   readonly room: RoomView;
-  readonly upstreams: () => ReadonlyMap<string, UpstreamState>;
+  readonly upstreams: UpstreamStates;
 }
 
 export function registriesResource(app: ApiApp, parts: RegistriesParts): void {
-  app.openapi(list, async (c) => c.json({ registries: await registriesOf(parts) }, 200));
-  app.openapi(one, async (c) => {
+  app.openapi(list, async (c) => c.json({ registries: await registriesOf(parts, c.env.signal) }, 200));
+  app.openapi(single, async (c) => {
     const { id } = c.req.valid("param");
-    const found = (await registriesOf(parts)).find((registry) => registry.id === id);
+    const found = (await registriesOf(parts, c.env.signal)).find((registry) => registry.id === id);
     if (found !== undefined) return c.json(found, 200);
     const known = parts.registries.map((registry) => registry.id).join(", ");
     throw new ProblemError(404, `there is no registry ${JSON.stringify(id)} here; there are ${known}`);
   });
 }
 
-async function registriesOf({
-  registries,
-  images,
-  counters,
-  room,
-  upstreams,
-}: RegistriesParts): Promise<RegistryAnswer[]> {
-  const [held, total, { byRegistry }] = await Promise.all([images.registries(), counters.total(), room.now()]);
-  const states = upstreams();
+async function registriesOf(
+  { registries, images, counters, room, upstreams }: RegistriesParts,
+  signal: AbortSignal,
+): Promise<RegistryAnswer[]> {
+  const [held, total, { byRegistry }] = await Promise.all([images.registries(signal), counters.total(), room.now()]);
   return registries.map(({ id, serves, upstream: url, hostnames }) => {
     const summary = held.find(({ registryId }) => registryId === id);
     const counts = total.find(({ registryId }) => registryId === id)?.counts;
@@ -114,7 +126,7 @@ async function registriesOf({
       url,
       hostnames: [...hostnames],
       held: { ...heldOf(summary), ...(maxBytes === undefined ? {} : { maxBytes }) },
-      upstream: upstreamOf(states.get(id)),
+      upstream: upstreamOf(upstreams, id),
       counts: counts ?? NOTHING,
     };
   });
@@ -127,21 +139,28 @@ function heldOf(summary: HeldSummary | undefined) {
   return { repositories, images, tags, bytes };
 }
 
-export function upstreamOf(state: UpstreamState | undefined): z.infer<typeof upstreamSchema> {
-  const { isAvailable = true, why, quota } = state ?? {};
+/** What upstreams are asked for. */
+export type UpstreamStates = ReadonlyMap<string, Pick<Upstream, "state">>;
+
+const IDLE = { running: 0, waiting: 0 };
+
+export function upstreamOf(states: UpstreamStates, id: string): z.infer<typeof upstreamSchema> {
+  const state = states.get(id)?.state();
+  if (state === undefined) return { state: "available", questions: IDLE, transfers: IDLE, bytesPerSecond: 0 };
+  const { breaker, quota, questions, transfers, parts } = state;
+  const isOpen = breaker.kind === "open";
   return {
-    isAvailable,
-    ...(why === undefined ? {} : { why }),
-    ...(quota === undefined
-      ? {}
-      : {
-          quota: {
-            limit: quota.limit,
-            remaining: quota.remaining,
-            windowSeconds: quota.windowSeconds,
-            seenAt: iso(quota.seenAtMs),
-            isSparing: quota.isSparing,
-          },
-        }),
+    state: !isOpen ? "available" : breaker.because === "failures" ? "broken" : "rate-limited",
+    ...(isOpen ? { askedAgainInSeconds: Math.ceil(breaker.forMs / MS_PER_S) } : {}),
+    ...(quota.seen === undefined ? {} : { quota: quotaOf(quota.verdict, quota.seen) }),
+    questions,
+    transfers: { running: transfers.running + parts.running, waiting: transfers.waiting + parts.waiting },
+    bytesPerSecond: Math.round(state.bytesPerSecond),
   };
+}
+
+const MS_PER_S = 1000;
+
+function quotaOf(verdict: QuotaVerdict, { limit, remaining, windowS, atMs }: NonNullable<QuotaState["seen"]>) {
+  return { limit, remaining, windowSeconds: windowS, seenAt: iso(atMs), verdict };
 }

@@ -1,10 +1,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
+import { IMAGES_PER_PAGE_MAX } from "../images/image.ts";
 import { type ApiApp, bytesCount, jsonOf, readRefusals, when } from "./common.ts";
 import { assertRegistry, type ImagesParts, optionalTime } from "./images.ts";
 import { linkTo, next, pageQuery } from "./paging.ts";
 
 const PATH = "/api/v1/repositories";
-const LIMIT_MAX = 1_000;
 
 const repository = z
   .object({
@@ -26,7 +26,7 @@ const route = createRoute({
   request: {
     query: z.strictObject({
       registry: z.string().optional().openapi({ description: "By id.", example: "dockerhub" }),
-      ...pageQuery(LIMIT_MAX),
+      ...pageQuery(IMAGES_PER_PAGE_MAX),
     }),
   },
   responses: {
@@ -44,7 +44,7 @@ export function repositoriesResource(app: ApiApp, { registries, imagesFor }: Ima
   app.openapi(route, async (c) => {
     const { registry, limit, after } = c.req.valid("query");
     assertRegistry(registry, registries);
-    const page = await imagesFor(c.env.caller).repositories({ registryId: registry, limit, after }, c.env.signal);
+    const page = await imagesFor(c.env.caller).repositories({ registryId: registry, limit, after });
     const repositories = page.repositories.map(({ registryId, serves, repository: name, lastPulledAtMs, ...sums }) => ({
       registry: registryId,
       repository: `${serves}/${name}`,

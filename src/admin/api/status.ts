@@ -3,8 +3,9 @@ import type { CountersView } from "../counters/counts.ts";
 import { activitySchema, toldActivity } from "./activity.ts";
 import { type ApiApp, bytesCount, iso, jsonOf, readRefusals, when } from "./common.ts";
 import { countsSchema, sumOf } from "./counts.ts";
-import type { ActivityNow, RoomView, UpstreamState } from "./parts.ts";
-import { type ToldRegistry, upstreamOf, upstreamSchema } from "./registries.ts";
+import type { ActivityView } from "../activity.ts";
+import type { RoomView } from "./parts.ts";
+import { type ToldRegistry, upstreamOf, upstreamSchema, type UpstreamStates } from "./registries.ts";
 
 export const statusSchema = z
   .object({
@@ -56,9 +57,9 @@ export interface StatusParts {
   readonly startedAtMs: number;
   readonly registries: readonly ToldRegistry[];
   readonly room: RoomView;
-  readonly upstreams: () => ReadonlyMap<string, UpstreamState>;
+  readonly upstreams: UpstreamStates;
   readonly counters: Pick<CountersView, "total">;
-  readonly activity: () => Promise<ActivityNow>;
+  readonly activity: ActivityView;
 }
 
 export function statusResource(app: ApiApp, parts: StatusParts): void {
@@ -66,8 +67,7 @@ export function statusResource(app: ApiApp, parts: StatusParts): void {
 }
 
 export async function statusOf(parts: StatusParts, isAdmin: boolean): Promise<StatusAnswer> {
-  const [room, total, activity] = await Promise.all([parts.room.now(), parts.counters.total(), parts.activity()]);
-  const states = parts.upstreams();
+  const [room, total] = await Promise.all([parts.room.now(), parts.counters.total()]);
   const nowMs = Date.now();
   return {
     version: parts.version,
@@ -87,11 +87,11 @@ export async function statusOf(parts: StatusParts, isAdmin: boolean): Promise<St
         serves,
         heldBytes: bytes,
         ...(maxBytes === undefined ? {} : { maxBytes }),
-        upstream: upstreamOf(states.get(id)),
+        upstream: upstreamOf(parts.upstreams, id),
         counts: total.find(({ registryId }) => registryId === id)?.counts ?? sumOf([]),
       };
     }),
     counts: sumOf(total.map(({ counts }) => counts)),
-    activity: toldActivity(activity, isAdmin),
+    activity: toldActivity(parts.activity.now(), isAdmin),
   };
 }
