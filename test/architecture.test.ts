@@ -134,6 +134,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "type upkeep/warm/warm.ts",
     "admin/control.ts",
     "type admin/warm.ts",
+    "type admin/api/answers.ts",
     "wizard",
     "type upkeep/reindex-report.ts",
   ],

@@ -21,6 +21,8 @@ const historySchema = z
   })
   .openapi("TagHistory");
 
+export type HistoryAnswer = z.infer<typeof historySchema>;
+
 const route = createRoute({
   method: "get",
   operationId: "getHistory",

@@ -55,6 +55,11 @@ export const imageSchema = z
       "A manifest that a repository has and that no other held one of that repository names, with what is held below it.",
   });
 
+export type ImageAnswer = z.infer<typeof imageSchema>;
+
+const imagesSchema = z.object({ images: z.array(imageSchema), next });
+export type ImagesAnswer = z.infer<typeof imagesSchema>;
+
 const listQuery = z.strictObject({
   registry: z.string().max(GLOB_LENGTH_MAX).optional().openapi({ description: "By id.", example: "dockerhub" }),
   repository: z.string().max(GLOB_LENGTH_MAX).optional().openapi({
@@ -86,7 +91,7 @@ const list = createRoute({
   request: { query: listQuery },
   responses: {
     200: {
-      ...jsonOf(z.object({ images: z.array(imageSchema), next }), "One page of them."),
+      ...jsonOf(imagesSchema, "One page of them."),
       headers: z.object({
         Link: z.string().optional().openapi({ description: 'The next page: `<...>; rel="next"`.' }),
       }),
