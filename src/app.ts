@@ -66,7 +66,7 @@ export interface App {
 export interface AppAdditions extends Pick<UpstreamsOptions, "observer" | "onQuota" | "onUpstream"> {
   /** Tags that are held at a digest; by default none are. */
   readonly holds?: Holds;
-  readonly news?: HeldNews;
+  readonly heldNews?: HeldNews;
 }
 
 /** Builds everything; nothing listens before `start`. What was built is stopped in reverse. `lookup` replaces DNS. */
@@ -93,7 +93,7 @@ async function builtApp(
   { lock, store, catalog }: HeldFiles,
   limits: ListenerLimits,
   lookup: LookupFunction | undefined,
-  { holds, news, ...ofUpstreams }: AppAdditions,
+  { holds, heldNews, ...ofUpstreams }: AppAdditions,
 ): Promise<App> {
   const certificates = await openCertificates(config, log);
   const { dataDir, listen, registries: ofAll } = config;
@@ -121,7 +121,7 @@ async function builtApp(
     fillsMax: config.fillsMax,
     log,
     holds,
-    ...news,
+    ...heldNews,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
     onFill: counting.counters.fill,
   });

@@ -87,6 +87,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib",
     "type catalog/catalog.ts",
     "store/store.ts",
+    "type pull/holds.ts",
     "type pull/pull.ts",
     "type pull/registries.ts",
     "type config/config.ts",

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { prove } from "../../test/support/property.ts";
 import type { Revalidate } from "../config/config.ts";
 import type { UpstreamErrorKind } from "../upstream/upstream.ts";
-import { afterFailure, freshForS, TagPolicies, tagVerdict } from "./freshness.ts";
+import { afterFailure, freshForS, SPARING_FACTOR, sparing, TagPolicies, tagVerdict } from "./freshness.ts";
 
 const NOW_MS = 1_000_000;
 const AFTER: Revalidate = { kind: "after", ms: 60_000 };
@@ -61,6 +61,7 @@ test("what was public is served whatever upstream says now; what was private nee
     "server-error",
     "rate-limited",
     "unavailable",
+    "quota",
     "untrusted",
     "protocol",
     "overloaded",
@@ -91,4 +92,10 @@ test("a confirmation from the future does not do for whoever wants a late one, h
   assert.equal(tagVerdict(2_000, { kind: "never" }, 1_000, 500), "revalidate");
   assert.equal(tagVerdict(2_000, { kind: "never" }, 1_000), "fresh");
   assert.equal(tagVerdict(800, { kind: "never" }, 1_000, 500), "fresh");
+});
+
+test("few pulls left stretch the time after which a tag is asked about, and nothing else", () => {
+  assert.deepEqual(sparing(AFTER, "low"), { kind: "after", ms: 60_000 * SPARING_FACTOR });
+  for (const quota of ["plenty", "spent"] as const) assert.deepEqual(sparing(AFTER, quota), AFTER);
+  for (const kind of ["always", "never", "offline"] as const) assert.deepEqual(sparing({ kind }, "low"), { kind });
 });

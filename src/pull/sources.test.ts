@@ -110,3 +110,20 @@ test("a slow source is kept while there is no other", async (t) => {
   t.mock.timers.tick(15_000);
   assert.equal(only.destroyed, true);
 });
+
+test("a source that our own cap holds back is not called slow", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const capped = body();
+  const cap = { isOn: true };
+  const opened = async () => ({ start: 0, size: 100, body: capped, wasHeldBack: () => cap.isOn });
+  const sources = new Sources("own", opened, () => 0);
+  t.after(() => sources.close());
+  const other = source(body());
+  sources.add(other, other.open);
+  await sources.open(undefined, PATIENT);
+  t.mock.timers.tick(60_000);
+  assert.equal(capped.destroyed, false);
+  cap.isOn = false;
+  t.mock.timers.tick(15_000);
+  assert.equal(capped.destroyed, true);
+});

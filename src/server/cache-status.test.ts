@@ -46,6 +46,7 @@ const REASONS: readonly StaleReason[] = [
   "server-error",
   "rate-limited",
   "unavailable",
+  "quota",
   "not-found",
   "unauthorized",
   "forbidden",
@@ -55,7 +56,7 @@ const REASONS: readonly StaleReason[] = [
   "aborted",
 ];
 const seconds = fc.nat({ max: 10 ** 9 });
-const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
+const happened = fc.oneof(
   fc.record({ kind: fc.constant("hit" as const) }),
   fc.record({ kind: fc.constant("hit" as const), ageS: seconds, freshForS: fc.option(seconds, { nil: undefined }) }),
   fc.constantFrom(
@@ -66,6 +67,10 @@ const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
   ),
   fc.record({ kind: fc.constant("stale" as const), reason: fc.constantFrom(...REASONS), ageS: seconds }),
 );
+
+const outcomes: fc.Arbitrary<Outcome> = fc
+  .tuple(happened, fc.constantFrom({}, { byHold: true as const }))
+  .map(([outcome, byHold]) => ({ ...outcome, ...byHold }));
 
 test("every outcome is a valid Cache-Status, and the other headers are valid too", () => {
   prove(
@@ -88,6 +93,8 @@ test("each outcome says what happened", () => {
   assert.deepEqual(said({ kind: "miss" }), { fwd: "=miss", stored: "" });
   assert.deepEqual(said({ kind: "joined" }), { fwd: "=miss", collapsed: "", stored: "" });
   assert.deepEqual(said({ kind: "unkept" }), { fwd: "=miss", detail: "=no-room" });
+  assert.deepEqual(said({ kind: "hit", byHold: true }), { hit: "", detail: "=pinned" });
+  assert.deepEqual(said({ kind: "miss", byHold: true }), { fwd: "=miss", stored: "", detail: "=pinned" });
   for (const reason of REASONS) {
     assert.deepEqual(said({ kind: "stale", reason, ageS: 9 }), { hit: "", detail: `=stale-${reason}` });
   }

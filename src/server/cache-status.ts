@@ -4,9 +4,9 @@ const CACHE = "registry-cache";
 
 /** The standard header's value (RFC 9211) for what happened. */
 export function cacheStatus(outcome: Outcome): string {
-  return outcome.byHold === true && outcome.kind !== "unkept"
-    ? `${happened(outcome)}; detail=pinned`
-    : happened(outcome);
+  const said = happened(outcome);
+  // One detail at most can be told.
+  return outcome.byHold === true && !said.includes("detail=") ? `${said}; detail=pinned` : said;
 }
 
 function happened(outcome: Outcome): string {

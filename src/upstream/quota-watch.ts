@@ -21,7 +21,7 @@ export interface QuotaWatchOptions {
  */
 export class QuotaWatch {
   readonly #o: QuotaWatchOptions;
-  #seen: { readonly quota: Quota; readonly atMs: number; readonly sinceEpochMs: number } | undefined;
+  #seen: { readonly quota: Quota; readonly atMs: number; readonly said: QuotaState["seen"] } | undefined;
   /** Counts the answers that said something of it. */
   #heard = 0;
   #askAgainAtMs = 0;
@@ -33,10 +33,7 @@ export class QuotaWatch {
   }
 
   get state(): QuotaState {
-    const seen = this.#seen;
-    const verdict = this.verdict;
-    if (seen === undefined) return { verdict, seen: undefined };
-    return { verdict, seen: { ...seen.quota, atMs: seen.sinceEpochMs } };
+    return { verdict: this.verdict, seen: this.#seen?.said };
   }
 
   get verdict(): QuotaVerdict {
@@ -57,7 +54,7 @@ export class QuotaWatch {
     if (quota === undefined) return;
     const nowMs = this.#o.nowMs();
     this.#heard += 1;
-    this.#seen = { quota, atMs: nowMs, sinceEpochMs: Date.now() };
+    this.#seen = { quota, atMs: nowMs, said: { ...quota, atMs: Date.now() } };
     if (quota.remaining === 0) this.#askAgainAtMs = nowMs + quotaPauseMs(answer, Date.now());
     this.#o.onSeen?.(quota);
     // For those who are told of changes.

@@ -53,7 +53,7 @@ export class Registry {
 
   #resource(request: FakeRequest, resource: Resource): Answer {
     if (resource.kind === "blobs") return this.#blob(request, resource);
-    if (resource.kind === "manifests") return this.#manifest(request, resource);
+    if (resource.kind === "manifests") return this.#counted(request, this.#manifest(request, resource));
     return resource.kind === "tags" ? this.#tags(request, resource) : this.#referrers(request, resource);
   }
 
@@ -77,6 +77,22 @@ export class Registry {
     if (this.#parts.options.accept === "schema1" && !accepted) return converted(repository, manifest);
     const headers = { "content-type": manifest.mediaType, ...this.#marks(manifest.digest) };
     return { status: 200, headers, body: bodyOf(manifest.bytes) };
+  }
+
+  #counted(request: FakeRequest, answer: Answer): Answer {
+    const pulls = this.#parts.options.pullsOf?.(request);
+    if (pulls === undefined || answer.status !== 200) return answer;
+    const { limit, windowS = 21_600 } = pulls;
+    const isSpent = request.method === "GET" && pulls.remaining === 0;
+    if (request.method === "GET" && !isSpent) pulls.remaining -= 1;
+    const counts = {
+      "ratelimit-limit": `${limit};w=${windowS}`,
+      "ratelimit-remaining": `${pulls.remaining};w=${windowS}`,
+      "docker-ratelimit-source": "192.0.2.1",
+    };
+    if (!isSpent) return { ...answer, headers: { ...answer.headers, ...counts } };
+    const refused = refusal(429, "TOOMANYREQUESTS");
+    return { ...refused, headers: { ...refused.headers, ...counts, ...pulls.refusal } };
   }
 
   #marks(digest: string): Record<string, string> {

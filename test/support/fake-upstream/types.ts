@@ -181,6 +181,9 @@ export interface FakeUpstreamOptions {
   /** `schema1`: a manifest whose type is not in Accept is converted (quay.io). */
   readonly accept?: "ignored" | "schema1";
 
+  /** Pulls that whoever asks has left, as Docker Hub counts them: a GET of a manifest is one, and nothing else. */
+  readonly pullsOf?: (request: { readonly headers: IncomingHttpHeaders }) => PullsLeft | undefined;
+
   /** Waited before each answer. */
   readonly latencyMs?: number;
   /** Of each blob's body. */
@@ -188,6 +191,16 @@ export interface FakeUpstreamOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Host names for the URLs, in place of 127.0.0.1, which is what all listen on. */
   readonly hosts?: { readonly [R in Role]?: string };
+}
+
+/** Tests change `remaining` as time would. */
+export interface PullsLeft {
+  readonly limit: number;
+  remaining: number;
+  /** Seconds; 6 hours unless told. */
+  readonly windowS?: number;
+  /** What a 429 says besides. */
+  readonly refusal?: Readonly<Record<string, string>>;
 }
 
 export interface ManifestOptions {
