@@ -44,6 +44,18 @@ class Ledger {
     this.note(outcomeOf(answer.status, String(answer.headers["cache-status"] ?? "")), answer.body.length, isPull);
   }
 
+  /** So many clients at once; the rest comes when all have the beginning. */
+  async crowd(path: string, count: number, goOn: () => void): Promise<void> {
+    const opening = Array.from({ length: count }, async () => await open(this.#url() + path, this.#trust));
+    const responses = await Promise.all(opening);
+    goOn();
+    for (const response of responses) {
+      let bytes = 0;
+      for await (const piece of response) bytes += (piece as Buffer).length;
+      this.note(outcomeOf(200, String(response.headers["cache-status"])), bytes, false);
+    }
+  }
+
   /** Takes no more than the first bytes of the body. */
   async leaveAfter(path: string, bytes: number): Promise<void> {
     const response = await open(this.#url() + path, this.#trust);
@@ -59,10 +71,6 @@ class Ledger {
     if (!isPull) return;
     this.pulls += 1;
     if (outcome !== "miss" && outcome !== "unkept") this.pullsSaved += 1;
-  }
-
-  get total(): number {
-    return Object.values(this.requests).reduce((sum, count) => sum + count, 0);
   }
 
   get #trust(): Pick<Ask, "ca"> {
@@ -163,10 +171,8 @@ async function noon(upstream: FakeUpstream, ledger: Ledger): Promise<void> {
   const released = Promise.withResolvers<void>();
   const layer = upstream.addBlob("library/app", seededBytes(2 * MIB));
   upstream.script({ role: "cdn" }, { kind: "hold", atByte: MIB, until: released.promise });
-  const crowd = Array.from({ length: 5 }, async () => await ledger.ask(blob(layer)));
-  await upstream.until(() => upstream.requests.some(({ role, bytesSent }) => role === "cdn" && bytesSent === MIB));
-  released.resolve();
-  await Promise.all(crowd);
+  await ledger.crowd(blob(layer), 5, () => released.resolve());
+  await held(upstream, ledger, blob(layer));
   // One who leaves with all that there is to be had until then.
   const going = Promise.withResolvers<void>();
   const large = upstream.addBlob("library/app", seededBytes(4 * MIB, 7));
