@@ -50,7 +50,7 @@ interface SummaryRow {
 /** A digest that a repository has as a manifest and as a blob counts as a manifest. */
 export async function repositorySummaries(db: CatalogDb, query: RepositoriesQuery): Promise<RepositoryRow[]> {
   const { rows } = await sql<SummaryRow>`
-    with held as (${repositoriesQuery(db, query).select("r.id").select("r.path")})
+    with held as ${repositoriesQuery(db, query).select(["r.id", "r.path"])}
     select held.registry_id, held.serves, held.name,
       (select count(*) from manifests as m where m.repository_id = held.id and m.is_root = 1) as images,
       (select count(*) from tags as t where t.repository_id = held.id and t.manifest_id is not null) as tags,

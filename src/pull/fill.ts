@@ -96,7 +96,7 @@ export class Fill {
 
   /** How it has ended. */
   get end(): FillEnd {
-    if (this.#state.kind === "failed") return this.isPausing ? "paused" : "failed";
+    if (this.#state.kind === "failed") return this.#state.error.kind === "aborted" ? "paused" : "failed";
     return this.#isKept ? "done" : "unkept";
   }
 

@@ -95,7 +95,12 @@ const finished = fc.record({
     status: fc.constantFrom(200, 206, 304, 404, 416, 429, 500, 503, undefined),
     bytes: fc.nat(1_000_000),
   }),
-  error: fc.constantFrom(undefined, new ClientGone("left"), new RegistryError(404, "NAME_UNKNOWN", "x"), new Error("x")),
+  error: fc.constantFrom(
+    undefined,
+    new ClientGone("left"),
+    new RegistryError(404, "NAME_UNKNOWN", "x"),
+    new Error("x"),
+  ),
 });
 
 /** What else happens between two requests. */
