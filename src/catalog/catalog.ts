@@ -58,9 +58,10 @@ export interface Catalog {
   rootsOf(repository: Repository, digest: Digest): Promise<Digest[]>;
   /**
    * What goes when a root is evicted: the manifests that it leads to and that nothing else does, the blobs that no other
-   * manifest of the repository names, the tags. Undefined where it is not held.
+   * manifest of the repository names, the tags. Undefined where it is not held. `without`: as if these manifests of the
+   * repository had gone already.
    */
-  leaving(repository: Repository, root: Digest): Promise<Leaving | undefined>;
+  leaving(repository: Repository, root: Digest, without?: readonly Digest[]): Promise<Leaving | undefined>;
   /** Blobs that no held manifest of their repository names, among so many rows after the cursor. */
   looseBlobs(query: LooseQuery): Promise<{ readonly blobs: LooseBlob[]; readonly next: LooseQuery["after"] }>;
   /** Such a blob as something that leaves; undefined where it is not held, or is named by now. */
@@ -214,9 +215,19 @@ export interface Leaving {
   readonly manifests: readonly SizedDigest[];
   readonly blobs: readonly SizedDigest[];
   readonly tags: readonly Tag[];
-  /** What nobody else in any repository has: its bytes come back. */
-  readonly comingBack: readonly SizedDigest[];
+  /** All of it, each digest once. */
+  readonly contents: readonly LeavingContent[];
   readonly lastUsedAtMs: number;
+}
+
+/** Where nothing but what leaves has it, its bytes come back. */
+export interface LeavingContent extends SizedDigest {
+  /** In how many places it leaves: as manifest, as blob, or as both. */
+  readonly leaves: number;
+  /** In how many places it is held, all repositories together, */
+  readonly links: number;
+  /** and those of the registry. */
+  readonly registryLinks: number;
 }
 
 export interface LooseQuery {

@@ -130,8 +130,8 @@ export class SqlCatalog implements catalog.Catalog {
     return await evicting.rootsOf(this.#reads, repository, digest);
   }
 
-  async leaving(repository: Repository, root: Digest): Promise<catalog.Leaving | undefined> {
-    return await evicting.leaving(this.#reads, repository, root);
+  async leaving(repository: Repository, root: Digest, without?: readonly Digest[]): Promise<catalog.Leaving | undefined> {
+    return await evicting.leaving(this.#reads, repository, root, without);
   }
 
   async looseBlobs(query: catalog.LooseQuery) {

@@ -7,7 +7,9 @@ import { admissionBy } from "./admission.ts";
 import { bring, type Brought } from "./bring.ts";
 import { BlobPull } from "./blobs.ts";
 import { ChunkCache } from "./chunks.ts";
+import { Departures } from "./departures.ts";
 import { Fills } from "./fills.ts";
+import type { Gone } from "./gone.ts";
 import { HeldContent } from "./held-content.ts";
 import { Held, type HeldOptions, type TagState } from "./held.ts";
 import { ManifestPull } from "./manifests.ts";
@@ -17,6 +19,7 @@ import { OpenlyHeld } from "./openly-held.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
+import { type Budgets, Room } from "./room.ts";
 import { SavedLists } from "./saved-lists.ts";
 import { sharesOf } from "./shared-repositories.ts";
 import { StoredBlobs } from "./stored-blobs.ts";
@@ -29,6 +32,12 @@ export interface PullOptions {
   readonly log: Logger;
   /** Hears of every tag that upstream has confirmed or moved. */
   readonly onTag?: HeldOptions["onTag"];
+  /** Hears of everything that is held no longer. */
+  readonly onGone?: ((gone: Gone) => void) | undefined;
+  /** Hears of bytes that were not what their digest says; they are gone, and fetched anew by the next request. */
+  readonly onDamaged?: ((digest: Digest) => void) | undefined;
+  /** What may be held; undefined: as much as the disk has room for. */
+  readonly budgets?: Budgets | undefined;
 }
 
 /** The heart: what a client asks for, from what is held or from upstream. */
@@ -40,6 +49,12 @@ export interface Pull {
   /** Whether somebody with these credentials of an upstream, or without any, may be given what is held of a repository. */
   readonly admit: ReturnType<typeof admissionBy>;
   readonly openlyHeld: OpenlyHeld;
+  readonly room: Room;
+  readonly departures: Departures;
+  /** Whether somebody reads the blob from the disk, or it is being fetched. */
+  isUnderWay(digest: Digest): boolean;
+  /** Writes down what was used until now, what is being fetched among it. */
+  settleUses(): Promise<void>;
   /** Where a tag points as far as we know; upstream is not asked. */
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   /** Makes a blob held without anybody reading it, as `bring` says. */
@@ -65,13 +80,23 @@ export function createPull(options: PullOptions): Pull {
   const life = new AbortController();
   const named = new NamedSizes();
   const shares = sharesOf([...registries.values()].map(({ config }) => config));
-  const held = new Held({ store, catalog, shares, log, named, onTag: options.onTag });
+  const room = new Room({ store, catalog, budgets: options.budgets ?? { all: undefined, byRegistry: new Map() } });
+  const held = new Held({ store, catalog, shares, log, named, room, onTag: options.onTag });
   const notebook = new Notebook(catalog, log);
   const proof = new Proof({ store, catalog, registries, shares, named, log });
   const refusals = new Refusals();
   const chunks = new ChunkCache();
-  const blobs = new StoredBlobs({ store, chunks, log });
-  const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log });
+  const openContent = new HeldContent({ store, shares: () => false, log });
+  const forget = (gone: Gone) => {
+    openContent.forget(gone);
+    blobs.forget(gone.bytes);
+    options.onGone?.(gone);
+  };
+  const departures = new Departures({ store, catalog, held, room, forget, onDamaged: options.onDamaged, log });
+  const removeDamaged = departures.removeDamaged.bind(departures);
+  const blobs = new StoredBlobs({ store: { ...readsOf(store), removeDamaged }, chunks, log });
+  const onUnlinked = async (digest: Digest) => void (await departures.removeUnlinked(digest));
+  const fills = new Fills({ store, held, blobs, room, chunks, registries, fillsMax, onUnlinked, log });
   const shared = { held, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);
   const lists = new SavedLists({ ...shared, catalog });
@@ -82,11 +107,18 @@ export function createPull(options: PullOptions): Pull {
     lists,
     fills,
     openlyHeld: new OpenlyHeld({
-      content: new HeldContent({ store, shares: () => false, log }),
+      content: openContent,
       blobs,
       notebook,
       tagState: async (repository, tag) => await held.tag(repository, tag),
     }),
+    room,
+    departures,
+    isUnderWay: (digest) => blobs.isRead(digest) || fills.find(digest) !== undefined,
+    settleUses: async () => {
+      fills.each((repository, digest) => notebook.used(repository, digest));
+      await notebook.flush();
+    },
     admit: admissionBy({ registries, catalog, log, signal: life.signal }),
     tagState: async (repository, tag) => await held.tag(repository, tag),
     bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what),
@@ -107,5 +139,13 @@ export function createPull(options: PullOptions): Pull {
       await notebook.stop();
       return { allRecorded: !held.hasMissedRecords };
     },
+  };
+}
+
+function readsOf(store: Store): Pick<Store, "openBlob" | "readBlob" | "statBlob"> {
+  return {
+    openBlob: async (digest) => await store.openBlob(digest),
+    readBlob: async (digest, bytesMax) => await store.readBlob(digest, bytesMax),
+    statBlob: async (digest) => await store.statBlob(digest),
   };
 }

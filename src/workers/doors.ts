@@ -25,6 +25,7 @@ import {
 import { newsAt, setupsOf, stopAll } from "../server/at-addresses.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
 import type { Seen, SeenRequest } from "../server/seen.ts";
+import type { Gone } from "../pull/gone.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
 import type { FrontConfig, TagNews } from "./messages.ts";
 
@@ -34,6 +35,8 @@ export interface Doors {
   open(): Promise<readonly string[]>;
   /** Where a tag points now, for whoever answers for it elsewhere. */
   tell(news: TagNews): void;
+  /** What is held no longer, for whoever remembers it elsewhere. */
+  forget(gone: Gone): void;
   /** Another certificate, or other authorities of clients, for whoever comes from now on. */
   useTls(news: { readonly certificate: ShownCertificate; readonly clients: ClientAuthorities | undefined }): void;
   /** Users or secret paths are others than before. */
@@ -86,6 +89,7 @@ function ownDoors(options: DoorsOptions): Doors {
       return listeners.map(({ address }) => address);
     },
     tell: () => undefined,
+    forget: () => undefined,
     accessChanged: () => undefined,
     useTls: (news) => listeners.forEach((listener, index) => listener.useTls(newsAt(accesses[index], news))),
     seen: async (client) => options.seen.of(client),
@@ -137,6 +141,7 @@ function frontDoors(options: DoorsOptions): Doors {
       return entrances.map(({ address }) => address);
     },
     tell: (news) => fronts?.tell(news),
+    forget: (gone) => fronts?.forget(gone),
     accessChanged: (news) => fronts?.accessChanged(news),
     useTls: (news) => {
       // With the keys from before, a session could be resumed that a revoked certificate had begun.
