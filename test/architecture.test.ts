@@ -73,8 +73,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib",
     "type catalog/catalog.ts",
     "store/store.ts",
+    "type pull/departures.ts",
     "type pull/pull.ts",
     "type pull/registries.ts",
+    "pull/room.ts",
     "type config/config.ts",
   ],
   workers: [

@@ -52,6 +52,8 @@ export interface Catalog {
   heldBytes(): Promise<HeldBytes>;
   /** In how many places the content is held, as blob or manifest: of a registry, or of all. */
   linksTo(digest: Digest, registryId?: string): Promise<number>;
+  /** Those of them that no repository has. */
+  unheld(digests: readonly Digest[]): Promise<Digest[]>;
   /** Held manifests that nothing else of their repository leads to, the longest unused first, so many after the cursor. */
   leastUsed(query: LeastUsedQuery): Promise<HeldRoot[]>;
   /** The roots by which a repository holds a manifest: itself, or those that lead to it. */

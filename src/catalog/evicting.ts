@@ -2,7 +2,15 @@ import { sql } from "kysely";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, type RepositoryName, repositoryPath, type Tag } from "../oci/reference.ts";
 import { otherWork } from "./batches.ts";
-import type { HeldRoot, LeastUsedQuery, Leaving, LeavingContent, LooseBlob, LooseQuery, SizedDigest } from "./catalog.ts";
+import type {
+  HeldRoot,
+  LeastUsedQuery,
+  Leaving,
+  LeavingContent,
+  LooseBlob,
+  LooseQuery,
+  SizedDigest,
+} from "./catalog.ts";
 import { ALL_REGISTRIES } from "./contents.ts";
 import { dropBlobs, dropManifests } from "./drop.ts";
 import { namedManifestsQuery, referringQuery } from "./roots.ts";
@@ -157,12 +165,7 @@ async function withoutWanted(
   return going;
 }
 
-export function wantedQuery(
-  db: CatalogDb,
-  repositoryId: number,
-  ids: readonly number[],
-  gone: readonly number[] = [],
-) {
+export function wantedQuery(db: CatalogDb, repositoryId: number, ids: readonly number[], gone: readonly number[] = []) {
   const out = [...ids, ...gone];
   return db
     .selectFrom("manifests as m")
@@ -206,7 +209,10 @@ export function leavingBlobsQuery(
       eb(
         "b.digest",
         "in",
-        eb.selectFrom("manifest_references as n").select("n.digest").where("n.manifest_id", "in", [...ids, ...gone]),
+        eb
+          .selectFrom("manifest_references as n")
+          .select("n.digest")
+          .where("n.manifest_id", "in", [...ids, ...gone]),
       ),
     )
     .where((eb) =>
@@ -238,7 +244,9 @@ async function leavingContents(
     .where("digest", "in", [...counts.keys()])
     .where("registry_id", "in", [ALL_REGISTRIES, registryId])
     .execute();
-  const ofRegistry = new Map(rows.filter((row) => row.registry_id === registryId).map((row) => [row.digest, row.links]));
+  const ofRegistry = new Map(
+    rows.filter((row) => row.registry_id === registryId).map((row) => [row.digest, row.links]),
+  );
   return rows
     .filter((row) => row.registry_id === ALL_REGISTRIES)
     .map((row) => ({

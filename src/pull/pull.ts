@@ -51,6 +51,8 @@ export interface Pull {
   readonly openlyHeld: OpenlyHeld;
   readonly room: Room;
   readonly departures: Departures;
+  /** Whether the store has something that the catalog could not be told of. */
+  readonly hasMissedRecords: boolean;
   /** Whether somebody reads the blob from the disk, or it is being fetched. */
   isUnderWay(digest: Digest): boolean;
   /** Writes down what was used until now, what is being fetched among it. */
@@ -114,6 +116,9 @@ export function createPull(options: PullOptions): Pull {
     }),
     room,
     departures,
+    get hasMissedRecords() {
+      return held.hasMissedRecords;
+    },
     isUnderWay: (digest) => blobs.isRead(digest) || fills.find(digest) !== undefined,
     settleUses: async () => {
       fills.each((repository, digest) => notebook.used(repository, digest));

@@ -35,8 +35,13 @@ export interface Shortage {
   readonly byRegistry: ReadonlyMap<string, number>;
 }
 
-/** Makes room; false where there is nothing more that could go. */
-export type MakeRoom = (shortage: () => Promise<Shortage | undefined>) => Promise<boolean>;
+/** Who makes room. */
+export interface RoomMaker {
+  /** Evicts until nothing is lacking; false where there is nothing more that could go. */
+  makeRoom(shortage: () => Promise<Shortage | undefined>): Promise<boolean>;
+  /** Hears that so much of a budget is used that eviction should begin by itself; must not throw. */
+  tend(): void;
+}
 
 export interface RoomOptions {
   readonly store: Pick<Store, "partials" | "room">;
@@ -91,7 +96,8 @@ export class Reservation {
 export class Room {
   readonly #o: RoomOptions;
   readonly #reserved = new Set<Reservation>();
-  #makeRoom: MakeRoom | undefined;
+  #maker: RoomMaker | undefined;
+  #isKnown: Promise<unknown> | undefined;
   #orphanBytes = 0;
   /** Grows whenever bytes may have gone from what is reserved to what is held: a sum that was begun before would lack them. */
   #moves = 0;
@@ -105,8 +111,13 @@ export class Room {
   }
 
   /** Who evicts. Without it what does not fit is not kept. */
-  evictBy(makeRoom: MakeRoom | undefined): void {
-    this.#makeRoom = makeRoom;
+  evictBy(maker: RoomMaker | undefined): void {
+    this.#maker = maker;
+  }
+
+  /** Until then the catalog does not say all that is held, and nobody can tell what is left of a budget. */
+  awaitCatalog(complete: Promise<unknown>): void {
+    this.#isKnown = complete.then(() => (this.#isKnown = undefined));
   }
 
   /** Bytes on the disk that nothing leads to, as far as they were found. */
@@ -138,7 +149,7 @@ export class Room {
     for (;;) {
       const reservation = await this.#facts((facts) => this.#tryReserve(facts, need));
       if (reservation !== undefined) return reservation;
-      const made = this.#makeRoom?.(async () => await this.shortage([need]));
+      const made = this.#maker?.makeRoom(async () => await this.shortage([need]));
       const hasGone = made !== undefined && (await within(made, untilMs - performance.now()));
       if (hasGone !== true) throw new NoRoomError(await this.#reason(need, hasGone === LATE));
     }
@@ -187,7 +198,11 @@ export class Room {
   }
 
   #tryReserve(facts: Facts, need: Need): Reservation | undefined {
-    return this.#shortage(facts, [need]) === undefined ? this.#add(need) : undefined;
+    if (this.#shortage(facts, [need]) !== undefined) return undefined;
+    const reservation = this.#add(need);
+    const high = this.#shortage(facts, [], HIGH_WATER_SHARE);
+    if (high !== undefined && (high.all > 0 || high.byRegistry.size > 0)) this.#maker?.tend();
+    return reservation;
   }
 
   #add(need: Need): Reservation {
@@ -241,6 +256,8 @@ export class Room {
   async #held(): Promise<HeldBytes> {
     const { all, byRegistry } = this.#o.budgets;
     if (all === undefined && byRegistry.size === 0) return NOTHING;
+    if (this.#isKnown !== undefined && (await within(this.#isKnown, ROOM_WAIT_MS)) === LATE)
+      throw new NoRoomError("the catalog is being rebuilt: nobody knows yet what is left of the budget");
     try {
       return await this.#o.catalog.heldBytes();
     } catch (error) {

@@ -13,7 +13,8 @@ export async function* walkBlobs({ blobs, blob }: Layout): AsyncIterable<StoredB
       for (const { name } of await entriesOf(join(blobs, algorithm.name, prefix.name))) {
         const digest = parseDigest(`${algorithm.name}:${name}`);
         const stats = digest === undefined ? undefined : await statFileIfPresent(blob(digest));
-        if (digest !== undefined && stats !== undefined) yield { digest, size: stats.size, atMs: Math.floor(stats.mtimeMs) };
+        if (digest !== undefined && stats !== undefined)
+          yield { digest, size: stats.size, atMs: Math.floor(stats.mtimeMs) };
       }
     }
   }

@@ -76,7 +76,11 @@ export class Links {
     }
     await removeEmptyFolder(dirname(this.#layout.tags(repository)));
     // The folders above may be others' as well, and are gone as soon as one of them is not empty.
-    for (let folder = this.#layout.repository(repository); folder !== this.#layout.repositories; folder = dirname(folder)) {
+    for (
+      let folder = this.#layout.repository(repository);
+      folder !== this.#layout.repositories;
+      folder = dirname(folder)
+    ) {
       if (!(await removeEmptyFolder(folder))) return;
     }
   }

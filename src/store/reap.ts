@@ -18,7 +18,10 @@ export interface SpoolReaping {
  * Removes partials that nobody has written to for long, and origins whose partial is gone. One that was written in the
  * future, by a clock that was wrong, is taken for written now: else it would stay until then.
  */
-export async function reapSpools(layout: Layout, { nowMs, olderThanMs, isOpen, onRemoved }: SpoolReaping): Promise<ReapReport> {
+export async function reapSpools(
+  layout: Layout,
+  { nowMs, olderThanMs, isOpen, onRemoved }: SpoolReaping,
+): Promise<ReapReport> {
   let [partials, bytes] = [0, 0];
   for (const entry of await entriesOf(layout.spools)) {
     const path = join(layout.spools, entry.name);

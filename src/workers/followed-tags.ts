@@ -32,7 +32,8 @@ export class FollowedTags {
 
   /** What has gone is asked for again, when a client wants it. */
   forget({ repositories }: Gone): void {
-    for (const { repository, tags } of repositories) for (const tag of tags) this.#states.delete(keyOf(repository, tag));
+    for (const { repository, tags } of repositories)
+      for (const tag of tags) this.#states.delete(keyOf(repository, tag));
   }
 
   /** Of tags that nobody here has asked for, nothing is remembered. */

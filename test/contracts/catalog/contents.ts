@@ -137,7 +137,11 @@ export function contents(setUp: SetUp): void {
     assert.deepEqual(await catalog.rootsOf(nginx, digest("signature")), [digest("old")]);
     assert.deepEqual((await catalog.rootsOf(nginx, digest("shared"))).toSorted(), named("old", "new"));
     assert.equal(await catalog.leaving(redis, digest("old")), undefined);
-    const afterOld = await catalog.leaving(nginx, digest("new"), leaving?.manifests.map((one) => one.digest));
+    const afterOld = await catalog.leaving(
+      nginx,
+      digest("new"),
+      leaving?.manifests.map((one) => one.digest),
+    );
     assert.deepEqual(digests(afterOld?.manifests ?? []), named("new", "shared"));
     assert.deepEqual(digests(afterOld?.blobs ?? []), named("base"));
     const { blobs } = await catalog.looseBlobs({ limit: 99 });
