@@ -40,6 +40,7 @@ import { type LocalRoutes, localHandler } from "./server/local.ts";
 import { Seen } from "./server/seen.ts";
 import { tokenEndpoint } from "./server/token-endpoint.ts";
 import type { Store } from "./store/store.ts";
+import { budgetsOf, createEvicting } from "./upkeep/evict/create.ts";
 import { reapPartialsStep } from "./upkeep/reap-partials.ts";
 import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
 import { startUpkeep } from "./upkeep/steps.ts";
@@ -124,6 +125,18 @@ async function builtApp(
     ...heldNews,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
     onFill: counting.counters.fill,
+    onGone: (gone) => doors.forget(gone),
+    budgets: budgetsOf(config),
+  });
+  let isCatalogWhole = false;
+  const { evictor } = createEvicting({
+    config,
+    store,
+    catalog,
+    pull,
+    catalogComplete: async () => await completing,
+    isCatalogWhole: () => isCatalogWhole && !pull.hasMissedRecords,
+    log,
   });
   const keepFresh = new KeepFresh({
     path: join(dataDir, KEEP_FRESH_FILE),
@@ -221,18 +234,22 @@ async function builtApp(
       counting.counters.start();
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
-      upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
+      upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing, ...evictor.steps()], log);
       control = await controlled(dataDir, administration, log);
       completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
+      pull.room.awaitCatalog(completing.then((whole) => (isCatalogWhole = whole)));
+      evictor.tend();
       return { addresses };
     },
     idle: async () => {
       await completing;
       await pull.idle();
+      await evictor.idle();
     },
     stop: async () => {
       life.abort();
       const [cutRequests] = await Promise.all([doors.close(), control?.stop()]);
+      await evictor.stop();
       await upkeep?.stop();
       await certificates.stop();
       await opened.stop();

@@ -87,9 +87,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib",
     "type catalog/catalog.ts",
     "store/store.ts",
+    "type pull/departures.ts",
     "type pull/holds.ts",
     "type pull/pull.ts",
     "type pull/registries.ts",
+    "pull/room.ts",
     "type config/config.ts",
   ],
   workers: [
