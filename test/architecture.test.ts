@@ -38,6 +38,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "server/guard.ts",
     "pull/activity.ts",
     "type pull/holds.ts",
+    "type pull/room.ts",
     "server/request-sums.ts",
     "type server/request-facts.ts",
     "type upstream/observer.ts",
