@@ -27,7 +27,7 @@ import { compileTagGlob } from "./lib/glob.ts";
 import { requestLogger } from "./lib/logger.ts";
 import { packageVersion } from "./lib/version.ts";
 import type { HeldNews } from "./pull/held.ts";
-import type { Holds } from "./pull/holds.ts";
+import { type Holds, HoldsInMemory } from "./pull/holds.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
@@ -40,6 +40,8 @@ import { type LocalRoutes, localHandler } from "./server/local.ts";
 import { Seen } from "./server/seen.ts";
 import { tokenEndpoint } from "./server/token-endpoint.ts";
 import type { Store } from "./store/store.ts";
+import { budgetsOf, createEvicting } from "./upkeep/evict/create.ts";
+import { HeldTags } from "./upkeep/held-tags.ts";
 import { reapPartialsStep } from "./upkeep/reap-partials.ts";
 import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
 import { startUpkeep } from "./upkeep/steps.ts";
@@ -64,7 +66,7 @@ export interface App {
 
 /** What others bring in. */
 export interface AppAdditions extends Pick<UpstreamsOptions, "observer" | "onQuota" | "onUpstream"> {
-  /** Tags that are held at a digest; by default none are. */
+  /** Tags that are held at a digest, where that is not said by pins. */
   readonly holds?: Holds;
   readonly heldNews?: HeldNews;
 }
@@ -93,7 +95,7 @@ async function builtApp(
   { lock, store, catalog }: HeldFiles,
   limits: ListenerLimits,
   lookup: LookupFunction | undefined,
-  { holds, heldNews, ...ofUpstreams }: AppAdditions,
+  { holds: givenHolds, heldNews, ...ofUpstreams }: AppAdditions,
 ): Promise<App> {
   const certificates = await openCertificates(config, log);
   const { dataDir, listen, registries: ofAll } = config;
@@ -114,6 +116,8 @@ async function builtApp(
     onRefused: (registry, reason) => log.warn({ registry, reason }, "the configured credentials were refused"),
   });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
+  const pinnedTags = new HoldsInMemory();
+  const holds = givenHolds ?? pinnedTags;
   const pull = createPull({
     store,
     catalog,
@@ -124,7 +128,22 @@ async function builtApp(
     ...heldNews,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
     onFill: counting.counters.fill,
+    onGone: (gone) => doors.forget(gone),
+    budgets: budgetsOf(config),
   });
+  let isCatalogWhole = false;
+  const { pins, evictor } = createEvicting({
+    config,
+    store,
+    catalog,
+    pull,
+    catalogComplete: async () => await completing,
+    isCatalogWhole: () => isCatalogWhole && !pull.hasMissedRecords,
+    onEvicted: ({ repository, bytes }) => counting.counters.evicted(repository.registryId, 1, bytes),
+    log,
+  });
+  const listedHolds = async () => (await pins.now()).holds().values();
+  const heldTags = new HeldTags({ listed: listedHolds, registries: ofAll, holds: pinnedTags, log });
   const keepFresh = new KeepFresh({
     path: join(dataDir, KEEP_FRESH_FILE),
     registries: ofAll,
@@ -155,7 +174,10 @@ async function builtApp(
     isListed: async (path) => (await listed.repositories({ path, limit: 1 })).length > 0,
     platformOf: async (digest) => await pull.platformOf(digest),
     holds,
-    partialBytes: async () => 0,
+    store,
+    pins,
+    onPinned: async () => await heldTags.refresh(),
+    evictor,
     counters: counting.counters,
     activity: activityView({ pull: () => pull.activity(), doors: () => doors.inUse() }),
     upstreams,
@@ -214,6 +236,7 @@ async function builtApp(
   return {
     start: async () => {
       await store.reapPartials(PARTIAL_AGE_MAX_MS);
+      await heldTags.refresh();
       const isWhole = await markedInUse(catalog, log);
       const addresses = await doors.open();
       await certificates.start((news) => doors.useTls(news));
@@ -221,18 +244,25 @@ async function builtApp(
       counting.counters.start();
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
-      upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
+      upkeep = startUpkeep(
+        [reaping, tellBypassingStep(bypassing, log), refreshing, ...evictor.steps(), heldTags.step()],
+        log,
+      );
       control = await controlled(dataDir, administration, log);
       completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
+      pull.room.awaitCatalog(completing.then((whole) => (isCatalogWhole = whole)));
+      evictor.tend();
       return { addresses };
     },
     idle: async () => {
       await completing;
       await pull.idle();
+      await evictor.idle();
     },
     stop: async () => {
       life.abort();
       const [cutRequests] = await Promise.all([doors.close(), control?.stop()]);
+      await evictor.stop();
       await upkeep?.stop();
       await certificates.stop();
       await opened.stop();

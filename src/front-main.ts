@@ -24,6 +24,9 @@ link.onMessage((message, socket) => {
     case "tag":
       front?.hear(message);
       return;
+    case "gone":
+      front?.forget(message.gone);
+      return;
     case "tls":
       front?.useTls(message);
       return;

@@ -10,6 +10,7 @@ import { requestLogger } from "./lib/logger.ts";
 import { readersOf } from "./pull/activity.ts";
 import { ChunkCache } from "./pull/chunks.ts";
 import { TagPolicies } from "./pull/freshness.ts";
+import type { Gone } from "./pull/gone.ts";
 import { HeldContent } from "./pull/held-content.ts";
 import { Hits } from "./pull/hits.ts";
 import { Notebook } from "./pull/notebook.ts";
@@ -35,6 +36,8 @@ export interface Front {
   /** Takes over a client's connection, which came in by the address at this position. */
   accept(socket: Socket, listen: number): void;
   hear(news: TagNews): void;
+  /** What has gone from the store. */
+  forget(gone: Gone): void;
   accessChanged(news: AccessNews): void;
   quotaChanged(news: QuotaNews): void;
   useTls(news: TlsNews): void;
@@ -50,13 +53,14 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const damaged = async (digest: Parameters<typeof reader.openBlob>[0]) => link.send({ kind: "damaged", digest });
   // The owner hashes it again, and it is the owner that reports it.
   const quiet: Pick<Logger, "error"> = { error: log.debug.bind(log) };
-  const store = { ...bound(reader), removeBlob: damaged };
+  const store = { ...bound(reader), removeDamaged: damaged };
   const blobs = new StoredBlobs({ store, chunks: new ChunkCache(), log: quiet });
   const tags = new FollowedTags((repository, tag) => link.send({ kind: "follow", repository, tag }));
   const notebook = new Notebook(notesOf(link), log);
   const quotas = new Map<string, QuotaNews["verdict"]>();
+  const content = new HeldContent({ store: reader, shares: sharesOf(config.registries), log });
   const hits = new Hits({
-    content: new HeldContent({ store: reader, shares: sharesOf(config.registries), log }),
+    content,
     blobs,
     tagState: (repository, tag) => tags.state(repository, tag),
     tagPolicies: new Map(config.registries.map((one) => [one.id, new TagPolicies(one.tags, compileTagGlob)])),
@@ -100,6 +104,11 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   return {
     accept: (socket, listen) => servers[listen]?.accept(socket),
     hear: (news) => tags.hear(news),
+    forget: (gone) => {
+      content.forget(gone);
+      blobs.forget(gone.bytes);
+      tags.forget(gone);
+    },
     accessChanged,
     quotaChanged: ({ registryId, verdict }) => void quotas.set(registryId, verdict),
     useTls: ({ ticketKeys: keys, ...news }) => {

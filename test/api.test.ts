@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { suite, test, type TestContext } from "node:test";
 import type { IncomingMessage } from "node:http";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ApiDocument, type ApiOperation, faultOf, operationsOf } from "./support/api-document.ts";
 import { type ApiAsk, type ApiSite, startApiSite } from "./support/api-site.ts";
@@ -53,6 +54,32 @@ const ROWS: Readonly<Record<string, Row>> = {
     before: pullApp,
     errors: { 400: { path: "/api/v1/statistics?from=2026-11-26&to=2026-11-25" } },
   },
+  "GET /api/v1/pins": {},
+  "PUT /api/v1/pins/{reference}": {
+    path: "/api/v1/pins/docker.io/library/app:1",
+    body: { note: "the one that works" },
+    errors: {
+      400: { path: "/api/v1/pins/NOT%20ONE" },
+      404: { path: `/api/v1/pins/app:1@sha256:${"0".repeat(64)}` },
+      409: tooManyPins,
+    },
+  },
+  "DELETE /api/v1/pins/{reference}": {
+    path: "/api/v1/pins/app:1",
+    before: async (site) => void (await site.ask("PUT", "/api/v1/pins/app:1", { user: "ops" })),
+    errors: {
+      400: { path: "/api/v1/pins/NOT%20ONE" },
+      404: { path: "/api/v1/pins/app:2" },
+      409: { path: "/api/v1/pins/docker.io/library/configured-*" },
+    },
+  },
+  "POST /api/v1/evict": {
+    before: pullApp,
+    body: { images: ["app:1", "app:2"] },
+    errors: { 400: { body: { images: ["app:1"], registry: "dockerhub" } } },
+  },
+  "GET /api/v1/prune": { before: pullApp },
+  "POST /api/v1/prune": { before: pullApp },
   "GET /api/v1/events": {
     isStream: true,
     errors: { 400: { path: "/api/v1/events?types=nothing" }, 503: tooManyListeners },
@@ -87,6 +114,12 @@ async function tooManyListeners(site: ApiSite, t: TestContext): Promise<Answer> 
     await new Promise((resolve) => one.once("data", resolve));
   }
   return await site.ask("GET", "/api/v1/events", { user: "ops" });
+}
+
+async function tooManyPins(site: ApiSite): Promise<Answer> {
+  const lines = Array.from({ length: 1_000 }, (_, at) => `docker.io/library/app:${at}\n`);
+  await writeFile(join(site.dataDir, "pins.txt"), lines.join(""));
+  return await site.ask("PUT", "/api/v1/pins/docker.io/library/more:1", { user: "ops" });
 }
 
 async function tooManyRuns(site: ApiSite, t: TestContext): Promise<Answer> {

@@ -3,6 +3,10 @@ import type { Catalog, Unlisted } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
 import type { Holds } from "../pull/holds.ts";
 import { packageVersion } from "../lib/version.ts";
+import type { Store } from "../store/store.ts";
+import type { Evictor } from "../upkeep/evict/evictor.ts";
+import type { Pins } from "../upkeep/pins/pins.ts";
+import { evictingBy, pinBook } from "./governing.ts";
 import type { ApiParts } from "./api/create.ts";
 import type { Room, TagHistory } from "./api/parts.ts";
 import { imagesView, type ImagesViewOptions } from "./images/view.ts";
@@ -16,14 +20,17 @@ export interface PartsSources extends Pick<
   /** What lists leave out for all but admins. */
   readonly except: Unlisted;
   readonly platformOf: ImagesViewOptions["platformOf"];
-  readonly holds: Pick<Holds, "digestOf"> | undefined;
-  /** Bytes of transfers that were not finished. */
-  readonly partialBytes: () => Promise<number>;
+  readonly holds: Pick<Holds, "digestOf">;
+  readonly store: Pick<Store, "partials">;
+  readonly pins: Pins;
+  /** To be called when pins have changed. */
+  readonly onPinned: () => Promise<void>;
+  readonly evictor: Evictor;
 }
 
 /** Brings what the rooms know into the shapes in which the API tells it. */
 export function apiParts(sources: PartsSources): ApiParts {
-  const { config, catalog, except, platformOf, holds } = sources;
+  const { config, catalog, except, platformOf, holds, pins, evictor, onPinned } = sources;
   const all = imagesView({ catalog, platformOf });
   const listed = imagesView({ catalog, platformOf, except });
   return {
@@ -37,20 +44,27 @@ export function apiParts(sources: PartsSources): ApiParts {
     histories: {
       of: async (repository, tag): Promise<TagHistory> => ({
         sightings: await catalog.tagHistory(repository, tag),
-        heldAt: holds?.digestOf(repository, tag),
+        heldAt: holds.digestOf(repository, tag),
       }),
     },
+    pins: pinBook({
+      pins,
+      registries: config.registries,
+      isHeld: async (repository, digest) => (await catalog.manifest(repository, digest)) !== undefined,
+      onChanged: onPinned,
+    }),
+    evicting: evictingBy({ evictor, registries: config.registries }),
   };
 }
 
-async function roomOf({ config, catalog, partialBytes }: PartsSources): Promise<Room> {
-  const [held, partials, disk] = await Promise.all([catalog.heldBytes(), partialBytes(), diskOf(config)]);
+async function roomOf({ config, catalog, store }: PartsSources): Promise<Room> {
+  const [held, partials, disk] = await Promise.all([catalog.heldBytes(), store.partials(), diskOf(config)]);
   const ofRegistry = config.registries.map(({ id, maxSizeBytes: maxBytes }) => {
     return [id, { bytes: held.byRegistry.get(id)?.bytes ?? 0, maxBytes }] as const;
   });
   return {
     heldBytes: held.bytes,
-    partialBytes: partials,
+    partialBytes: partials.bytes,
     maxBytes: config.maxSizeBytes,
     byRegistry: new Map(ofRegistry),
     disk,

@@ -56,15 +56,18 @@ export interface Catalog extends CountingCatalog, ImageCatalog {
   heldBytes(): Promise<HeldBytes>;
   /** In how many places the content is held, as blob or manifest: of a registry, or of all. */
   linksTo(digest: Digest, registryId?: string): Promise<number>;
+  /** Those of them that no repository has. */
+  unheld(digests: readonly Digest[]): Promise<Digest[]>;
   /** Held manifests that nothing else of their repository leads to, the longest unused first, so many after the cursor. */
   leastUsed(query: LeastUsedQuery): Promise<HeldRoot[]>;
   /** The roots by which a repository holds a manifest: itself, or those that lead to it. */
   rootsOf(repository: Repository, digest: Digest): Promise<Digest[]>;
   /**
    * What goes when a root is evicted: the manifests that it leads to and that nothing else does, the blobs that no other
-   * manifest of the repository names, the tags. Undefined where it is not held.
+   * manifest of the repository names, the tags. Undefined where it is not held. `without`: as if these manifests of the
+   * repository had gone already.
    */
-  leaving(repository: Repository, root: Digest): Promise<Leaving | undefined>;
+  leaving(repository: Repository, root: Digest, without?: readonly Digest[]): Promise<Leaving | undefined>;
   /** Blobs that no held manifest of their repository names, among so many rows after the cursor. */
   looseBlobs(query: LooseQuery): Promise<{ readonly blobs: LooseBlob[]; readonly next: LooseQuery["after"] }>;
   /** Such a blob as something that leaves; undefined where it is not held, or is named by now. */
@@ -224,9 +227,19 @@ export interface Leaving {
   readonly manifests: readonly SizedDigest[];
   readonly blobs: readonly SizedDigest[];
   readonly tags: readonly Tag[];
-  /** What nobody else in any repository has: its bytes come back. */
-  readonly comingBack: readonly SizedDigest[];
+  /** All of it, each digest once. */
+  readonly contents: readonly LeavingContent[];
   readonly lastUsedAtMs: number;
+}
+
+/** Where nothing but what leaves has it, its bytes come back. */
+export interface LeavingContent extends SizedDigest {
+  /** In how many places it leaves: as manifest, as blob, or as both. */
+  readonly leaves: number;
+  /** In how many places it is held, all repositories together, */
+  readonly links: number;
+  /** and those of the registry. */
+  readonly registryLinks: number;
 }
 
 export interface LooseQuery {

@@ -1,3 +1,4 @@
+import type { Digest } from "../oci/digest.ts";
 import { inBatches, ROWS_PER_INSERT } from "./batches.ts";
 import type { HeldBytes } from "./catalog.ts";
 import type { CatalogDb, ContentTable } from "./schema.ts";
@@ -30,6 +31,19 @@ export async function linksTo(db: CatalogDb, digest: string, registryId: string 
     .where("registry_id", "=", registryId)
     .executeTakeFirst();
   return row?.links ?? 0;
+}
+
+/** Those of the digests that nobody has. */
+export async function unheld(db: CatalogDb, digests: readonly Digest[]): Promise<Digest[]> {
+  if (digests.length === 0) return [];
+  const rows = await db
+    .selectFrom("contents")
+    .select("digest")
+    .where("digest", "in", digests)
+    .where("registry_id", "=", ALL_REGISTRIES)
+    .execute();
+  const held = new Set(rows.map(({ digest }) => digest));
+  return digests.filter((digest) => !held.has(digest));
 }
 
 /** Rows of blobs or manifests were gained in one repository of a registry. */

@@ -2,7 +2,15 @@ import { sql } from "kysely";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, type RepositoryName, repositoryPath, type Tag } from "../oci/reference.ts";
 import { otherWork } from "./batches.ts";
-import type { HeldRoot, LeastUsedQuery, Leaving, LooseBlob, LooseQuery, SizedDigest } from "./catalog.ts";
+import type {
+  HeldRoot,
+  LeastUsedQuery,
+  Leaving,
+  LeavingContent,
+  LooseBlob,
+  LooseQuery,
+  SizedDigest,
+} from "./catalog.ts";
 import { ALL_REGISTRIES } from "./contents.ts";
 import { dropBlobs, dropManifests } from "./drop.ts";
 import { namedManifestsQuery, referringQuery } from "./roots.ts";
@@ -77,26 +85,32 @@ export async function rootsOf(db: CatalogDb, repository: Repository, digest: Dig
 }
 
 /** What would go with a root: see `Catalog.leaving`. */
-export async function leaving(db: CatalogDb, repository: Repository, root: Digest): Promise<Leaving | undefined> {
+export async function leaving(
+  db: CatalogDb,
+  repository: Repository,
+  root: Digest,
+  without: readonly Digest[] = [],
+): Promise<Leaving | undefined> {
   const repositoryId = await idOf(db, repository);
-  if (repositoryId === undefined) return undefined;
+  if (repositoryId === undefined || without.includes(root)) return undefined;
   const held = await manifestsAt(db, repositoryId, [root]);
   if (held.length === 0) return undefined;
-  const going = await withoutWanted(db, repositoryId, await ledToFrom(db, repositoryId, held));
+  const gone = without.length === 0 ? [] : (await manifestsAt(db, repositoryId, without)).map(({ id }) => id);
+  const ledTo = (await ledToFrom(db, repositoryId, held)).filter(({ id }) => !gone.includes(id));
+  const going = await withoutWanted(db, repositoryId, ledTo, gone);
   const ids = going.map(({ id }) => id);
-  const blobs = ids.length === 0 ? [] : await leavingBlobsQuery(db, repositoryId, ids).execute();
+  const blobs = ids.length === 0 ? [] : await leavingBlobsQuery(db, repositoryId, ids, gone).execute();
   const tags =
     ids.length === 0
       ? []
       : await db.selectFrom("tags").select("tag").where("manifest_id", "in", ids).limit(TAGS_MAX).execute();
-  const manifests = going.map((row) => sized(row));
   return {
     repository,
     root,
-    manifests,
+    manifests: going.map(sized),
     blobs: blobs.map(sized),
     tags: tags.map(({ tag }) => tag as Tag),
-    comingBack: await comingBack(db, [...manifests, ...blobs.map(sized)]),
+    contents: await leavingContents(db, repository, [...going, ...blobs]),
     lastUsedAtMs: Math.max(0, ...going.map((row) => row.last_used_at_ms), ...blobs.map((row) => row.last_used_at_ms)),
   };
 }
@@ -137,15 +151,13 @@ async function withoutWanted(
   db: CatalogDb,
   repositoryId: number,
   rows: readonly ManifestRow[],
+  gone: readonly number[],
 ): Promise<ManifestRow[]> {
   let going = [...rows];
   // Each round takes out at least one, and a level deeper than the last.
   for (let round = 0; round <= rows.length && going.length > 0; round += 1) {
-    const wanted = await wantedQuery(
-      db,
-      repositoryId,
-      going.map(({ id }) => id),
-    ).execute();
+    const ids = going.map(({ id }) => id);
+    const wanted = await wantedQuery(db, repositoryId, ids, gone).execute();
     if (wanted.length === 0) return going;
     const staying = new Set(wanted.map(({ id }) => id));
     going = going.filter(({ id }) => !staying.has(id));
@@ -153,7 +165,8 @@ async function withoutWanted(
   return going;
 }
 
-export function wantedQuery(db: CatalogDb, repositoryId: number, ids: readonly number[]) {
+export function wantedQuery(db: CatalogDb, repositoryId: number, ids: readonly number[], gone: readonly number[] = []) {
+  const out = [...ids, ...gone];
   return db
     .selectFrom("manifests as m")
     .select("m.id")
@@ -167,7 +180,7 @@ export function wantedQuery(db: CatalogDb, repositoryId: number, ids: readonly n
             .where("n.repository_id", "=", repositoryId)
             .whereRef("n.digest", "=", "m.digest")
             .where("n.kind", "=", "manifest")
-            .where("n.manifest_id", "not in", ids),
+            .where("n.manifest_id", "not in", out),
         ),
         eb.exists(
           eb
@@ -175,14 +188,19 @@ export function wantedQuery(db: CatalogDb, repositoryId: number, ids: readonly n
             .select("s.id")
             .where("s.repository_id", "=", repositoryId)
             .whereRef("s.digest", "=", "m.subject")
-            .where("s.id", "not in", ids),
+            .where("s.id", "not in", out),
         ),
       ]),
     );
 }
 
 /** Blobs of the repository that these manifests name, and no other one of it. */
-export function leavingBlobsQuery(db: CatalogDb, repositoryId: number, ids: readonly number[]) {
+export function leavingBlobsQuery(
+  db: CatalogDb,
+  repositoryId: number,
+  ids: readonly number[],
+  gone: readonly number[] = [],
+) {
   return db
     .selectFrom("blobs as b")
     .select(["b.digest", "b.size", "b.last_used_at_ms"])
@@ -191,7 +209,10 @@ export function leavingBlobsQuery(db: CatalogDb, repositoryId: number, ids: read
       eb(
         "b.digest",
         "in",
-        eb.selectFrom("manifest_references as n").select("n.digest").where("n.manifest_id", "in", ids),
+        eb
+          .selectFrom("manifest_references as n")
+          .select("n.digest")
+          .where("n.manifest_id", "in", [...ids, ...gone]),
       ),
     )
     .where((eb) =>
@@ -202,24 +223,38 @@ export function leavingBlobsQuery(db: CatalogDb, repositoryId: number, ids: read
             .select("o.digest")
             .where("o.repository_id", "=", repositoryId)
             .whereRef("o.digest", "=", "b.digest")
-            .where("o.manifest_id", "not in", ids),
+            .where("o.manifest_id", "not in", [...ids, ...gone]),
         ),
       ),
     )
     .limit(LEAVING_BLOBS_MAX);
 }
 
-/** Those that nobody else in any repository has. A digest may be there as manifest and as blob. */
-async function comingBack(db: CatalogDb, going: readonly SizedDigest[]): Promise<SizedDigest[]> {
-  const counts = new Map<Digest, number>();
+/** Where else it is held. A digest may leave as manifest and as blob. */
+async function leavingContents(
+  db: CatalogDb,
+  { registryId }: Repository,
+  going: readonly { readonly digest: string }[],
+): Promise<LeavingContent[]> {
+  const counts = new Map<string, number>();
   for (const { digest } of going) counts.set(digest, (counts.get(digest) ?? 0) + 1);
   const rows = await db
     .selectFrom("contents")
-    .select(["digest", "size", "links"])
+    .selectAll()
     .where("digest", "in", [...counts.keys()])
-    .where("registry_id", "=", ALL_REGISTRIES)
+    .where("registry_id", "in", [ALL_REGISTRIES, registryId])
     .execute();
-  return rows.filter((row) => row.links <= (counts.get(row.digest as Digest) ?? 0)).map(sized);
+  const ofRegistry = new Map(
+    rows.filter((row) => row.registry_id === registryId).map((row) => [row.digest, row.links]),
+  );
+  return rows
+    .filter((row) => row.registry_id === ALL_REGISTRIES)
+    .map((row) => ({
+      ...sized(row),
+      leaves: counts.get(row.digest) ?? 0,
+      links: row.links,
+      registryLinks: ofRegistry.get(row.digest) ?? 0,
+    }));
 }
 
 /** Forgets what leaves, with its tags; where those pointed goes into their history. */
@@ -314,7 +349,7 @@ export async function leavingBlob(db: CatalogDb, repository: Repository, digest:
     manifests: [],
     blobs,
     tags: [],
-    comingBack: await comingBack(db, blobs),
+    contents: await leavingContents(db, repository, blobs),
     lastUsedAtMs: row.last_used_at_ms,
   };
 }

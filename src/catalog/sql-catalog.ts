@@ -135,6 +135,10 @@ export class SqlCatalog implements catalog.Catalog {
     return await contents.linksTo(this.#reads, digest, registryId);
   }
 
+  async unheld(digests: readonly Digest[]): Promise<Digest[]> {
+    return await contents.unheld(this.#reads, digests);
+  }
+
   async leastUsed(query: catalog.LeastUsedQuery): Promise<catalog.HeldRoot[]> {
     return await evicting.leastUsed(this.#reads, query);
   }
@@ -143,8 +147,12 @@ export class SqlCatalog implements catalog.Catalog {
     return await evicting.rootsOf(this.#reads, repository, digest);
   }
 
-  async leaving(repository: Repository, root: Digest): Promise<catalog.Leaving | undefined> {
-    return await evicting.leaving(this.#reads, repository, root);
+  async leaving(
+    repository: Repository,
+    root: Digest,
+    without?: readonly Digest[],
+  ): Promise<catalog.Leaving | undefined> {
+    return await evicting.leaving(this.#reads, repository, root, without);
   }
 
   async looseBlobs(query: catalog.LooseQuery) {

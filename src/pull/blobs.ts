@@ -79,6 +79,8 @@ export class BlobPull {
     const size = await this.#o.blobs.size(digest, this.#namedSize(repository, digest), signal);
     if (size === undefined) return undefined;
     await this.#ensureLinked(repository, digest, size);
+    // Whoever asks for its size has it, or will: it is used by those as well.
+    this.#o.notebook.used(repository, digest);
     return size;
   }
 

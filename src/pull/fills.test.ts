@@ -6,6 +6,7 @@ import { repo } from "../../test/contracts/store.ts";
 import { testRegistry } from "../../test/support/cache.ts";
 import { seededBytes, sha256 } from "../../test/support/bytes.ts";
 import { type Behaviour, gate, type ScriptedBlob, scriptedBlob, SILENT } from "../../test/support/scripted-blob.ts";
+import { readingOf } from "../../test/support/damage.ts";
 import { tempDir } from "../../test/support/temp.ts";
 import { openSqliteCatalog, IN_MEMORY } from "../catalog/sqlite.ts";
 import { openFilesystemStore } from "../store/filesystem.ts";
@@ -14,6 +15,7 @@ import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
 import { Held } from "./held.ts";
 import { pullRegistries } from "./registries.ts";
+import { Room } from "./room.ts";
 import { StoredBlobs } from "./stored-blobs.ts";
 
 const A = { ...repo("library/a"), registryId: "dockerhub" };
@@ -63,11 +65,14 @@ async function setUp(
     () => () => true,
   );
   const chunks = new ChunkCache();
+  const room = new Room({ store, catalog, budgets: { all: undefined, byRegistry: new Map() } });
   const fills = new Fills({
     store,
     chunks,
-    blobs: new StoredBlobs({ store, chunks, log: SILENT }),
-    held: new Held({ store, catalog, shares: () => true, log: SILENT }),
+    room,
+    blobs: new StoredBlobs({ store: readingOf(store), chunks, log: SILENT }),
+    held: new Held({ store, catalog, room, shares: () => true, log: SILENT }),
+    onUnlinked: async () => assert.fail("it could be linked"),
     registries,
     fillsMax,
     log: SILENT,

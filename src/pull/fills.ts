@@ -9,6 +9,8 @@ import type { ChunkCache } from "./chunks.ts";
 import { Fill } from "./fill.ts";
 import type { Held } from "./held.ts";
 import { type PullRegistries, type PullRegistry, registryOf } from "./registries.ts";
+import { openReserved } from "./reserved-spool.ts";
+import type { Reservation, Room } from "./room.ts";
 import { Sources } from "./sources.ts";
 import type { StoredBlobs } from "./stored-blobs.ts";
 import type { OpenUpstream } from "./transfer.ts";
@@ -22,10 +24,13 @@ export interface FillsOptions {
   readonly store: Store;
   readonly held: Held;
   readonly blobs: StoredBlobs;
+  readonly room: Room;
   readonly chunks: ChunkCache;
   readonly registries: PullRegistries;
   /** Transfers at once; the others wait. */
   readonly fillsMax: number;
+  /** Hears of what could be linked nowhere after all. */
+  readonly onUnlinked: (digest: Digest) => Promise<void>;
   readonly log: Logger;
   /** Hears how many fills there are, and how each has ended. */
   readonly onFill?: OnFill | undefined;
@@ -94,6 +99,7 @@ export class Fills {
     const repositories = new Map([[repositoryPath(repository), repository]]);
     const origin = { registryId: registry.config.id, repository: repositoryPath(repository) };
     const sources = new Sources(registry.upstream.place, this.opener(repository, digest), () => fill.writtenBytes);
+    let reservation: Reservation | undefined;
     const fill: Fill = new Fill({
       digest,
       size,
@@ -102,12 +108,16 @@ export class Fills {
         await previous?.ended;
         await this.#admit(entry, signal);
       },
-      isNew: async () => await this.#isNew(digest, size),
-      openSpool: async (known) => await this.#o.store.openSpool(digest, { ...origin, size: known }),
+      isNew: async () => await this.#isNew(origin.registryId, digest, size),
+      openSpool: async (known) => {
+        const opened = await openReserved(this.#o.room, this.#o.store, digest, { ...origin, size: known });
+        reservation = opened.reservation;
+        return opened.spool;
+      },
       openUpstream: sources.open,
       prove,
       chunks: this.#o.chunks,
-      committed: async (bytes) => await this.#link(repositories, digest, bytes),
+      committed: async (bytes) => await this.#link(repositories, digest, bytes, reservation),
       log: this.#o.log.child({ repository: origin.repository }),
     });
     const from = { fill, sources, from: origin.repository, registry, repositories };
@@ -122,19 +132,34 @@ export class Fills {
   }
 
   /** No partial, and room for it: the whole will be asked for. */
-  async #isNew(digest: Digest, size = 0): Promise<boolean> {
-    const { store } = this.#o;
-    const [hasPartial, room] = await Promise.all([store.hasPartial(digest), store.room()]);
-    return !hasPartial && room > size;
+  async #isNew(registryId: string, digest: Digest, bytes = 0): Promise<boolean> {
+    const { store, room } = this.#o;
+    const [hasPartial, hasRoom] = await Promise.all([store.hasPartial(digest), room.has({ registryId, bytes })]);
+    return !hasPartial && hasRoom;
   }
 
   /** Each under its own credentials: what one fetched for all to see may be private where another has it. */
-  async #link(repositories: ReadonlyMap<string, Repository>, digest: Digest, bytes: number): Promise<void> {
+  async #link(
+    repositories: ReadonlyMap<string, Repository>,
+    digest: Digest,
+    bytes: number,
+    reservation: Reservation | undefined,
+  ): Promise<void> {
     await this.#o.blobs.trust(digest);
+    // What the first one's registry has room for was reserved when the fill began.
+    let [reserved, isLinked] = [reservation, false];
     for (const one of repositories.values()) {
       const credentialId = registryOf(this.#o.registries, one).upstream.credentialIdFor(one.name);
-      await this.#o.held.linkBlob(one, digest, bytes, credentialId);
+      const linked = await this.#o.held.linkBlob(one, digest, bytes, credentialId, reserved);
+      isLinked ||= linked;
+      reserved = undefined;
     }
+    if (!isLinked) await this.#o.onUnlinked(digest);
+  }
+
+  /** Names what is being fetched, and for whom. */
+  each(tell: (repository: Repository, digest: Digest) => void): void {
+    for (const [digest, { repositories }] of this.#entries) for (const one of repositories.values()) tell(one, digest);
   }
 
   /** The oldest first. */

@@ -5,6 +5,7 @@ import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
 import { type Manifest, MANIFEST_BYTES_MAX, parseManifest } from "../oci/manifest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
 import type { LinkKind, Store } from "../store/store.ts";
+import type { Gone } from "./gone.ts";
 
 /** Bytes of manifests that are kept in memory, over all repositories. */
 const MANIFEST_MEMORY_BYTES_MAX = 64 * 1024 * 1024;
@@ -34,6 +35,8 @@ export class HeldContent {
     sizeCalculation: (one) => one.bytes.length + 1 + descriptorBytes(one.manifest),
   });
   readonly #links = growingCache<string, true>(LINKS_IN_MEMORY_MAX);
+  /** Grows with all that goes: what was read from the store before may be what has gone. */
+  #departures = 0;
 
   constructor({ store, shares, log }: HeldContentOptions) {
     this.#store = store;
@@ -44,9 +47,10 @@ export class HeldContent {
   async hasLink(kind: LinkKind, repository: Repository, digest: Digest): Promise<boolean> {
     const key = linkKey(kind, repository, digest);
     if (this.#links.get(key) === true) return true;
+    const departures = this.#departures;
     if (!(await this.#store.hasLink(kind, repository, digest))) return false;
     if (await this.#isPrivate(kind, repository, digest)) return false;
-    this.#links.set(key, true);
+    if (departures === this.#departures) this.#links.set(key, true);
     return true;
   }
 
@@ -64,11 +68,12 @@ export class HeldContent {
   async manifestBytes(digest: Digest): Promise<ManifestBytes | undefined> {
     const remembered = this.#manifests.get(digest);
     if (remembered !== undefined) return remembered;
+    const departures = this.#departures;
     const bytes = await this.#readManifest(digest);
     const manifest = bytes === undefined ? undefined : parseManifest(bytes);
     if (bytes === undefined || manifest === undefined) return undefined;
     const held = { digest, bytes, manifest };
-    this.#manifests.set(digest, held);
+    if (departures === this.#departures) this.#manifests.set(digest, held);
     return held;
   }
 
@@ -85,6 +90,16 @@ export class HeldContent {
   /** The store has it now. */
   rememberLink(kind: LinkKind, repository: Repository, digest: Digest): void {
     this.#links.set(linkKey(kind, repository, digest), true);
+  }
+
+  /** What has gone from the store is forgotten here as well. */
+  forget({ repositories, bytes }: Gone): void {
+    this.#departures += 1;
+    for (const { repository, manifests, blobs } of repositories) {
+      for (const digest of manifests) this.#links.delete(linkKey("manifest", repository, digest));
+      for (const digest of blobs) this.#links.delete(linkKey("layer", repository, digest));
+    }
+    for (const digest of bytes) this.#manifests.delete(digest);
   }
 
   /** The store has it now, and these bytes were verified. */

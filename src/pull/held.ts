@@ -4,9 +4,12 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
+import { KeyedLocks, type Release } from "../lib/keyed-locks.ts";
 import { type LinkKind, NoRoomError, type Store } from "../store/store.ts";
 import { HeldContent, type HeldContentOptions, type ManifestBytes } from "./held-content.ts";
+import type { Gone } from "./gone.ts";
 import type { NamedSizes } from "./named-sizes.ts";
+import type { Reservation, Room } from "./room.ts";
 
 const TAGS_IN_MEMORY_MAX = 100_000;
 /** How long a pull waits for the catalog, milliseconds. What takes longer goes on by itself. */
@@ -38,8 +41,9 @@ export interface HeldOptions extends HeldNews {
   readonly catalog: Catalog;
   readonly shares: HeldContentOptions["shares"];
   readonly log: Logger;
-  /** Told of every manifest that is kept. */
-  readonly named?: Pick<NamedSizes, "remember"> | undefined;
+  readonly room: Room;
+  /** Told of every manifest that is kept, and of what goes. */
+  readonly named?: Pick<NamedSizes, "forget" | "remember"> | undefined;
   /** Hears of every tag that upstream has confirmed, moved or lost. */
   readonly onTag?: ((repository: Repository, tag: Tag, state: TagState) => void) | undefined;
 }
@@ -59,7 +63,15 @@ export class Held {
   readonly #named: HeldOptions["named"];
   readonly #records = new Set<Promise<void>>();
   readonly #tags = growingCache<string, TagState>(TAGS_IN_MEMORY_MAX);
+  readonly #room: Room;
   #hasMissedRecords = false;
+  /** Grows with all that goes: what was read from the store before may be what has gone. */
+  #departures = 0;
+  /**
+   * By a repository's path, shared by whoever keeps something in it; by digest, shared by whoever links its bytes. Whoever
+   * evicts has them alone: no link is made to bytes that go, no tag set to a manifest that goes. Hits take none.
+   */
+  readonly locks = new KeyedLocks();
 
   constructor(options: HeldOptions) {
     this.#store = options.store;
@@ -69,6 +81,7 @@ export class Held {
     this.#onTag = options.onTag;
     this.#news = options;
     this.#named = options.named;
+    this.#room = options.room;
   }
 
   /** Whether the store has something that the catalog could not be told of. */
@@ -94,6 +107,7 @@ export class Held {
     const key = tagKey(repository, tag);
     const remembered = this.#tags.get(key);
     if (remembered !== undefined) return remembered;
+    const departures = this.#departures;
     const digest = await this.#store.tag(repository, tag);
     if (digest === undefined) return undefined;
     const row = await this.#fromCatalog(this.#catalog.tag(repository, tag));
@@ -101,7 +115,7 @@ export class Held {
     const newer = this.#tags.get(key);
     if (newer !== undefined) return newer;
     const state = row?.digest === digest ? row : { digest, confirmedAtMs: 0 };
-    this.#tags.set(key, state);
+    if (departures === this.#departures) this.#tags.set(key, state);
     return state;
   }
 
@@ -118,16 +132,17 @@ export class Held {
   /** Makes a verified manifest held by this repository. True where it was kept. */
   async keepManifest(repository: Repository, kept: ManifestBytes, fetchedWith: string | undefined): Promise<boolean> {
     const { digest, bytes, manifest } = kept;
-    return await this.#keeping(repository, digest, async () => {
+    const room = async () => await this.#room.reserve({ registryId: repository.registryId, bytes: bytes.length });
+    return await this.#keeping(repository, digest, room, async () => {
       const isNew = !(await this.#store.hasLink("manifest", repository, digest));
-      if (!(await this.#isStored(digest, bytes))) await this.#makeRoomAndPut(digest, bytes);
+      if (!(await this.#isStored(digest, bytes))) await this.#store.putBlob(digest, bytes);
       await this.#store.link("manifest", repository, digest, fetchedWith);
       this.#content.rememberLink("manifest", repository, digest);
       this.#content.rememberManifest(kept);
       if (isNew) this.#news.onNewDigest?.(repository, digest, bytes.length);
       this.#named?.remember(repository, manifest);
       const record = { repository, digest, size: bytes.length, manifest, fetchedWith, atMs: Date.now() };
-      await this.#toCatalog(() => this.#catalog.recordManifest(record));
+      return async () => await this.#catalog.recordManifest(record);
     });
   }
 
@@ -137,35 +152,51 @@ export class Held {
     return (await this.#store.readBlob(digest, bytes.length))?.equals(bytes) === true;
   }
 
-  async #makeRoomAndPut(digest: Digest, bytes: Uint8Array): Promise<void> {
-    if ((await this.#store.room()) < bytes.length) throw new NoRoomError("the disk's reserve is reached");
-    await this.#store.putBlob(digest, bytes);
-  }
-
-  /** Links a stored, verified blob. True where it was kept. */
-  async linkBlob(repository: Repository, digest: Digest, size: number, fetchedWith?: string): Promise<boolean> {
-    return await this.#keeping(repository, digest, async () => {
+  /**
+   * Links a stored, verified blob. True where it was kept. A fill has the room for it reserved already, which is released when
+   * the catalog knows of the blob.
+   */
+  async linkBlob(
+    repository: Repository,
+    digest: Digest,
+    size: number,
+    fetchedWith?: string,
+    reserved?: Reservation,
+  ): Promise<boolean> {
+    const room = async () => reserved ?? (await this.#roomForLink(repository, digest, size));
+    return await this.#keeping(repository, digest, room, async () => {
+      // It may have been evicted since it was looked for.
+      if ((await this.#store.statBlob(digest)) === undefined) return undefined;
       await this.#store.link("layer", repository, digest, fetchedWith);
       this.#content.rememberLink("layer", repository, digest);
       const record = { repository, digest, size, fetchedWith, atMs: Date.now() };
-      await this.#toCatalog(() => this.#catalog.recordBlob(record));
+      return async () => await this.#catalog.recordBlob(record);
     });
   }
 
-  /** The manifest must be held already: a tag never points into nothing. */
+  /** What is stored already counts for each registry that has it, and only there. */
+  async #roomForLink({ registryId }: Repository, digest: Digest, size: number): Promise<Reservation | undefined> {
+    if (!this.#room.budgets.byRegistry.has(registryId)) return undefined;
+    const links = (await this.#fromCatalog(this.#catalog.linksTo(digest, registryId))) ?? 0;
+    return links > 0 ? undefined : await this.#room.reserve({ registryId, bytes: 0, registryBytes: size });
+  }
+
+  /** The manifest must be held already: a tag never points into nothing, also where that has just been evicted. */
   async setTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void> {
-    await this.#keeping(repository, digest, async () => {
+    const noRoom = async () => undefined;
+    await this.#keeping(repository, digest, noRoom, async () => {
+      if (!(await this.#store.hasLink("manifest", repository, digest))) return undefined;
       await this.#store.setTag(repository, tag, digest);
       const before = this.#tags.get(tagKey(repository, tag));
       this.#setState(repository, tag, { digest, confirmedAtMs: atMs });
       if (before !== undefined && before.digest !== digest)
         this.#news.onTagMoved?.(repository, tag, before.digest, digest);
-      await this.#toCatalog(async () => {
+      return async () => {
         // Its last confirmation may wait in the notebook still, and goes into the tag's history now or never.
         if (before !== undefined && before.digest !== digest && before.confirmedAtMs > 0)
           await this.#catalog.confirmTags([{ repository, tag, digest: before.digest, atMs: before.confirmedAtMs }]);
         await this.#catalog.recordTag(repository, tag, digest, atMs);
-      });
+      };
     });
   }
 
@@ -180,7 +211,10 @@ export class Held {
     if (known?.vanishedAtMs !== undefined || (known !== undefined && known.digest !== digest)) return;
     this.#setState(repository, tag, { digest, confirmedAtMs, vanishedAtMs: atMs });
     this.#news.onVanished?.(repository, tag, digest);
-    await this.#toCatalog(async () => await this.#catalog.vanishTag(repository, tag, atMs));
+    await this.#toCatalog(
+      async () => await this.#catalog.vanishTag(repository, tag, atMs),
+      () => undefined,
+    );
   }
 
   #setState(repository: Repository, tag: Tag, state: TagState): void {
@@ -192,16 +226,52 @@ export class Held {
     return (await this.#store.fetchedWith("manifest", repository, digest)) !== undefined;
   }
 
-  async #keeping(repository: Repository, digest: Digest, keep: () => Promise<void>): Promise<boolean> {
+  /**
+   * Runs `keep` where there is room, beside no eviction of the same. It gives what the catalog is to be told, and until that is
+   * done neither is released; undefined: nothing was kept.
+   */
+  async #keeping(
+    repository: Repository,
+    digest: Digest,
+    room: () => Promise<Reservation | undefined>,
+    keep: () => Promise<(() => Promise<void>) | undefined>,
+  ): Promise<boolean> {
+    const releases: Release[] = [];
+    let reservation: Reservation | undefined;
+    const end = (isKnown = true) => {
+      for (const release of releases) release();
+      // What the catalog will not count goes on counting here.
+      if (isKnown) reservation?.release();
+    };
     try {
-      await keep();
-      return true;
+      reservation = await room();
+      for (const key of [repositoryPath(repository), digest]) releases.push(await this.locks.shared(key));
+      const record = await keep();
+      if (record !== undefined) await this.#toCatalog(record, end);
+      else end();
+      return record !== undefined;
     } catch (error) {
+      end();
       const about = { repository: repositoryPath(repository), digest };
       if (error instanceof NoRoomError) this.#log.warn({ ...about, reason: error.message }, "not kept: no room");
       else this.#log.error({ ...about, err: error }, "not kept: the store failed");
       return false;
     }
+  }
+
+  /** What has gone from the store is forgotten here as well. */
+  forget(gone: Gone): void {
+    this.#departures += 1;
+    this.#content.forget(gone);
+    for (const { repository, tags, manifests, blobs } of gone.repositories) {
+      for (const tag of tags) this.#tags.delete(tagKey(repository, tag));
+      this.#named?.forget(repository, [...manifests, ...blobs]);
+    }
+  }
+
+  /** The store has lost something that the catalog could not be told of. */
+  missedRecord(): void {
+    this.#hasMissedRecords = true;
   }
 
   /** Waits until everything is recorded. */
@@ -210,23 +280,29 @@ export class Held {
   }
 
   /** A slow catalog, with somebody's monster of a manifest before us, costs a pull next to nothing. */
-  async #toCatalog(write: () => Promise<void>): Promise<void> {
+  async #toCatalog(write: () => Promise<void>, recorded: (isKnown: boolean) => void): Promise<void> {
     if (this.#records.size >= RECORDS_MAX) {
       this.#hasMissedRecords = true;
       this.#log.error("the catalog is too slow to be written; the next start mends it");
+      recorded(false);
       return;
     }
-    const record = this.#recorded(write).finally(() => this.#records.delete(record));
+    const record = this.#recorded(write).then((isKnown) => {
+      this.#records.delete(record);
+      recorded(isKnown);
+    });
     this.#records.add(record);
     await within(record, RECORD_WAIT_MS);
   }
 
-  async #recorded(write: () => Promise<void>): Promise<void> {
+  async #recorded(write: () => Promise<void>): Promise<boolean> {
     try {
       await write();
+      return true;
     } catch (error) {
       this.#hasMissedRecords = true;
       this.#log.error({ err: error }, "the catalog could not be written; the next start mends it");
+      return false;
     }
   }
 }

@@ -74,7 +74,9 @@ export class Hits {
     if (!(await this.#o.content.hasLink("layer", repository, digest))) return undefined;
     // A file that lost its end would be told of wrongly: only one that was hashed can be told of without the catalog.
     const size = await this.#o.blobs.soundSize(digest);
-    return size === undefined ? undefined : { size, outcome: { kind: "hit" } };
+    if (size === undefined) return undefined;
+    this.#o.notebook.used(repository, digest);
+    return { size, outcome: { kind: "hit" } };
   }
 }
 

@@ -28,6 +28,11 @@ export class NamedSizes {
     blobs.forEach(name);
   }
 
+  /** The repository has these no longer; what names them may have gone with them. */
+  forget(repository: Repository, digests: readonly Digest[]): void {
+    for (const digest of digests) this.#sizes.delete(keyOf(repository, digest));
+  }
+
   /** Bytes or UNKNOWN_SIZE; undefined where it is not remembered, which says nothing. */
   get(repository: Repository, digest: Digest): number | undefined {
     return this.#sizes.get(keyOf(repository, digest));

@@ -16,9 +16,11 @@ export interface OpenlyHeldOptions extends Pick<HitsOptions, "content" | "blobs"
 export class OpenlyHeld {
   readonly #hits: Hits;
   readonly #tagState: OpenlyHeldOptions["tagState"];
+  readonly #notebook: OpenlyHeldOptions["notebook"];
 
   constructor({ tagState, ...ofHits }: OpenlyHeldOptions) {
     this.#tagState = tagState;
+    this.#notebook = ofHits.notebook;
     this.#hits = new Hits({ ...ofHits, tagState: () => undefined, tagPolicies: new Map() });
   }
 
@@ -28,17 +30,15 @@ export class OpenlyHeld {
     const state = await this.#tagState(repository, reference.tag);
     if (state === undefined) return undefined;
     const held = await this.#hits.manifest(repository, { kind: "digest", digest: state.digest });
-    return (
-      held && {
-        ...held,
-        confirmedAtMs: state.confirmedAtMs,
-        // Of a tag that is held at a digest upstream's word is not missing.
-        outcome:
-          state.byHold === true
-            ? { kind: "hit", byHold: true }
-            : { kind: "stale", reason: why, ageS: ageS(state.confirmedAtMs, Date.now()) },
-      }
-    );
+    if (held === undefined) return undefined;
+    this.#notebook.used(repository, held.digest, reference.tag);
+    const { confirmedAtMs, byHold } = state;
+    // Of a tag that is held at a digest upstream's word is not missing.
+    const outcome: ManifestAnswer["outcome"] =
+      byHold === true
+        ? { kind: "hit", byHold: true }
+        : { kind: "stale", reason: why, ageS: ageS(confirmedAtMs, Date.now()) };
+    return { ...held, confirmedAtMs, outcome };
   }
 
   /** `signal` is the client's. What is answered must be closed. */

@@ -8,7 +8,9 @@ import { admissionBy } from "./admission.ts";
 import { bring, type Brought } from "./bring.ts";
 import { BlobPull } from "./blobs.ts";
 import { ChunkCache } from "./chunks.ts";
+import { Departures } from "./departures.ts";
 import { Fills, type FillsOptions } from "./fills.ts";
+import type { Gone } from "./gone.ts";
 import { HeldContent } from "./held-content.ts";
 import { Held, type HeldNews, type TagState } from "./held.ts";
 import { type Holds, HoldsInMemory } from "./holds.ts";
@@ -20,6 +22,7 @@ import { Platforms } from "./platform.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
+import { type Budgets, Room } from "./room.ts";
 import { SavedLists } from "./saved-lists.ts";
 import { sharesOf } from "./shared-repositories.ts";
 import { StoredBlobs } from "./stored-blobs.ts";
@@ -36,6 +39,12 @@ export interface PullOptions extends HeldNews {
   /** Hears where each tag leads that upstream has said something of, or that was held or released. */
   readonly onTag?: OnTag | undefined;
   readonly onFill?: FillsOptions["onFill"];
+  /** Hears of everything that is held no longer. */
+  readonly onGone?: ((gone: Gone) => void) | undefined;
+  /** Hears of bytes that were not what their digest says; they are gone, and fetched anew by the next request. */
+  readonly onDamaged?: ((digest: Digest) => void) | undefined;
+  /** What may be held; undefined: as much as the disk has room for. */
+  readonly budgets?: Budgets | undefined;
 }
 
 /** The heart: what a client asks for, from what is held or from upstream. */
@@ -49,6 +58,14 @@ export interface Pull {
   readonly openlyHeld: OpenlyHeld;
   /** Tags that are held at the digest, or at what names it. */
   heldOver(repository: Repository, digest: Digest): Promise<Tag[]>;
+  readonly room: Room;
+  readonly departures: Departures;
+  /** Whether the store has something that the catalog could not be told of. */
+  readonly hasMissedRecords: boolean;
+  /** Whether somebody reads the blob from the disk, or it is being fetched. */
+  isUnderWay(digest: Digest): boolean;
+  /** Writes down what was used until now, what is being fetched among it. */
+  settleUses(): Promise<void>;
   /** Where a tag points as far as we know; upstream is not asked. */
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   /** Makes a blob held without anybody reading it, as `bring` says. */
@@ -80,14 +97,35 @@ export function createPull(options: PullOptions): Pull {
   const shares = sharesOf([...registries.values()].map(({ config }) => config));
   const { onTagMoved, onNewDigest, onVanished } = options;
   const news = { onTagMoved, onNewDigest, onVanished };
-  const held = new Held({ store, catalog, shares, log, named, ...news, onTag: (...what) => tags.heard(...what) });
+  const room = new Room({ store, catalog, budgets: options.budgets ?? { all: undefined, byRegistry: new Map() } });
+  const held = new Held({ store, catalog, shares, log, named, room, ...news, onTag: (...what) => tags.heard(...what) });
   const tags = new TagStates({ held, holds: options.holds ?? new HoldsInMemory(), onTag: options.onTag });
   const notebook = new Notebook(catalog, log);
   const proof = new Proof({ store, catalog, registries, shares, named, log });
   const refusals = new Refusals();
   const chunks = new ChunkCache();
-  const blobs = new StoredBlobs({ store, chunks, log });
-  const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log, onFill: options.onFill });
+  const openContent = new HeldContent({ store, shares: () => false, log });
+  const forget = (gone: Gone) => {
+    openContent.forget(gone);
+    blobs.forget(gone.bytes);
+    options.onGone?.(gone);
+  };
+  const departures = new Departures({ store, catalog, held, room, forget, onDamaged: options.onDamaged, log });
+  const removeDamaged = departures.removeDamaged.bind(departures);
+  const blobs = new StoredBlobs({ store: { ...readsOf(store), removeDamaged }, chunks, log });
+  const onUnlinked = async (digest: Digest) => void (await departures.removeUnlinked(digest));
+  const fills = new Fills({
+    store,
+    held,
+    blobs,
+    room,
+    chunks,
+    registries,
+    fillsMax,
+    onUnlinked,
+    log,
+    onFill: options.onFill,
+  });
   const shared = { held, tags, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);
   const platforms = new Platforms({ store, manifest: async (digest) => await held.manifestBytes(digest) });
@@ -99,11 +137,21 @@ export function createPull(options: PullOptions): Pull {
     lists,
     fills,
     openlyHeld: new OpenlyHeld({
-      content: new HeldContent({ store, shares: () => false, log }),
+      content: openContent,
       blobs,
       notebook,
       tagState: async (repository, tag) => await tags.of(repository, tag),
     }),
+    room,
+    departures,
+    get hasMissedRecords() {
+      return held.hasMissedRecords;
+    },
+    isUnderWay: (digest) => blobs.isRead(digest) || fills.find(digest) !== undefined,
+    settleUses: async () => {
+      fills.each((repository, digest) => notebook.used(repository, digest));
+      await notebook.flush();
+    },
     admit: admissionBy({ registries, catalog, log, signal: life.signal }),
     heldOver: async (repository, digest) => await tags.heldOver(repository, digest),
     tagState: async (repository, tag) => await tags.of(repository, tag),
@@ -127,5 +175,13 @@ export function createPull(options: PullOptions): Pull {
       await notebook.stop();
       return { allRecorded: !held.hasMissedRecords };
     },
+  };
+}
+
+function readsOf(store: Store): Pick<Store, "openBlob" | "readBlob" | "statBlob"> {
+  return {
+    openBlob: async (digest) => await store.openBlob(digest),
+    readBlob: async (digest, bytesMax) => await store.readBlob(digest, bytesMax),
+    statBlob: async (digest) => await store.statBlob(digest),
   };
 }

@@ -4,6 +4,7 @@ import { test, type TestContext } from "node:test";
 import { seededBytes, sha256 } from "../../test/support/bytes.ts";
 import { eventually, openFiles } from "../../test/support/open-files.ts";
 import { drain } from "../../test/support/scripted-blob.ts";
+import { readingOf } from "../../test/support/damage.ts";
 import { tempDir } from "../../test/support/temp.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -23,7 +24,7 @@ async function setUp(t: TestContext) {
   const errors: unknown[] = [];
   const log = { error: (about: unknown) => void errors.push(about) };
   const pathOf = (digest: Digest) => layoutOf(dataDir).blob(digest);
-  return { store, errors, pathOf, hot: new StoredBlobs({ store, chunks: new ChunkCache(), log }) };
+  return { store, errors, pathOf, hot: new StoredBlobs({ store: readingOf(store), chunks: new ChunkCache(), log }) };
 }
 
 async function bytesOf(blob: OpenBlob | undefined): Promise<Buffer | undefined> {

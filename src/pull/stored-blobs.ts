@@ -31,7 +31,10 @@ export interface OpenBlob {
 /** The size in bytes that a manifest gives, where one is known to. */
 export type NamedSize = () => Promise<number | undefined>;
 
-type BlobStore = Pick<Store, "openBlob" | "readBlob" | "removeBlob" | "statBlob">;
+type BlobStore = Pick<Store, "openBlob" | "readBlob" | "statBlob"> & {
+  /** Takes a blob away that was found damaged, unless another is there by then. */
+  removeDamaged(digest: Digest, isStillThere: () => Promise<boolean>): Promise<void>;
+};
 
 /**
  * The stored blobs: small and lately used ones from memory, others from files that their readers share. A blob whose bytes
@@ -44,6 +47,8 @@ export class StoredBlobs {
   readonly #soundness = new Soundness();
   readonly #reads = new SingleFlight<Buffer | undefined>();
   readonly #files = new Map<Digest, SharedFile>();
+  /** Grows with all that goes: what was read before may be what has gone. */
+  #departures = 0;
   /** Sizes that no manifest contradicts. */
   readonly #agreed = growingCache<Digest, number>(AGREED_MAX);
   readonly #hot = new LRUCache<Digest, Buffer>({
@@ -183,24 +188,45 @@ export class StoredBlobs {
     );
   }
 
+  /** The bytes have gone, or will: whoever comes now looks anew, those who read them now go on. */
+  forget(digests: readonly Digest[]): void {
+    this.#departures += 1;
+    for (const digest of digests) {
+      this.#hot.delete(digest);
+      this.#agreed.delete(digest);
+      this.#soundness.forget(digest);
+    }
+  }
+
+  /** Whether somebody reads it from the disk. */
+  isRead(digest: Digest): boolean {
+    return this.#files.has(digest);
+  }
+
   async #takeAway({ digest, blob }: SharedFile): Promise<void> {
     // Somebody else may have found it too, and a new fill put the right one there.
     if (!(await blob.isCurrent())) return;
     this.#log.error({ digest }, DAMAGED);
-    await this.#store.removeBlob(digest);
+    await this.#store.removeDamaged(digest, async () => await blob.isCurrent());
   }
 
   /** What goes to memory is verified, so a bit that has flipped on disk is fetched anew instead of served for days. */
   async #read(digest: Digest): Promise<Buffer | undefined> {
+    const departures = this.#departures;
     const bytes = await this.#store.readBlob(digest, HOT_BLOB_BYTES_MAX);
     if (bytes === undefined) return undefined;
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
       this.#log.error({ digest }, DAMAGED);
-      await this.#store.removeBlob(digest);
+      await this.#store.removeDamaged(digest, async () => await this.#isDamaged(digest));
       return undefined;
     }
-    this.#hot.set(digest, bytes);
+    if (departures === this.#departures) this.#hot.set(digest, bytes);
     return bytes;
+  }
+
+  async #isDamaged(digest: Digest): Promise<boolean> {
+    const bytes = await this.#store.readBlob(digest, HOT_BLOB_BYTES_MAX);
+    return bytes !== undefined && digestOf(bytes, digestAlgorithm(digest)) !== digest;
   }
 }
 

@@ -1,7 +1,24 @@
 import { constants, type Stats } from "node:fs";
 import { open } from "node:fs/promises";
-import { ifPresent, NO_FOLLOW, PositionalReader, statFileIfPresent } from "./files.ts";
-import type { StoredBlob } from "./store.ts";
+import { join } from "node:path";
+import { parseDigest } from "../oci/digest.ts";
+import { entriesOf, ifPresent, NO_FOLLOW, PositionalReader, statFileIfPresent } from "./files.ts";
+import type { Layout } from "./layout.ts";
+import type { StoredBlob, StoredBytes } from "./store.ts";
+
+/** Every file that is a blob by its name. */
+export async function* walkBlobs({ blobs, blob }: Layout): AsyncIterable<StoredBytes> {
+  for (const algorithm of await entriesOf(blobs)) {
+    for (const prefix of await entriesOf(join(blobs, algorithm.name))) {
+      for (const { name } of await entriesOf(join(blobs, algorithm.name, prefix.name))) {
+        const digest = parseDigest(`${algorithm.name}:${name}`);
+        const stats = digest === undefined ? undefined : await statFileIfPresent(blob(digest));
+        if (digest !== undefined && stats !== undefined)
+          yield { digest, size: stats.size, atMs: Math.floor(stats.mtimeMs) };
+      }
+    }
+  }
+}
 
 /** Opens a blob's file; undefined where there is none, or something that is no file. */
 export async function openFileBlob(path: string): Promise<StoredBlob | undefined> {

@@ -1,4 +1,16 @@
-import { type FileHandle, lstat, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { constants, type Dirent, read as readBytes, readSync, type Stats } from "node:fs";
@@ -52,6 +64,19 @@ export async function statFileIfPresent(path: string): Promise<Stats | undefined
 export async function entriesOf(folder: string): Promise<Dirent[]> {
   const entries = (await ifPresent(readdir(folder, { withFileTypes: true }))) ?? [];
   return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+const NOT_EMPTY_CODES: ReadonlySet<string> = new Set(["ENOTEMPTY", "EEXIST", "EBUSY"]);
+
+/** False where something is in it. One that is not there counts as removed. */
+export async function removeEmptyFolder(folder: string): Promise<boolean> {
+  try {
+    await ifPresent(rmdir(folder));
+    return true;
+  } catch (error) {
+    if (NOT_EMPTY_CODES.has(errorCode(error) ?? "")) return false;
+    throw error;
+  }
 }
 
 /**
@@ -145,11 +170,24 @@ async function makeOneFolder(folder: string): Promise<void> {
 /** The source must be synced already. The target's new parent folders are synced too, or a power cut could lose them. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   const folder = dirname(to);
-  const firstMade = await mkdir(folder, { recursive: true });
-  await rename(from, to);
+  const firstMade = await renameInto(folder, from, to);
   await syncFolder(folder);
   if (firstMade === undefined) return;
   for (let made = folder; made.length >= firstMade.length; made = dirname(made)) await syncFolder(dirname(made));
+}
+
+/** Whoever tidies up may take the folder away as long as it is empty; once more is enough. */
+async function renameInto(folder: string, from: string, to: string): Promise<string | undefined> {
+  const firstMade = await mkdir(folder, { recursive: true });
+  try {
+    await rename(from, to);
+    return firstMade;
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    const madeAgain = await mkdir(folder, { recursive: true });
+    await rename(from, to);
+    return firstMade ?? madeAgain;
+  }
 }
 
 async function syncFolder(folder: string): Promise<void> {

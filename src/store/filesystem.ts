@@ -1,22 +1,25 @@
 import { rm, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
 import { adoptBlob, nearest, roomFor, statNearest } from "./adopt.ts";
-import { openFileBlob } from "./blob.ts";
-import { makeFolder, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
+import { openFileBlob, walkBlobs } from "./blob.ts";
+import { makeFolder, readFileIfPresent, removeEmptyFolder, statFileIfPresent, writeFileDurably } from "./files.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { Links, walkRepositories } from "./links.ts";
+import { Partials } from "./partials.ts";
 import { reapSpools, reapUnfinished } from "./reap.ts";
 import { openFileSpool } from "./spool.ts";
 import type {
   Adoption,
   AdoptOptions,
   ForeignBlob,
+  PartialsReport,
   ReapReport,
   Spool,
   SpoolOrigin,
   Store,
   StoredBlob,
+  StoredBytes,
 } from "./store.ts";
 
 export interface FilesystemStoreOptions {
@@ -31,7 +34,9 @@ export async function openFilesystemStore(options: FilesystemStoreOptions): Prom
   const unfinished = join(layout.unfinished, String(process.pid));
   await reapUnfinished(layout);
   for (const folder of [layout.repositories, layout.spools, unfinished]) await makeFolder(folder);
-  return new FilesystemStore(options, layout, unfinished);
+  const partials = new Partials();
+  await partials.read(layout);
+  return new FilesystemStore(options, layout, unfinished, partials);
 }
 
 /** What a process may do with a store that another one writes. */
@@ -43,7 +48,7 @@ export type ReadableStore = Pick<
 /** Opens nothing and changes nothing: for a process beside the one that has opened the store. */
 export function filesystemReader(dataDir: string, minFreeDiskBytes = 0): ReadableStore {
   const layout = layoutOf(dataDir);
-  return new FilesystemStore({ dataDir, minFreeDiskBytes }, layout, layout.unfinished);
+  return new FilesystemStore({ dataDir, minFreeDiskBytes }, layout, layout.unfinished, new Partials());
 }
 
 class FilesystemStore implements Store {
@@ -51,20 +56,23 @@ class FilesystemStore implements Store {
   readonly #layout: Layout;
   readonly #unfinished: string;
   readonly #links: Links;
-  /** Paths of spools that a fill writes now: however old they look by a clock that was stepped, they are not abandoned. */
-  readonly #openSpools = new Set<string>();
+  readonly #partials: Partials;
 
-  constructor(options: FilesystemStoreOptions, layout: Layout, unfinished: string) {
+  constructor(options: FilesystemStoreOptions, layout: Layout, unfinished: string, partials: Partials) {
     this.#options = options;
     this.#layout = layout;
     this.#unfinished = unfinished;
     this.#links = new Links(layout, unfinished);
+    this.#partials = partials;
     this.link = this.#links.link.bind(this.#links);
     this.hasLink = this.#links.has.bind(this.#links);
     this.fetchedWith = this.#links.fetchedWith.bind(this.#links);
     this.setTag = this.#links.setTag.bind(this.#links);
     this.tag = this.#links.tag.bind(this.#links);
     this.contents = this.#links.contents.bind(this.#links);
+    this.unlink = this.#links.unlink.bind(this.#links);
+    this.removeTag = this.#links.removeTag.bind(this.#links);
+    this.removeIfBare = this.#links.removeIfBare.bind(this.#links);
   }
 
   readonly link: Store["link"];
@@ -73,6 +81,9 @@ class FilesystemStore implements Store {
   readonly setTag: Store["setTag"];
   readonly tag: Store["tag"];
   readonly contents: Store["contents"];
+  readonly unlink: Store["unlink"];
+  readonly removeTag: Store["removeTag"];
+  readonly removeIfBare: Store["removeIfBare"];
 
   async openBlob(digest: Digest): Promise<StoredBlob | undefined> {
     return await openFileBlob(this.#layout.blob(digest));
@@ -95,7 +106,21 @@ class FilesystemStore implements Store {
   }
 
   async removeBlob(digest: Digest): Promise<void> {
-    await rm(this.#layout.blob(digest), { force: true });
+    const path = this.#layout.blob(digest);
+    await rm(path, { force: true });
+    await removeEmptyFolder(dirname(path));
+  }
+
+  blobs(): AsyncIterable<StoredBytes> {
+    return walkBlobs(this.#layout);
+  }
+
+  async partials(): Promise<PartialsReport> {
+    return this.#partials.report();
+  }
+
+  async partialBytes(digest: Digest): Promise<number> {
+    return this.#partials.of(this.#layout.spool(digest));
   }
 
   async adopt(digest: Digest, from: ForeignBlob, options: AdoptOptions): Promise<Adoption> {
@@ -120,7 +145,7 @@ class FilesystemStore implements Store {
 
   async openSpool(digest: Digest, origin: SpoolOrigin): Promise<Spool> {
     const path = this.#layout.spool(digest);
-    this.#openSpools.add(path);
+    this.#partials.begin(path);
     try {
       return await openFileSpool({
         path,
@@ -128,10 +153,11 @@ class FilesystemStore implements Store {
         unfinished: this.#unfinished,
         origin,
         room: async () => await this.room(),
-        onEnd: () => this.#openSpools.delete(path),
+        onBytes: (bytes) => this.#partials.set(path, origin.registryId, bytes),
+        onEnd: (isLeft) => this.#partials.end(path, isLeft),
       });
     } catch (error) {
-      this.#openSpools.delete(path);
+      this.#partials.end(path, true);
       throw error;
     }
   }
@@ -149,7 +175,8 @@ class FilesystemStore implements Store {
     return await reapSpools(this.#layout, {
       nowMs: Date.now(),
       olderThanMs,
-      isOpen: (path) => this.#openSpools.has(path),
+      isOpen: (path) => this.#partials.isOpen(path),
+      onRemoved: (path) => this.#partials.end(path, false),
     });
   }
 }

@@ -12,7 +12,9 @@ export interface Layout {
   readonly spools: string;
   /** Unfinished small writes, a folder a process. */
   readonly unfinished: string;
+  readonly blobs: string;
   blob(digest: Digest): string;
+  repository(repository: Repository): string;
   link(kind: LinkKind, repository: Repository, digest: Digest): string;
   links(kind: LinkKind, repository: Repository): string;
   tags(repository: Repository): string;
@@ -36,6 +38,8 @@ export function layoutOf(dataDir: string): Layout {
     repositories,
     spools,
     unfinished: join(root, "unfinished"),
+    blobs: join(v2, "blobs"),
+    repository: inRepository,
     blob: (digest) => {
       const hex = digestHex(digest);
       return join(v2, "blobs", digestAlgorithm(digest), hex.slice(0, 2), hex, "data");

@@ -2,9 +2,11 @@ import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { parseTag, type Repository, type Tag } from "../oci/reference.ts";
-import { entriesOf, readFileIfPresent, statFileIfPresent, writeFileDurably } from "./files.ts";
+import { entriesOf, readFileIfPresent, removeEmptyFolder, statFileIfPresent, writeFileDurably } from "./files.ts";
 import { FETCHED_WITH_FILE, type Layout } from "./layout.ts";
 import type { LinkKind, RepositoryContents, StoredLink, StoredTag } from "./store.ts";
+
+const LINK_KINDS: readonly LinkKind[] = ["manifest", "layer"];
 
 /** What the file of a tag says that was taken over from elsewhere; when that was, its entry in the tag's index says. */
 const NEVER_CONFIRMED = new Date(0);
@@ -50,6 +52,37 @@ export class Links {
 
   async tag(repository: Repository, tag: Tag): Promise<Digest | undefined> {
     return await readLink(this.#layout.tag(repository, tag));
+  }
+
+  /** The mark goes after the link, so that a crash between the two never makes private content look public. */
+  async unlink(kind: LinkKind, repository: Repository, digest: Digest): Promise<void> {
+    const path = this.#layout.link(kind, repository, digest);
+    await rm(path, { force: true });
+    await rm(join(dirname(path), FETCHED_WITH_FILE), { force: true });
+    await removeEmptyFolder(dirname(path));
+  }
+
+  /** Where it points goes first: a tag of which only the past is left is none. */
+  async removeTag(repository: Repository, tag: Tag): Promise<void> {
+    await rm(this.#layout.tag(repository, tag), { force: true });
+    await rm(join(this.#layout.tags(repository), tag), { recursive: true, force: true });
+  }
+
+  async removeIfBare(repository: Repository): Promise<void> {
+    const bases = [this.#layout.tags(repository), ...LINK_KINDS.map((kind) => this.#layout.links(kind, repository))];
+    for (const base of bases) {
+      for (const algorithm of await entriesOf(base)) await removeEmptyFolder(join(base, algorithm.name));
+      await removeEmptyFolder(base);
+    }
+    await removeEmptyFolder(dirname(this.#layout.tags(repository)));
+    // The folders above may be others' as well, and are gone as soon as one of them is not empty.
+    for (
+      let folder = this.#layout.repository(repository);
+      folder !== this.#layout.repositories;
+      folder = dirname(folder)
+    ) {
+      if (!(await removeEmptyFolder(folder))) return;
+    }
   }
 
   async contents(repository: Repository): Promise<RepositoryContents> {

@@ -11,13 +11,17 @@ export interface SpoolReaping {
   readonly olderThanMs: number;
   /** Whether a fill has it. */
   readonly isOpen: (path: string) => boolean;
+  readonly onRemoved?: (path: string) => void;
 }
 
 /**
  * Removes partials that nobody has written to for long, and origins whose partial is gone. One that was written in the
  * future, by a clock that was wrong, is taken for written now: else it would stay until then.
  */
-export async function reapSpools(layout: Layout, { nowMs, olderThanMs, isOpen }: SpoolReaping): Promise<ReapReport> {
+export async function reapSpools(
+  layout: Layout,
+  { nowMs, olderThanMs, isOpen, onRemoved }: SpoolReaping,
+): Promise<ReapReport> {
   let [partials, bytes] = [0, 0];
   for (const entry of await entriesOf(layout.spools)) {
     const path = join(layout.spools, entry.name);
@@ -30,6 +34,7 @@ export async function reapSpools(layout: Layout, { nowMs, olderThanMs, isOpen }:
     if (stats.mtimeMs > nowMs + CLOCK_SLACK_MS) await lutimes(path, nowMs / 1000, nowMs / 1000);
     if (stats.mtimeMs >= nowMs - olderThanMs) continue;
     await removeSpool(path);
+    onRemoved?.(path);
     partials += 1;
     bytes += stats.size;
   }

@@ -25,8 +25,10 @@ export interface FileSpoolOptions {
   readonly origin: SpoolOrigin;
   /** Bytes that may still be written. */
   readonly room: () => Promise<number>;
-  /** Called when nothing more will be written. */
-  readonly onEnd: () => void;
+  /** Called with how many bytes lie there, whenever those are others than before. */
+  readonly onBytes: (bytes: number) => void;
+  /** Called when nothing more will be written; `isLeft`: and it stays as a partial. */
+  readonly onEnd: (isLeft: boolean) => void;
 }
 
 /** Opens a new spool or a partial. Rejects with `NoRoomError` where not even its first bytes could be kept. */
@@ -43,7 +45,7 @@ export async function openFileSpool(options: FileSpoolOptions): Promise<Spool> {
 }
 
 /** Undefined also for what a crash has left without an origin that can be read. */
-async function registryOfPartial(spoolPath: string): Promise<unknown> {
+export async function registryOfPartial(spoolPath: string): Promise<unknown> {
   const text = await readFileIfPresent(originPath(spoolPath));
   if (text === undefined) return undefined;
   try {
@@ -62,6 +64,7 @@ async function beginSpool(handle: FileHandle, options: FileSpoolOptions): Promis
       // An old partial is wanted again: from now on it must not be reaped as one that nobody asks for.
       const now = new Date();
       await handle.utimes(now, now);
+      options.onBytes(size);
       const isForeign = size > 0 && (await registryOfPartial(options.path)) !== options.origin.registryId;
       if (!isForeign) await writeOrigin(options);
       return new FileSpool(handle, { existingBytes: isForeign ? 0 : size, isForeign }, options);
@@ -125,6 +128,7 @@ class FileSpool implements Spool {
       await this.#keepReserve();
       await writeAllAt(this.#handle, bytes, this.#writtenBytes);
       this.#writtenBytes += bytes.length;
+      this.#options.onBytes(this.#writtenBytes);
     } catch (error) {
       rethrowNoRoom(error);
     }
@@ -133,6 +137,7 @@ class FileSpool implements Spool {
   async #dropForeign(): Promise<void> {
     if (!this.#isForeign) return;
     await this.#handle.truncate(0);
+    this.#options.onBytes(0);
     await writeOrigin(this.#options);
     this.#isForeign = false;
   }
@@ -151,7 +156,7 @@ class FileSpool implements Spool {
     return this.#reader.readNow(buffer, position);
   }
 
-  async commit(): Promise<void> {
+  async commit(onStored?: () => void): Promise<void> {
     try {
       await this.#dropForeign();
       await this.#handle.sync();
@@ -159,12 +164,13 @@ class FileSpool implements Spool {
     } catch (error) {
       rethrowNoRoom(error);
     }
-    this.#options.onEnd();
+    onStored?.();
+    this.#options.onEnd(false);
     await rm(originPath(this.#options.path), { force: true });
   }
 
   async keep(): Promise<void> {
-    this.#options.onEnd();
+    this.#options.onEnd(true);
     if (this.#isForeign) return;
     // A write that failed half-way may have left bytes that were never counted.
     await this.#handle.truncate(this.#writtenBytes);
@@ -172,9 +178,10 @@ class FileSpool implements Spool {
   }
 
   async discard(): Promise<void> {
-    this.#options.onEnd();
+    this.#options.onEnd(true);
     if (this.#isForeign) return;
     await removeSpool(this.#options.path);
+    this.#options.onEnd(false);
   }
 
   async close(): Promise<void> {

@@ -19,6 +19,8 @@ export interface Store {
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>;
   /** Takes a blob away, whoever has a link to it; those who have it open read on. */
   removeBlob(digest: Digest): Promise<void>;
+  /** Every stored blob, in no order, whether anything links it or not. */
+  blobs(): AsyncIterable<StoredBytes>;
   /**
    * Takes a blob over from elsewhere: by a link or a clone where the file system knows such, else by a copy. Every byte is hashed before
    * it is visible, and all that is held already is read too, as proof that the other side has it, but for what is the very same file.
@@ -39,6 +41,12 @@ export interface Store {
   /** `unconfirmed`: by nobody's word that could be asked, so that upstream is asked before it is believed. */
   setTag(repository: Repository, tag: Tag, digest: Digest, how?: "confirmed" | "unconfirmed"): Promise<void>;
   tag(repository: Repository, tag: Tag): Promise<Digest | undefined>;
+  /** Takes a link away, and who fetched it; a crash leaves it or not. What is not there is passed over. */
+  unlink(kind: LinkKind, repository: Repository, digest: Digest): Promise<void>;
+  /** Takes a tag away, and where it pointed before. */
+  removeTag(repository: Repository, tag: Tag): Promise<void>;
+  /** Takes the folders away that a repository without links and tags leaves. */
+  removeIfBare(repository: Repository): Promise<void>;
 
   /** Everything that is linked, repository by repository, for `reindex`. Paths are `<serves>/<name>`. */
   repositories(): AsyncIterable<string>;
@@ -46,6 +54,10 @@ export interface Store {
 
   /** Bytes that may still be written before the disk's reserve is touched. */
   room(): Promise<number>;
+  /** What lies in `spool/`, what a fill writes now among it. */
+  partials(): Promise<PartialsReport>;
+  /** Bytes that are there of a partial; 0: none. */
+  partialBytes(digest: Digest): Promise<number>;
   /** Removes partials not written to for `olderThanMs`, and left-overs of writes that a crash cut short. */
   reapPartials(olderThanMs: number): Promise<ReapReport>;
 }
@@ -100,6 +112,21 @@ export interface StoredTag {
   readonly confirmedAtMs: number;
 }
 
+/** The bytes of a blob. */
+export interface StoredBytes {
+  readonly digest: Digest;
+  readonly size: number;
+  /** When it was last written to, milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
+export interface PartialsReport {
+  readonly partials: number;
+  readonly bytes: number;
+  /** Bytes by registry id, as far as it is known whose they are. */
+  readonly byRegistry: ReadonlyMap<string, number>;
+}
+
 export interface ReapReport {
   readonly partials: number;
   readonly bytes: number;
@@ -140,8 +167,11 @@ export interface Spool extends PositionalReads {
   rehash(hash: Hash, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<void>;
   /** Rejects with `NoRoomError` when the disk is full or the reserve is reached. */
   append(bytes: Uint8Array): Promise<void>;
-  /** Makes it the blob: fsync, rename, fsync of the folder. Bytes were verified by the caller. */
-  commit(): Promise<void>;
+  /**
+   * Makes it the blob: fsync, rename, fsync of the folder. Bytes were verified by the caller. `onStored` is called in the very
+   * moment in which its bytes count as a partial no more.
+   */
+  commit(onStored?: () => void): Promise<void>;
   /** Leaves it as a partial for the next request. */
   keep(): Promise<void>;
   discard(): Promise<void>;

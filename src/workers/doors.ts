@@ -26,6 +26,7 @@ import { newsAt, openAt, setupsOf, stopAll } from "../server/at-addresses.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
 import type { OnRequest } from "../server/request-facts.ts";
 import type { Seen, SeenRequest } from "../server/seen.ts";
+import type { Gone } from "../pull/gone.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
 import type { FrontConfig, InUse, QuotaNews, TagNews } from "./messages.ts";
 
@@ -35,6 +36,8 @@ export interface Doors {
   open(): Promise<readonly string[]>;
   /** Where a tag points now, for whoever answers for it elsewhere. */
   tell(news: TagNews): void;
+  /** What is held no longer, for whoever remembers it elsewhere. */
+  forget(gone: Gone): void;
   /** Another certificate, or other authorities of clients, for whoever comes from now on. */
   useTls(news: { readonly certificate: ShownCertificate; readonly clients: ClientAuthorities | undefined }): void;
   /** Users or secret paths are others than before. */
@@ -94,6 +97,7 @@ function ownDoors(options: DoorsOptions): Doors {
       return listeners.map(({ address }) => address);
     },
     tell: () => undefined,
+    forget: () => undefined,
     accessChanged: () => undefined,
     quotaChanged: () => undefined,
     useTls: (news) => listeners.forEach((listener, index) => listener.useTls(newsAt(accesses[index], news))),
@@ -148,6 +152,7 @@ function frontDoors(options: DoorsOptions): Doors {
       return entrances.map(({ address }) => address);
     },
     tell: (news) => fronts?.tell(news),
+    forget: (gone) => fronts?.forget(gone),
     accessChanged: (news) => fronts?.accessChanged(news),
     quotaChanged: (news) => fronts?.quotaChanged(news),
     useTls: (news) => {

@@ -1,5 +1,6 @@
 import { growingCache } from "../lib/growing-cache.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
+import type { Gone } from "../pull/gone.ts";
 import type { TagState } from "../pull/held.ts";
 import type { TagNews } from "./messages.ts";
 
@@ -27,6 +28,12 @@ export class FollowedTags {
       return undefined;
     }
     return state === "asked" ? undefined : state;
+  }
+
+  /** What has gone is asked for again, when a client wants it. */
+  forget({ repositories }: Gone): void {
+    for (const { repository, tags } of repositories)
+      for (const tag of tags) this.#states.delete(keyOf(repository, tag));
   }
 
   /** Of tags that nobody here has asked for, nothing is remembered. */

@@ -6,6 +6,7 @@ import type { Use } from "../catalog/catalog.ts";
 import { LATE, orAborted, within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
+import type { Gone } from "../pull/gone.ts";
 import type { TagState } from "../pull/held.ts";
 import type { Counted } from "../server/request-sums.ts";
 import type { SeenRequest } from "../server/seen.ts";
@@ -82,6 +83,11 @@ export class Fronts {
   /** Tells those who follow it where a tag points now. */
   tell(news: TagNews): void {
     for (const front of this.#running) front.send({ kind: "tag", ...news });
+  }
+
+  /** Tells all of them what is held no longer. */
+  forget(gone: Gone): void {
+    for (const front of this.#running) front.send({ kind: "gone", gone });
   }
 
   /** Gives all of them, and those that are started from now on, another certificate. */

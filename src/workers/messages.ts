@@ -3,6 +3,7 @@ import type { AccessNews } from "../access/open.ts";
 import type { ClientAuthorities, Config, ShownCertificate } from "../config/config.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
+import type { Gone } from "../pull/gone.ts";
 import type { QuotaVerdict } from "../pull/freshness.ts";
 import type { TagState } from "../pull/held.ts";
 import type { Counted } from "../server/request-sums.ts";
@@ -69,6 +70,8 @@ export type ToFront =
   | ({ readonly kind: "setup" } & FrontSetup)
   /** Upstream has confirmed or moved it, it was held or released, or the front has asked. */
   | ({ readonly kind: "tag" } & TagNews)
+  /** What is held no longer. */
+  | { readonly kind: "gone"; readonly gone: Gone }
   /** What TLS is spoken with from now on. */
   | ({ readonly kind: "tls" } & TlsNews)
   /** Users or secret paths have changed: passwords are to be asked for again. */

@@ -51,7 +51,7 @@ export async function startApiSite(t: TestContext, options: ApiSiteOptions = {})
   const { url, dataDir } = await startWhole(t, [testRegistry(upstream.url, options.registry)], {
     workers: options.workers ?? 1,
     access,
-    config: { api, ...options.config },
+    config: { api, pins: ["docker.io/library/configured-*"], ...options.config },
   });
   return {
     url,

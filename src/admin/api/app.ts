@@ -4,7 +4,9 @@ import { HTTPException } from "hono/http-exception";
 import type { Logger } from "pino";
 import type { z } from "zod";
 import { LATE, within } from "../../lib/wait.ts";
+import { ValueError } from "../../lib/value-error.ts";
 import { badRequest, PROBLEM_TYPE, ProblemError, type ProblemField, problemOf } from "../../server/problem.ts";
+import { PinsFullError } from "../../upkeep/pins/pins.ts";
 import { InventoryError } from "../images/errors.ts";
 import { noSuchPath } from "../no-such-path.ts";
 import type { ApiAnswer, ApiQuestion, AskedApi } from "./asked.ts";
@@ -98,6 +100,9 @@ const RETRY_SOON = { headers: { "Retry-After": "1" } };
 
 function problemFor(error: unknown): ProblemError | undefined {
   if (error instanceof HTTPException) return ofLibrary(error);
+  if (error instanceof ValueError)
+    return badRequest(error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
+  if (error instanceof PinsFullError) return new ProblemError(409, `${error.message}: unpin something first`);
   if (!(error instanceof InventoryError)) return problemOf(error);
   const { parameter, message } = error;
   return badRequest(`${parameter}: ${message}`, [{ parameter, detail: message }]);

@@ -9,6 +9,9 @@ import { bypassingResource } from "./bypassing.ts";
 import { eventsResource } from "./events.ts";
 import { type HistoryParts, historyResource } from "./history.ts";
 import { type ImagesParts, imagesResource } from "./images.ts";
+import type { Evicting, PinBook } from "./parts.ts";
+import { evictResource } from "./evict.ts";
+import { pinsResource } from "./pins.ts";
 import { type RegistriesParts, registriesResource } from "./registries.ts";
 import { repositoriesResource } from "./repositories.ts";
 import { type StatisticsParts, statisticsResource } from "./statistics.ts";
@@ -20,6 +23,8 @@ export interface ApiParts extends StatusParts, RegistriesParts, ImagesParts, His
   readonly registries: RegistriesParts["registries"] & ImagesParts["registries"];
   readonly counters: StatisticsParts["counters"];
   readonly events: Events;
+  readonly pins: PinBook;
+  readonly evicting: Evicting;
   readonly bypassing: Pick<Bypassing, "list">;
   readonly warming: Warming;
   readonly log: Pick<Logger, "error" | "info">;
@@ -41,6 +46,8 @@ export function createApi(parts: ApiParts): Api {
       (app) => imagesResource(app, parts),
       (app) => historyResource(app, parts),
       (app) => statisticsResource(app, parts),
+      (app) => pinsResource(app, parts.pins),
+      (app) => evictResource(app, parts),
       (app) => warmResource(app, parts.warming),
       (app) => bypassingResource(app, parts.bypassing),
     ],

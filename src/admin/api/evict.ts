@@ -1,20 +1,27 @@
 import { createRoute, z } from "@hono/zod-openapi";
+import { repositoryPath } from "../../oci/reference.ts";
 import { badRequest } from "../../server/problem.ts";
-import { actRefusals, type ApiApp, bytesCount, digestText, jsonOf, readRefusals, when } from "./common.ts";
-import { optionalTime } from "./images.ts";
-import type { Evicting, Eviction, Going } from "./parts.ts";
+import type { Why } from "../../upkeep/evict/clear.ts";
+import type { Evicted } from "../../upkeep/evict/hands.ts";
+import { actRefusals, type ApiApp, bytesCount, digestText, iso, jsonOf, readRefusals, when } from "./common.ts";
+import type { Evicting, Eviction } from "./parts.ts";
 
 const IMAGES_MAX = 1_000;
 const IMAGE_LENGTH_MAX = 1_024;
 
+const REASONS = ["budget", "registry budget", "disk", "age", "asked", "nobody's"] as const satisfies readonly Why[];
+
 const going = z.object({
   registry: z.string().openapi({ description: "By id." }),
   repository: z.string().openapi({ example: "docker.io/library/nginx" }),
-  digest: digestText,
+  digest: digestText.optional().openapi({ description: "Absent for blobs that no image has." }),
   tags: z.array(z.string()),
   bytes: bytesCount.openapi({ description: "Bytes that come back." }),
-  reason: z.string().openapi({ description: "Why it goes.", example: "nobody has pulled it for 94 days" }),
-  lastPulledAt: when.optional(),
+  reason: z.enum(REASONS).openapi({
+    description:
+      "`budget`, `registry budget`: `max_size`; `disk`: `min_free_disk`; `age`: `max_age`; `asked`: by somebody; `nobody's`: no image has it.",
+  }),
+  lastUsedAt: when,
 });
 
 const evictionSchema = z
@@ -22,11 +29,19 @@ const evictionSchema = z
     images: z.array(going).openapi({ description: "In the order in which they go; of many the first ones." }),
     imageCount: z.int().openapi({ description: "All of them." }),
     bytes: bytesCount.openapi({ description: "Bytes that come back in all." }),
-    kept: z
-      .array(z.object({ image: z.string(), why: z.string() }))
-      .openapi({ description: "What was named, and stays." }),
+    kept: z.array(z.object({ image: z.string(), why: z.string() })).openapi({
+      description: "What was meant and stays, and why; of many the first ones.",
+    }),
+    orphans: z.object({ count: z.int(), bytes: bytesCount }).openapi({
+      description: "Stored bytes that no repository has, left by a crash; a prune takes them away as well.",
+    }),
+    lackingBytes: bytesCount.openapi({
+      description: "Bytes that are above budgets or the reserve of the disk all the same, since pins keep the rest.",
+    }),
   })
   .openapi("Eviction");
+
+export type EvictionAnswer = z.infer<typeof evictionSchema>;
 
 const tags = ["Eviction"];
 
@@ -100,24 +115,31 @@ export function evictResource(app: ApiApp, { registries, evicting }: EvictParts)
         { pointer: "#/registry", detail: `is none of ${registries.map(({ id }) => id).join(", ")}` },
       ]);
     }
-    return c.json(toldEviction(await evicting.evict({ images, registryId, isDryRun }, c.env.signal)), 200);
+    return c.json(toldEviction(await evicting.evict({ images, registryId, isDryRun })), 200);
   });
-  app.openapi(plan, async (c) => c.json(toldEviction(await evicting.plan(c.env.signal)), 200));
-  app.openapi(prune, async (c) => c.json(toldEviction(await evicting.prune(c.env.signal)), 200));
+  app.openapi(plan, async (c) => c.json(toldEviction(await evicting.plan()), 200));
+  app.openapi(prune, async (c) => c.json(toldEviction(await evicting.prune()), 200));
 }
 
-function toldEviction({ images, imageCount, bytes, kept }: Eviction): z.infer<typeof evictionSchema> {
-  return { images: images.map(toldGoing), imageCount, bytes, kept: kept.map(({ image, why }) => ({ image, why })) };
-}
-
-function toldGoing({ registryId, serves, repository, digest, bytes, reason, ...one }: Going): z.infer<typeof going> {
+function toldEviction({ images, imageCount, bytes, kept, orphans, lackingBytes }: Eviction): EvictionAnswer {
   return {
-    registry: registryId,
-    repository: `${serves}/${repository}`,
-    digest,
-    tags: [...one.tags],
+    images: images.map(toldGoing),
+    imageCount,
     bytes,
-    reason,
-    ...optionalTime("lastPulledAt", one.lastPulledAtMs),
+    kept: kept.map(({ image, why }) => ({ image, why })),
+    orphans: { ...orphans },
+    lackingBytes,
+  };
+}
+
+function toldGoing({ repository, digest, tags: all, bytes, why, lastUsedAtMs }: Evicted): z.infer<typeof going> {
+  return {
+    registry: repository.registryId,
+    repository: repositoryPath(repository),
+    ...(digest === undefined ? {} : { digest }),
+    tags: [...all],
+    bytes,
+    reason: why,
+    lastUsedAt: iso(lastUsedAtMs),
   };
 }

@@ -1,6 +1,7 @@
 import type { TagSighting } from "../../catalog/catalog.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { Repository, RepositoryName, Tag } from "../../oci/reference.ts";
+import type { Repository, Tag } from "../../oci/reference.ts";
+import type { Evicted } from "../../upkeep/evict/hands.ts";
 
 /**
  * What the API tells of and acts on, as it needs it: `app.ts` brings what the rooms have into these shapes. Times are
@@ -43,36 +44,14 @@ export interface Pin {
   readonly isConfigured: boolean;
 }
 
-/** An image that goes, or would go. */
-export interface Going {
-  readonly registryId: string;
-  readonly serves: string;
-  readonly repository: RepositoryName;
-  readonly digest: Digest;
-  readonly tags: readonly Tag[];
-  /** That come back. */
-  readonly bytes: number;
-  /** Why: `age`, `registry size`, `size`, `disk`, `asked`. */
-  readonly reason: string;
-  readonly lastPulledAtMs: number | undefined;
-}
-
-export interface Eviction {
-  /** In the order in which they go; of many the first ones. */
-  readonly images: readonly Going[];
-  readonly imageCount: number;
-  /** All that comes back. */
-  readonly bytes: number;
-  /** What was named and stays, and why. */
-  readonly kept: readonly { readonly image: string; readonly why: string }[];
-}
-
+/** What takes images away. */
 export interface Evicting {
   /** What policy would take away now. */
-  plan(signal: AbortSignal): Promise<Eviction>;
+  plan(): Promise<Eviction>;
   /** Takes it away. */
-  prune(signal: AbortSignal): Promise<Eviction>;
-  evict(asked: EvictAsked, signal: AbortSignal): Promise<Eviction>;
+  prune(): Promise<Eviction>;
+  /** Rejects with a `ProblemError` what can be no image. */
+  evict(asked: EvictAsked): Promise<Eviction>;
 }
 
 export interface EvictAsked {
@@ -82,6 +61,20 @@ export interface EvictAsked {
   readonly registryId: string | undefined;
   /** Only tell what would go. */
   readonly isDryRun: boolean;
+}
+
+export interface Eviction {
+  /** In the order in which they go; of many the first ones. */
+  readonly images: readonly Evicted[];
+  readonly imageCount: number;
+  /** All that comes back, what nobody has among it. */
+  readonly bytes: number;
+  /** What was meant and stays, and why. */
+  readonly kept: readonly { readonly image: string; readonly why: string }[];
+  /** Stored bytes that no repository has. */
+  readonly orphans: { readonly count: number; readonly bytes: number };
+  /** What lacks all the same, bytes, since pins keep the rest; 0: nothing. */
+  readonly lackingBytes: number;
 }
 
 export interface Scrubbing {

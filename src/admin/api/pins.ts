@@ -60,7 +60,7 @@ const put = createRoute({
       },
     },
   },
-  responses: { 200: jsonOf(pinSchema, "As it is now."), ...actRefusals(400, 404) },
+  responses: { 200: jsonOf(pinSchema, "As it is now."), ...actRefusals(400, 404, 409) },
 });
 
 const remove = createRoute({

@@ -1,12 +1,10 @@
-import { open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { Logger } from "pino";
 import type { NamedRegistry } from "../../oci/image-name.ts";
+import { ownText, replaceOwnText } from "../own-text.ts";
 import type { Step } from "../steps.ts";
 import { type KeepFreshText, type KeptFresh, parseKeepFresh, withEntries, withoutEntries } from "./keep-fresh-list.ts";
 import { type WarmPull, WarmRun } from "./warm.ts";
 
-const FILE_BYTES_MAX = 2 * 1024 * 1024;
 /** The first round comes soon after the start: a machine that is switched off at night has to have one a day as well. */
 const FIRST_AFTER_MS = 2 * 60 * 1000;
 /** Many caches that were started at once must not ask at once for ever. */
@@ -116,56 +114,15 @@ export class KeepFresh {
   }
 
   async #read(): Promise<KeepFreshText> {
-    return parseKeepFresh(await textOf(this.#o.path));
+    return parseKeepFresh(await ownText(this.#o.path));
   }
 
   /** One change after the other. */
   async #changed(change: (before: KeepFreshText) => string): Promise<void> {
-    const changing = this.#writing.then(async () => await replaceFile(this.#o.path, change(await this.#read())));
+    const changing = this.#writing.then(async () => await replaceOwnText(this.#o.path, change(await this.#read())));
     this.#writing = changing.catch(() => undefined);
     await changing;
   }
 }
 
 const UNREADABLE_LINES = "lines of what is to be kept fresh cannot be read, and are passed over";
-
-/** Empty where there is none. Rejects for one that is far too long to have been written here. */
-async function textOf(path: string): Promise<string> {
-  try {
-    const handle = await open(path, "r");
-    try {
-      const { size } = await handle.stat();
-      if (size > FILE_BYTES_MAX) throw new Error(`${path} has ${size} bytes, more than ${FILE_BYTES_MAX}`);
-      return await handle.readFile("utf8");
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
-    throw error;
-  }
-}
-
-/** The old one or the new one, whatever happens. */
-async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
-  try {
-    const handle = await open(temporary, "w", 0o644);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-    const folder = await open(dirname(path), "r");
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}

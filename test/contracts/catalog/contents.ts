@@ -130,11 +130,20 @@ export function contents(setUp: SetUp): void {
     assert.deepEqual(digests(leaving?.manifests ?? []), named("old", "amd64", "signature"));
     assert.equal(leaving?.manifests[0]?.digest, digest("old"));
     assert.deepEqual(digests(leaving?.blobs ?? []), named("own", "note"));
-    assert.deepEqual(digests(leaving?.comingBack ?? []), named("old", "amd64", "signature", "own"));
+    const comingBack = leaving?.contents.filter(({ leaves, links }) => leaves === links);
+    assert.deepEqual(digests(comingBack ?? []), named("old", "amd64", "signature", "own"));
+    assert.deepEqual(leaving?.contents.find((one) => one.digest === digest("note"))?.registryLinks, 2);
     assert.deepEqual(leaving?.tags, [latest]);
     assert.deepEqual(await catalog.rootsOf(nginx, digest("signature")), [digest("old")]);
     assert.deepEqual((await catalog.rootsOf(nginx, digest("shared"))).toSorted(), named("old", "new"));
     assert.equal(await catalog.leaving(redis, digest("old")), undefined);
+    const afterOld = await catalog.leaving(
+      nginx,
+      digest("new"),
+      leaving?.manifests.map((one) => one.digest),
+    );
+    assert.deepEqual(digests(afterOld?.manifests ?? []), named("new", "shared"));
+    assert.deepEqual(digests(afterOld?.blobs ?? []), named("base"));
     const { blobs } = await catalog.looseBlobs({ limit: 99 });
     assert.deepEqual(
       blobs.map((one) => [one.repository, one.digest]),

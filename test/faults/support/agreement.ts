@@ -113,16 +113,17 @@ export async function assertNothingLeftOver(dataDir: string): Promise<void> {
   assert.deepEqual(await filesBelow(join(dataDir, "unfinished")), [], "left in unfinished/");
 }
 
-/** All files below a folder; none where it is not there. */
+/** All files below a folder; none where it is not there. Folders that go meanwhile take nothing else with them. */
 export async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
     throw error;
   });
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .toSorted();
+  const below = entries.map(async (entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? await filesBelow(path) : [path];
+  });
+  return (await Promise.all(below)).flat().toSorted();
 }
 
 async function hexOf(algorithm: string, path: string): Promise<string> {

@@ -1,0 +1,53 @@
+import type { Catalog } from "../../catalog/catalog.ts";
+import type { Shortage } from "../../pull/room.ts";
+import { removeAged } from "./aged.ts";
+import { clear, type ClearOptions } from "./clear.ts";
+import { type Evicted, PlanningHand } from "./hands.ts";
+import type { Nobodys, Tidied, Tidying } from "./tidy.ts";
+
+/** Images in one plan; a further prune goes on. */
+export const PLANNED_MAX = 10_000;
+
+/** What a prune would do. */
+export interface PrunePlan extends Nobodys {
+  /** What would go, in the order in which it would. */
+  readonly evicted: readonly Evicted[];
+  /** That would come back, orphans not among them. */
+  readonly bytes: number;
+  /** What would be lacking all the same, since pins keep the rest; undefined: nothing. */
+  readonly lacking: Shortage | undefined;
+  /** Images that pins keep, as far as they were looked at. */
+  readonly pinned: number;
+}
+
+export interface PruneReport extends Tidied {
+  readonly evicted: readonly Evicted[];
+  readonly bytes: number;
+  /** Whether budgets and the disk's reserve are kept now. */
+  readonly isEnough: boolean;
+  readonly pinned: number;
+}
+
+export interface PlanningOptions {
+  readonly catalog: Pick<Catalog, "leaving">;
+  readonly clearing: Omit<ClearOptions, "hand">;
+  readonly shortage: Shortage | undefined;
+  readonly maxAgeMs: number | undefined;
+  readonly tidying: Pick<Tidying, "look">;
+}
+
+/** As a prune goes about it, with a hand that only notes. */
+export async function planOf({ catalog, clearing, shortage, maxAgeMs, tidying }: PlanningOptions): Promise<PrunePlan> {
+  const hand = new PlanningHand(catalog, shortage, PLANNED_MAX);
+  const options = { ...clearing, hand };
+  if (maxAgeMs !== undefined) await removeAged({ ...options, beforeMs: clearing.now() - maxAgeMs });
+  const cleared = await clear(options);
+  const nobodys = await tidying.look(clearing.signal);
+  return {
+    evicted: hand.planned,
+    bytes: hand.freed,
+    lacking: await hand.lack(),
+    pinned: cleared.pinned,
+    ...nobodys,
+  };
+}
