@@ -1,7 +1,7 @@
 import { describe, type TestContext } from "node:test";
 import type { Catalog } from "../../src/catalog/catalog.ts";
 import type { CatalogDb } from "../../src/catalog/schema.ts";
-import { contents } from "./catalog/contents.ts";
+import { heldContents } from "./catalog/contents.ts";
 import { lists } from "./catalog/lists.ts";
 import { manifestsAndBlobs } from "./catalog/manifests.ts";
 import { replacing } from "./catalog/replacing.ts";
@@ -26,6 +26,6 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     lists(setUp);
     statistics(setUp);
     replacing(setUp);
-    contents(setUp);
+    heldContents(setUp);
   });
 }
