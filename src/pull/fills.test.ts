@@ -20,7 +20,7 @@ import { StoredBlobs } from "./stored-blobs.ts";
 
 const A = { ...repo("library/a"), registryId: "dockerhub" };
 const B = { ...repo("library/b"), registryId: "dockerhub" };
-const HAS_IT = async () => {};
+const HAS_IT = async () => undefined;
 const PATIENT = new AbortController().signal;
 
 interface Blob {
