@@ -95,7 +95,12 @@ const finished = fc.record({
     status: fc.constantFrom(200, 206, 304, 404, 416, 429, 500, 503, undefined),
     bytes: fc.nat(1_000_000),
   }),
-  error: fc.constantFrom(undefined, new ClientGone("left"), new RegistryError(404, "NAME_UNKNOWN", "x"), new Error("x")),
+  error: fc.constantFrom(
+    undefined,
+    new ClientGone("left"),
+    new RegistryError(404, "NAME_UNKNOWN", "x"),
+    new Error("x"),
+  ),
 });
 
 /** What else happens between two requests. */
@@ -168,7 +173,8 @@ suite("counters", () => {
     counters.evicted("ghcr", 2, 77);
     const days = await counters.byDay("1970-01-01", "1970-01-09");
     const told = days.map(({ day, registries }) => {
-      const { bytesFetched, fills, evictions, bytesEvicted } = registries[0]?.counts as Counts;
+      assert.ok(registries[0] !== undefined);
+      const { bytesFetched, fills, evictions, bytesEvicted } = registries[0].counts;
       return [day, bytesFetched, fills.begun, fills.done, evictions, bytesEvicted];
     });
     assert.deepEqual(told, [

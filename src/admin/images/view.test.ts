@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import * as fc from "fast-check";
-import { asTag, digest, latest, nginx, once, record, redis, repository } from "../../../test/contracts/catalog/samples.ts";
+import {
+  asTag,
+  digest,
+  latest,
+  nginx,
+  once,
+  record,
+  redis,
+  repository,
+} from "../../../test/contracts/catalog/samples.ts";
 import { prove } from "../../../test/support/property.ts";
 import type { Catalog } from "../../catalog/catalog.ts";
 import { IN_MEMORY, openSqliteCatalog } from "../../catalog/sqlite.ts";
@@ -75,7 +84,7 @@ class Model {
 
   /** Contents, as `digest`, of some manifests. */
   contents(at: number, names: readonly string[]): Set<string> {
-    const blobs = names.flatMap((name) => MANIFESTS[name]?.blobs.map((one) => one.digest as string) ?? []);
+    const blobs = names.flatMap((name) => MANIFESTS[name]?.blobs.map((one) => one.digest) ?? []);
     return new Set([...names.map((name) => digest(name)), ...blobs.filter((one) => this.blobs[at]?.has(one) === true)]);
   }
 
@@ -104,13 +113,25 @@ function sizeOf(manifest: string): number {
 }
 
 const event = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("manifest"), at: fc.nat(2), name: fc.constantFrom(...NAMES) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant("manifest"), at: fc.nat(2), name: fc.constantFrom(...NAMES) }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("blob"), at: fc.nat(2), name: fc.constantFrom(...BLOBS) }) },
-  fc.record({ kind: fc.constant("tag"), at: fc.nat(2), name: fc.constantFrom(...NAMES), tag: fc.constantFrom(...TAGS) }),
+  fc.record({
+    kind: fc.constant("tag"),
+    at: fc.nat(2),
+    name: fc.constantFrom(...NAMES),
+    tag: fc.constantFrom(...TAGS),
+  }),
   fc.record({ kind: fc.constant("pull"), at: fc.nat(2), name: fc.constantFrom(...NAMES) }),
 );
 
-async function live(catalog: Catalog, model: Model, events: readonly (typeof event extends fc.Arbitrary<infer T> ? T : never)[]) {
+async function live(
+  catalog: Catalog,
+  model: Model,
+  events: readonly (typeof event extends fc.Arbitrary<infer T> ? T : never)[],
+) {
   let nowMs = 1_000;
   for (const one of events) {
     nowMs += 10;
@@ -151,7 +172,7 @@ function expected(model: Model) {
       return {
         image: `${where.serves}/${where.name}@${digest(name)}`,
         registryId: where.registryId,
-        repository: where.name as string,
+        repository: where.name,
         tags: tags.toSorted(),
         size: sum(model.contents(at, led)),
         own: sum(model.own(at, name)),
@@ -189,7 +210,10 @@ function sorted(images: readonly Expected[], sort: ImageSort): Expected[] {
   return images.toSorted((a, b) => key(b) - key(a) || (a.image < b.image ? -1 : 1));
 }
 
-async function pages(view: ReturnType<typeof imagesView>, asked: Omit<ImagesAsked, "after">): Promise<InventoryImage[]> {
+async function pages(
+  view: ReturnType<typeof imagesView>,
+  asked: Omit<ImagesAsked, "after">,
+): Promise<InventoryImage[]> {
   const found: InventoryImage[] = [];
   let after: string | undefined;
   do {
