@@ -128,10 +128,7 @@ export class Fills {
     const entry: Entry = { ...from, sinceMs: Date.now(), admitted: false };
     this.#entries.set(digest, entry);
     this.#o.onFill?.(registry.config.id, "begun");
-    void fill.ended.then(() => {
-      this.#o.onFill?.(registry.config.id, fill.end);
-      this.#forget(digest, entry);
-    });
+    void fill.ended.then(() => this.#forget(digest, entry));
     return fill;
   }
 
@@ -212,6 +209,7 @@ export class Fills {
   }
 
   #forget(digest: Digest, entry: Entry): void {
+    this.#o.onFill?.(entry.registry.config.id, entry.fill.end);
     entry.sources.close();
     if (this.#entries.get(digest) === entry) this.#entries.delete(digest);
     this.#changes.notify();
