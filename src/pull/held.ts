@@ -208,7 +208,8 @@ export class Held {
   /** Upstream says that it does not have the tag, of which we know this. What is held stays. */
   async vanishTag(repository: Repository, tag: Tag, { digest, confirmedAtMs }: TagState, atMs: number): Promise<void> {
     const known = this.#tags.get(tagKey(repository, tag));
-    if (known?.vanishedAtMs !== undefined || (known !== undefined && known.digest !== digest)) return;
+    // It may have moved meanwhile, or be gone here as well.
+    if (known?.digest !== digest || known.vanishedAtMs !== undefined) return;
     this.#setState(repository, tag, { digest, confirmedAtMs, vanishedAtMs: atMs });
     this.#news.onVanished?.(repository, tag, digest);
     await this.#toCatalog(
