@@ -39,6 +39,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "type catalog/catalog.ts",
     "type store/store.ts",
     "type config/config.ts",
+    "config/event-names.ts",
   ],
   connect: [
     "oci",

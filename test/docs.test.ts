@@ -40,6 +40,11 @@ describe("docs/configuration.md", () => {
     assert.deepEqual([...rowsBelow("`rules`").keys()].toSorted(), knownKeys(["access", "rules"]).toSorted());
   });
 
+  it("has every key of the API and of webhooks, and no other", () => {
+    assert.deepEqual([...rowsBelow("The API").keys()].toSorted(), knownKeys(["api"]).toSorted());
+    assert.deepEqual([...rowsBelow("Webhooks").keys()].toSorted(), knownKeys(["webhooks", 0]).toSorted());
+  });
+
   it("has every key of an address, and no other", () => {
     assert.deepEqual([...rowsBelow("Addresses").keys()].toSorted(), knownKeys(["listen", 0]).toSorted());
   });
@@ -65,7 +70,7 @@ describe("docs/configuration.md", () => {
   });
 
   it("shows examples that work", async (t) => {
-    assert.equal(await examplesThatLoad(t, text), 6);
+    assert.equal(await examplesThatLoad(t, text), 7);
   });
 
   it("names every variable", () => {

@@ -1,3 +1,5 @@
+import type { EventName } from "./event-names.ts";
+
 /** The effective configuration: defaults applied, units resolved, secrets read. Built by `load.ts` only. */
 export interface Config {
   /** Where this configuration was read, for people; undefined where only the built-in defaults stand. */
@@ -17,6 +19,14 @@ export interface Config {
   readonly dataDir: string;
   /** Free bytes that are left on the data folder's disk; below that nothing more is kept. */
   readonly minFreeDiskBytes: number;
+  /** Bytes that may be held together, partials among them; undefined: as many as the disk has room for. */
+  readonly maxSizeBytes: number | undefined;
+  /** Images that nobody has pulled for so long go, milliseconds; undefined: however old they are. */
+  readonly maxAgeMs: number | undefined;
+  /** Globs over images that are never evicted, with those that `registry-cache pin` has added: `docker.io/library/*`. */
+  readonly pins: readonly string[];
+  readonly api: ApiConfig;
+  readonly webhooks: readonly Webhook[];
   /** The id of the registry for requests that name none. */
   readonly defaultRegistry: string;
   /** Enabled registries only, built-in ones first. */
@@ -33,6 +43,28 @@ export interface Config {
   readonly stopTimeoutMs: number;
   /** What works but should not stay so, to be told at the start. */
   readonly warnings: readonly string[];
+}
+
+/** `pullers`: whoever may pull from every registry; `open`: everybody who may ask at all; `admins`: those in `admins`. */
+export type ApiReaders = "pullers" | "open" | "admins";
+
+/** Who may see and govern the cache from elsewhere; whoever may use the local socket may do all. */
+export interface ApiConfig {
+  /** Host names under which there are statistics and the API alone. */
+  readonly hostnames: readonly string[];
+  readonly read: ApiReaders;
+  readonly metrics: ApiReaders;
+  /** Globs over the names of users and of clients' certificates. */
+  readonly admins: readonly string[];
+}
+
+/** Who is told of what happens. */
+export interface Webhook {
+  /** May have a secret in it. */
+  readonly url: string;
+  readonly events: readonly EventName[];
+  /** What messages are signed with; a secret. */
+  readonly secret: string | undefined;
 }
 
 /** PEM texts. */
@@ -200,6 +232,12 @@ export interface RegistryConfig {
   readonly transfersMax: number;
   /** Requests per second sent upstream; undefined: unbounded. */
   readonly requestsPerSecond: number | undefined;
+  /** Bytes per second that all transfers together may take; undefined: unbounded. */
+  readonly bytesPerSecond: number | undefined;
+  /** Bytes that may be held of it; undefined: as many as of all together. */
+  readonly maxSizeBytes: number | undefined;
+  /** Share of the pulls that the upstream allows below which they are spared, 0 to 1. */
+  readonly quotaReserveShare: number;
   readonly timeouts: UpstreamTimeouts;
 }
 

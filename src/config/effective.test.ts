@@ -26,6 +26,13 @@ access:
 trusted_proxies: []
 data_dir: /srv
 min_free_disk: 1GiB
+pins: []
+api:
+  hostnames: []
+  read: pullers
+  metrics: pullers
+  admins: []
+webhooks: []
 default_registry: dockerhub
 fills_max: 32
 keep_fresh_every: 1h
@@ -49,6 +56,7 @@ registries:
     allow_private_addresses: false
     questions_max: 16
     transfers_max: 16
+    quota_reserve: 10%
     connect_timeout: 5s
     headers_timeout: 30s
     idle_timeout: 1m
@@ -141,6 +149,18 @@ const files = fc.record(
     ),
     data_dir: fc.stringMatching(/^\/[a-z \-#:é]{1,10}[a-z]$/),
     min_free_disk: fc.nat().map((bytes) => `${bytes}B`),
+    max_size: fc.integer({ min: 1024 ** 2 }).map((bytes) => `${bytes}B`),
+    max_age: fc.constantFrom("1h", "90d"),
+    pins: fc.uniqueArray(fc.constantFrom("docker.io/library/*", "ghcr.io/**:v*", "*"), { maxLength: 3 }),
+    api: fc.record(
+      {
+        hostnames: fc.uniqueArray(fc.constantFrom("api.example", "stats.example"), { maxLength: 2 }),
+        read: fc.constantFrom("pullers", "open", "admins"),
+        metrics: fc.constantFrom("pullers", "open", "admins"),
+        admins: fc.uniqueArray(fc.constantFrom("alice", "ops-*"), { maxLength: 2 }),
+      },
+      optional,
+    ),
     stop_timeout: seconds,
     fills_max: fc.integer({ min: 1, max: 1000 }),
     keep_fresh_every: fc.constantFrom("1m", "90m", "168h"),
@@ -161,6 +181,9 @@ const files = fc.record(
             when_deleted: fc.constantFrom("serve", "deny"),
             realms: fc.uniqueArray(host, { maxLength: 2 }),
             requests_per_second: fc.double({ min: 0.01, max: 1000, noNaN: true }),
+            max_bandwidth: fc.constantFrom("16KiB", "50MB"),
+            max_size: fc.constantFrom("1MiB", "1TiB"),
+            quota_reserve: fc.constantFrom("0%", "29%", "100%"),
             idle_timeout: seconds,
             ask_budget: seconds,
           },

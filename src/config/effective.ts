@@ -12,6 +12,7 @@ import type {
   ListenAddress,
   RegistryConfig,
   Revalidate,
+  Webhook,
 } from "./config.ts";
 import { MASK, maskCredentials } from "./mask.ts";
 import { proxyText } from "./proxy.ts";
@@ -29,6 +30,11 @@ export function effectiveObject(config: Config): Record<string, unknown> {
     trusted_proxies: config.trustedProxies,
     data_dir: config.dataDir,
     min_free_disk: formatSize(config.minFreeDiskBytes),
+    ...(config.maxSizeBytes === undefined ? {} : { max_size: formatSize(config.maxSizeBytes) }),
+    ...(config.maxAgeMs === undefined ? {} : { max_age: formatDuration(config.maxAgeMs) }),
+    pins: config.pins,
+    api: { ...config.api },
+    webhooks: config.webhooks.map(webhookObject),
     default_registry: config.defaultRegistry,
     fills_max: config.fillsMax,
     keep_fresh_every: formatDuration(config.keepFreshEveryMs),
@@ -67,6 +73,9 @@ function registryObject(registry: RegistryConfig): Record<string, unknown> {
     questions_max: registry.questionsMax,
     transfers_max: registry.transfersMax,
     ...(requestsPerSecond === undefined ? {} : { requests_per_second: requestsPerSecond }),
+    ...(registry.bytesPerSecond === undefined ? {} : { max_bandwidth: formatSize(registry.bytesPerSecond) }),
+    ...(registry.maxSizeBytes === undefined ? {} : { max_size: formatSize(registry.maxSizeBytes) }),
+    quota_reserve: `${Math.round(registry.quotaReserveShare * 100)}%`,
     connect_timeout: formatDuration(timeouts.connectMs),
     headers_timeout: formatDuration(timeouts.headersMs),
     idle_timeout: formatDuration(timeouts.idleMs),
@@ -77,6 +86,12 @@ function registryObject(registry: RegistryConfig): Record<string, unknown> {
 function privateObject({ sharedRepositories: shared, passThrough }: RegistryConfig): Record<string, unknown> {
   if (passThrough) return { private_content: "pass_through" };
   return shared.length === 0 ? { private_content: "public_only" } : { private_content: "shared", shared };
+}
+
+/** The receivers of many services have their secret in the path. */
+function webhookObject({ url, events, secret }: Webhook): Record<string, unknown> {
+  const { origin } = new URL(url);
+  return { url: `${origin}/${MASK}`, events, ...(secret === undefined ? {} : { secret: MASK }) };
 }
 
 function listenObject({ methods, tls, ...address }: Listen): unknown {

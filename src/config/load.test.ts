@@ -61,6 +61,9 @@ describe("without a file", () => {
       questionsMax: 16,
       transfersMax: 16,
       requestsPerSecond: undefined,
+      bytesPerSecond: undefined,
+      maxSizeBytes: undefined,
+      quotaReserveShare: 0.1,
       timeouts: { connectMs: 5_000, headersMs: 30_000, idleMs: 60_000, askBudgetMs: 3_000 },
     });
   });
@@ -148,6 +151,11 @@ registries:
         listen: [at("127.0.0.1", 5000), at("::1", 0), at("localhost", 5002)],
         dataDir: "/srv/cache",
         minFreeDiskBytes: 5_000_000_000,
+        maxSizeBytes: undefined,
+        maxAgeMs: undefined,
+        pins: [],
+        api: { hostnames: [], read: "pullers", metrics: "pullers", admins: [] },
+        webhooks: [],
         defaultRegistry: "corp",
         fillsMax: 8,
         keepFreshEveryMs: 1_800_000,
@@ -190,6 +198,9 @@ registries:
       questionsMax: 1,
       transfersMax: 1000,
       requestsPerSecond: 0.5,
+      bytesPerSecond: undefined,
+      maxSizeBytes: undefined,
+      quotaReserveShare: 0.1,
       timeouts: { connectMs: 500, headersMs: 86_400_000, idleMs: 300_000, askBudgetMs: 1_000 },
     });
   });

@@ -10,6 +10,7 @@ import {
   unusedMethodWarnings,
 } from "./access.ts";
 import { readAcme } from "./acme.ts";
+import { apiConfig, apiWarnings, checkApi } from "./api.ts";
 import { readAuthorities } from "./certificates.ts";
 import { crossCheck, DEFAULT_REGISTRY } from "./checks.ts";
 import type { Config, RegistryConfig } from "./config.ts";
@@ -33,6 +34,7 @@ import { type ConfigText, readConfigText } from "./read-text.ts";
 import type { TopInput } from "./schema.ts";
 import { combineSecrets, readSecrets } from "./secrets.ts";
 import { readTls, readTlsCa } from "./tls.ts";
+import { readWebhooks } from "./webhooks.ts";
 import { resolveWorkers } from "./workers.ts";
 
 export interface LoadOptions {
@@ -83,9 +85,13 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   problems.push(...findings.map(text.problem));
   const { ca: tlsCa, findings: ofCa } = await readTlsCa(text.top.tls ?? {}, context.folder);
   problems.push(...ofCa.map(text.problem));
-  const hostnames = registries.flatMap((registry) => registry.hostnames);
+  const api = apiConfig(top.api ?? {});
+  const hostnames = [...registries.flatMap((registry) => registry.hostnames), ...api.hostnames];
   const { acme, findings: ofAcme } = await readAcme(text.top.tls ?? {}, context.folder, hostnames);
   problems.push(...ofAcme.map(text.problem));
+  problems.push(...checkApi(api, registries).map(text.problem));
+  const { webhooks, ...ofWebhooks } = await readWebhooks(top.webhooks ?? [], context.folder);
+  problems.push(...ofWebhooks.findings.map(text.problem));
   const { access, ...ofAccess } = await readAccess(top.access ?? {}, context.folder, drafts);
   problems.push(...ofAccess.findings.map(text.problem));
   // Where `mode` is what is missing, that was said.
@@ -112,8 +118,12 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
     tlsCa,
     acme,
     access,
+    api,
+    webhooks,
     warnings: [
       ...warnings,
+      ...ofWebhooks.warnings,
+      ...apiWarnings(api, access),
       ...ofAccess.warnings,
       ...(draft === undefined ? await dotEnvWarnings(variables, context.folder) : []),
       ...plainWarnings(listen, text.top.tls ?? {}),
@@ -223,7 +233,7 @@ function effective(
   registries: readonly RegistryConfig[],
   source: string | undefined,
   { cwd, isTerminal }: LoadOptions,
-): Omit<Config, "proxy" | "tls" | "tlsCa" | "acme" | "access" | "warnings"> {
+): Omit<Config, "proxy" | "tls" | "tlsCa" | "acme" | "access" | "api" | "webhooks" | "warnings"> {
   const format = top.log?.format ?? "auto";
   const auto = (isTerminal ?? process.stdout.isTTY) ? "pretty" : "json";
   return {
@@ -233,6 +243,9 @@ function effective(
     trustedProxies: top.trusted_proxies ?? [],
     dataDir: resolve(cwd, top.data_dir ?? DEFAULTS.dataDir),
     minFreeDiskBytes: top.min_free_disk ?? DEFAULTS.minFreeDiskBytes,
+    maxSizeBytes: top.max_size,
+    maxAgeMs: top.max_age,
+    pins: [...new Set(top.pins ?? [])],
     defaultRegistry: top.default_registry ?? DEFAULT_REGISTRY,
     registries,
     fillsMax: top.fills_max ?? DEFAULTS.fillsMax,

@@ -33,6 +33,7 @@ function namesIn({ top, drafts }: ConfigText): string[] {
     access?.mtls?.ca,
     access?.mtls?.crl,
     ...(access?.paths ?? []).map((one) => one.token_file),
+    ...(top.webhooks ?? []).map((one) => one.secret_file),
     ...drafts.map(({ input }) => input.ca),
   ];
   return names.flatMap((name) => name ?? []);

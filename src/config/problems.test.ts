@@ -34,7 +34,7 @@ registries:
 `,
       said: [
         "error: registry-cache.yaml:1: metrics: unknown key",
-        "hint: the keys here are listen, url, tls, access, trusted_proxies, data_dir, min_free_disk, default_registry, fills_max, keep_fresh_every, workers, stop_timeout, log, registries",
+        "hint: the keys here are listen, url, tls, access, trusted_proxies, data_dir, min_free_disk, max_size, max_age, pins, api, webhooks, default_registry, fills_max, keep_fresh_every, workers, stop_timeout, log, registries",
         "error: registry-cache.yaml:2: lisen: unknown key",
         'hint: did you mean "listen"?',
         "error: registry-cache.yaml:4: log.levle: unknown key",

@@ -59,6 +59,7 @@ const DEFAULTS = {
   headersMs: 30_000,
   idleMs: 60_000,
   askBudgetMs: 3_000,
+  quotaReserveShare: 0.1,
 } as const;
 
 /** What was read outside the file's own text. */
@@ -95,6 +96,9 @@ export function registryConfig(
     questionsMax: input.questions_max ?? DEFAULTS.questionsMax,
     transfersMax: input.transfers_max ?? DEFAULTS.transfersMax,
     requestsPerSecond: input.requests_per_second,
+    bytesPerSecond: input.max_bandwidth,
+    maxSizeBytes: input.max_size,
+    quotaReserveShare: input.quota_reserve ?? DEFAULTS.quotaReserveShare,
     timeouts: {
       connectMs: input.connect_timeout ?? DEFAULTS.connectMs,
       headersMs: input.headers_timeout ?? DEFAULTS.headersMs,

@@ -1,7 +1,9 @@
 import { z } from "zod";
-import { compileNameGlob, compileRepositoryGlob, compileTagGlob } from "../lib/glob.ts";
+import { compileImageGlob, compileNameGlob, compileRepositoryGlob, compileTagGlob } from "../lib/glob.ts";
 import { ValueError } from "../lib/value-error.ts";
 import type { Listen, ListenAddress } from "./config.ts";
+import { EVENT_NAMES } from "./event-names.ts";
+import * as governing from "./governing.ts";
 import * as values from "./values.ts";
 import { readWorkers } from "./workers.ts";
 
@@ -16,6 +18,7 @@ const ACME_CHALLENGES = ["http-01", "tls-alpn-01"] as const;
 const PRIVATE_CONTENT = ["public_only", "shared", "pass_through"] as const;
 export const ACCESS_METHODS = ["anonymous", "networks", "basic", "bearer", "mtls", "paths"] as const;
 const WHEN_DELETED = ["serve", "deny"] as const;
+export const API_READERS = ["pullers", "open", "admins"] as const;
 const CONCURRENCY_MAX = 1000;
 
 /** A value with its own reader. What the reader says goes into the issue, its hint into the issue's parameters. */
@@ -81,6 +84,9 @@ const registryObject = mapping({
   questions_max: value((input) => values.readInteger(input, 1, CONCURRENCY_MAX)),
   transfers_max: value((input) => values.readInteger(input, 1, CONCURRENCY_MAX)),
   requests_per_second: value(values.readRate),
+  max_bandwidth: value(governing.readBandwidth),
+  max_size: value(governing.readBudget),
+  quota_reserve: value(governing.readShare),
   connect_timeout: value((input) => values.readTimeout(input)),
   headers_timeout: value((input) => values.readTimeout(input)),
   idle_timeout: value((input) => values.readTimeout(input)),
@@ -174,6 +180,26 @@ function atAddress(address: ListenAddress, methods?: Listen["methods"], tls = tr
   return { ...address, methods, tls };
 }
 
+const apiObject = mapping({
+  hostnames: list(required(values.readHostname), "[api.registry.example.com]"),
+  read: value((input) => values.readOneOf(input, API_READERS)),
+  metrics: value((input) => values.readOneOf(input, API_READERS)),
+  admins: list(
+    required((input) => readGlob(input, '"ops-*"', compileNameGlob)),
+    "[alice, bob]",
+  ),
+});
+
+const webhookObject = mapping({
+  url: required(governing.readWebhookUrl),
+  events: list(
+    required((input) => values.readOneOf(input, EVENT_NAMES)),
+    "[tag.moved, upstream.down]",
+  ),
+  secret: value((input) => values.readSecretText(input, "what `openssl rand -hex 24` prints")),
+  secret_file: value((input) => values.readPath(input, "./webhook-secret")),
+});
+
 const topObject = mapping({
   listen: z
     .preprocess(
@@ -187,6 +213,14 @@ const topObject = mapping({
   trusted_proxies: list(required(values.readNetwork), "[127.0.0.1, 10.0.0.0/8]"),
   data_dir: value((input) => values.readPath(input, "./data")),
   min_free_disk: value(values.readSize),
+  max_size: value(governing.readBudget),
+  max_age: value(governing.readAge),
+  pins: list(
+    required((input) => readGlob(input, '"docker.io/library/*"', compileImageGlob)),
+    '["docker.io/library/*", "ghcr.io/org/**:v*"]',
+  ),
+  api: orEmpty(() => ({}), apiObject),
+  webhooks: list(webhookObject, "[{ url: https://hooks.example.com/cache }]"),
   default_registry: value((input) => values.readText(input, "dockerhub")),
   fills_max: value((input) => values.readInteger(input, 1, CONCURRENCY_MAX)),
   keep_fresh_every: value(values.readInterval),
@@ -208,6 +242,8 @@ export const topSchema = z.preprocess((input) => (input === null || input === un
 export type RegistryInput = z.output<typeof registryObject>;
 export type TlsInput = z.output<typeof tlsObject>;
 export type AccessInput = z.output<typeof accessObject>;
+export type ApiInput = z.output<typeof apiObject>;
+export type WebhookInput = z.output<typeof webhookObject>;
 export type TopInput = z.output<typeof topObject>;
 
 /** The keys that may stand in the mapping at `path`, for hints. */
@@ -216,6 +252,8 @@ export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
   if (path[0] === "tls") return Object.keys(tlsObject.shape);
   if (path[0] === "access") return accessKeys(path[1]);
   if (path[0] === "listen" && path.length > 0) return LISTEN_KEYS;
+  if (path[0] === "api") return Object.keys(apiObject.shape);
+  if (path[0] === "webhooks") return Object.keys(webhookObject.shape);
   if (path[0] !== "registries") return Object.keys(topObject.shape);
   return Object.keys(path.length > 2 ? tagRule.shape : registryObject.shape);
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { prove } from "../../test/support/property.ts";
-import { compileTagGlob } from "./glob.ts";
+import { compileImageGlob, compileTagGlob } from "./glob.ts";
 import { ValueError } from "./value-error.ts";
 
 const TAG = fc.stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,40}$/);
@@ -60,4 +60,18 @@ test("any text is compiled or refused with a reason, never anything else", () =>
       }
     }),
   );
+});
+
+test("a glob over images has a registry's name, and a tag where one is meant", () => {
+  const matches = (pattern: string, path: string, tag?: string) => compileImageGlob(pattern)(path, tag);
+  assert.ok(matches("docker.io/library/*", "docker.io/library/nginx", "1.27"));
+  assert.ok(matches("docker.io/library/*", "docker.io/library/nginx"));
+  assert.ok(!matches("docker.io/library/*", "docker.io/library/a/b"));
+  assert.ok(matches("ghcr.io/org/**:v*", "ghcr.io/org/a/b", "v2"));
+  assert.ok(!matches("ghcr.io/org/**:v*", "ghcr.io/org/a/b", "main"));
+  assert.ok(!matches("ghcr.io/org/**:v*", "ghcr.io/org/a/b"));
+  assert.ok(matches("localhost:5001/app:*", "localhost:5001/app", "x"));
+  assert.ok(matches("*", "quay.io/a/b"));
+  for (const pattern of ["", "nginx", "org/app", "docker.io/a@sha256:00", "docker.io/a:b c"])
+    assert.throws(() => compileImageGlob(pattern), ValueError, pattern);
 });

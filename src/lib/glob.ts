@@ -55,6 +55,32 @@ export function compileRepositoryGlob(pattern: string): (name: string) => boolea
   return pattern === "*" || pattern === "**" ? () => true : compiled(pattern, '"library/*"');
 }
 
+/**
+ * Compiles a glob over whole images: `docker.io/library/*`, `ghcr.io/org/**:v*`. What stands behind the last colon is compared with
+ * the tag, and fits no image without one; without it all of a repository is meant.
+ *
+ * @throws ValueError
+ */
+export function compileImageGlob(pattern: string): (path: string, tag: string | undefined) => boolean {
+  assertLength(pattern);
+  if (/[@\s]/.test(pattern)) {
+    throw new ValueError(
+      `${shown(pattern)} can match no image`,
+      'such as "docker.io/library/*"; digests have no patterns',
+    );
+  }
+  const colon = pattern.indexOf(":", pattern.lastIndexOf("/") + 1);
+  const named = colon === -1 ? pattern : pattern.slice(0, colon);
+  const [first = ""] = named.split("/");
+  if (!/[.:*?[{]/.test(first) && first !== "localhost") {
+    const meant = named.includes("/") ? `docker.io/${pattern}` : `docker.io/library/${pattern}`;
+    throw new ValueError(`${shown(pattern)} does not begin with a registry's name`, `such as "${meant}"`);
+  }
+  const isPath = compiled(named === "*" ? "**" : named, '"docker.io/library/*"');
+  const isTag = colon === -1 ? undefined : compileTagGlob(pattern.slice(colon + 1));
+  return (path, tag) => isPath(path) && (isTag === undefined || (tag !== undefined && isTag(tag)));
+}
+
 /** Whether one of some globs over repository names matches. */
 export function compileShared(patterns: readonly string[]): (name: string) => boolean {
   const matchers = patterns.map(compileRepositoryGlob);

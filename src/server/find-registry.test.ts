@@ -27,6 +27,9 @@ function registry(id: string, serves: string, differs: Partial<RegistryConfig> =
     questionsMax: 1,
     transfersMax: 1,
     requestsPerSecond: undefined,
+    bytesPerSecond: undefined,
+    maxSizeBytes: undefined,
+    quotaReserveShare: 0.1,
     timeouts: { connectMs: 1, headersMs: 1, idleMs: 1, askBudgetMs: 1 },
     ...differs,
   };

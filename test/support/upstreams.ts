@@ -67,6 +67,9 @@ export function registryConfig(changes: Partial<RegistryConfig> & { readonly ups
     questionsMax: 16,
     transfersMax: 16,
     requestsPerSecond: undefined,
+    bytesPerSecond: undefined,
+    maxSizeBytes: undefined,
+    quotaReserveShare: 0.1,
     timeouts: { connectMs: 5_000, headersMs: 30_000, idleMs: 60_000, askBudgetMs: 3_000 },
     ...changes,
   };
