@@ -1,0 +1,100 @@
+/** One metric as Prometheus has it. */
+export interface Family {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  /** Values of each are few: ids of registries, outcomes, kinds; never a repository, a tag, a client. */
+  readonly labels: readonly string[];
+}
+
+/** Before all names that are ours. */
+export const PREFIX = "registry_cache_";
+
+/**
+ * Everything that `GET /metrics` may say, without the prefix. Units are those of Prometheus: seconds, bytes, ratios. What lasts are the
+ * counters of requests and bytes, which survive restarts; the others begin with the process.
+ */
+export const FAMILIES = {
+  build_info: gauge("Always 1; the labels say which version runs.", "version", "node"),
+  start_time_seconds: gauge("When the process was started, seconds since the epoch."),
+  workers: gauge("Processes that answer clients; 1: the one that does everything."),
+
+  requests_total: counter(
+    "Requests of the registry API, by what was asked and what happened to it; none: refused or failed.",
+    "registry",
+    "endpoint",
+    "outcome",
+  ),
+  served_bytes_total: counter("Bytes of bodies handed to clients.", "registry", "outcome"),
+  fetched_bytes_total: counter(
+    "Bytes of bodies that came from upstreams, without those of token services.",
+    "registry",
+  ),
+  pulls_total: counter("GETs of manifests that were answered with 200.", "registry"),
+  pulls_saved_total: counter("Those of the pulls for which the upstream was not asked for the manifest.", "registry"),
+  saved_bytes_total: counter("Bytes handed to clients that did not come from an upstream for them.", "registry"),
+
+  responses_total: counter("Answers to clients since the start, by status.", "registry", "kind", "code"),
+  aborted_requests_total: counter("Requests whose client left, or was cut off, before the end.", "registry", "kind"),
+  first_byte_seconds: histogram(
+    "From a request until the head of its answer was written.",
+    "registry",
+    "kind",
+    "source",
+  ),
+  response_seconds: histogram("From a request until its answer had gone out whole.", "registry", "kind", "source"),
+
+  fills_total: counter("Transfers of blobs into the store that have ended.", "result"),
+  fills_running: gauge("Transfers of blobs into the store that are under way, or wait for a place."),
+  fill_readers: gauge("Clients that follow them."),
+
+  upstream_answers_total: counter("Answers of upstreams, and of hosts that they lead to.", "registry", "asked", "code"),
+  upstream_failures_total: counter("Questions to upstreams that came to nothing.", "registry", "asked", "reason"),
+  upstream_answer_seconds: histogram("Until the head of an upstream's answer.", "registry", "asked"),
+  upstream_available: gauge("0 while an upstream is taken for broken and not asked.", "registry"),
+  token_fetches_total: counter("Tokens that were asked for at token services.", "registry", "result"),
+  quota_limit_pulls: gauge("Pulls that the upstream allows in its window, as it said last.", "registry"),
+  quota_remaining_pulls: gauge("Pulls that the upstream had left for us when it said so last.", "registry"),
+
+  held_bytes: gauge("Bytes held for a registry; what several have is counted for each.", "registry"),
+  stored_bytes: gauge("Bytes held in all, each content once."),
+  images: gauge("Tags that are held.", "registry"),
+  budget_bytes: gauge("What may be held (max_size); left out where that has no bound.", "scope"),
+  disk_free_bytes: gauge("Free bytes of the disk with the data folder."),
+  disk_reserve_bytes: gauge("Free bytes that are left untouched (min_free_disk)."),
+  partials: gauge("Transfers that ended early and can be gone on with."),
+  partial_bytes: gauge("Bytes of the partials."),
+  evictions_total: counter("Images that were taken away.", "reason"),
+  evicted_bytes_total: counter("Bytes that came back by that.", "reason"),
+  damaged_contents_total: counter("Contents that were not what their digest says when they were hashed."),
+  scrub_checked_bytes_total: counter("Bytes that were hashed again by scrub."),
+  scrub_progress_ratio: gauge("How far the scrub that runs, or ran last, has come."),
+
+  certificate_expiry_timestamp_seconds: gauge("When the certificate shown to clients expires.", "name"),
+  events_total: counter("What happened that webhooks and the stream of events tell of.", "event"),
+  webhook_events_total: counter("Events for a webhook, by its place in the configuration.", "webhook", "result"),
+  webhook_waiting_events: gauge("Events that a webhook has not been told yet.", "webhook"),
+
+  process_cpu_seconds_total: counter("Time of processors used.", "process"),
+  process_resident_memory_bytes: gauge("Memory used.", "process"),
+  process_heap_bytes: gauge("Memory of JavaScript objects, used ones.", "process"),
+  process_open_fds: gauge("Open descriptors: files and connections.", "process"),
+  process_max_fds: gauge("How many of them there may be.", "process"),
+  event_loop_lag_seconds: histogram("How late a timer was that is due four times a second.", "process"),
+} as const satisfies Readonly<Record<string, Family>>;
+
+export type FamilyName = keyof typeof FAMILIES;
+
+/** The labels of a family, each with its value. */
+export type Labels<Name extends FamilyName> = Readonly<Record<(typeof FAMILIES)[Name]["labels"][number], string>>;
+
+function gauge<const Names extends readonly string[]>(help: string, ...labels: Names) {
+  return { type: "gauge", help, labels } as const;
+}
+
+function counter<const Names extends readonly string[]>(help: string, ...labels: Names) {
+  return { type: "counter", help, labels } as const;
+}
+
+function histogram<const Names extends readonly string[]>(help: string, ...labels: Names) {
+  return { type: "histogram", help, labels } as const;
+}
