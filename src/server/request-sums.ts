@@ -68,3 +68,110 @@ export interface Counted {
 }
 
 export const MS_PER_DAY = 24 * 60 * 60 * 1000;
+
+/** Adds up what the requests of one process come to, until somebody asks. */
+export class RequestSums {
+  #requests = new Map<string, Sum>();
+  #pulled = new Map<string, Pull>();
+  /** Requests come in crowds of their like. */
+  #last: Sum | undefined;
+
+  /** For each request that is over. */
+  readonly note = (facts: RequestFacts, exchange: Pick<Exchange, "manifest" | "notes">): void => {
+    const outcome = outcomeOf(facts, exchange.notes.error);
+    const isPull = facts.endpoint === "manifest" && facts.method === "GET" && facts.status === 200;
+    this.#sumOf(facts, outcome).add(facts, isPull);
+    if (isPull && exchange.manifest !== undefined) this.#notePulled(facts, exchange.manifest);
+  };
+
+  /** What has come since the last time. */
+  take(): Counted {
+    const counted = { requests: [...this.#requests.values()], pulled: [...this.#pulled.values()] };
+    this.#requests = new Map();
+    this.#pulled = new Map();
+    this.#last = undefined;
+    return counted;
+  }
+
+  #sumOf({ atMs, registry, endpoint }: RequestFacts, outcome: CountedOutcome): Sum {
+    const day = dayOf(atMs);
+    const last = this.#last;
+    if (
+      last !== undefined &&
+      last.outcome === outcome &&
+      last.endpoint === endpoint &&
+      last.registry === registry &&
+      last.day === day
+    )
+      return last;
+    const key = `${day} ${outcome} ${endpoint} ${registry}`;
+    let sum = this.#requests.get(key);
+    if (sum === undefined) {
+      sum = new Sum(day, registry, endpoint, outcome);
+      this.#requests.set(key, sum);
+    }
+    this.#last = sum;
+    return sum;
+  }
+
+  #notePulled({ registry, repository, reference, principal, client, atMs }: RequestFacts, digest: string): void {
+    if (registry === undefined || repository === undefined) return;
+    const tag = reference === undefined || reference.includes(":") ? undefined : reference;
+    const puller = principal ?? client ?? "";
+    const key = `${registry} ${repository} ${digest} ${tag} ${puller}`;
+    const known = this.#pulled.get(key);
+    if (known !== undefined) {
+      known.pulls += 1;
+      known.atMs = Math.max(known.atMs, atMs);
+    } else if (this.#pulled.size < PULLED_MAX) {
+      this.#pulled.set(key, { registry, repository, digest, tag, puller, pulls: 1, atMs });
+    }
+  }
+}
+
+/** Different images and pullers between two questions; what is beyond is in the sums, but in no image's own numbers. */
+const PULLED_MAX = 20_000;
+
+type Pull = { -readonly [Key in keyof PulledImage]: PulledImage[Key] };
+
+class Sum implements RequestSum {
+  readonly day: number;
+  readonly registry: string | undefined;
+  readonly endpoint: string | undefined;
+  readonly outcome: CountedOutcome;
+  requests = 0;
+  bytes = 0;
+  pulls = 0;
+  readonly firstByte = new Latencies();
+  readonly duration = new Latencies();
+
+  constructor(day: number, registry: string | undefined, endpoint: string | undefined, outcome: CountedOutcome) {
+    this.day = day;
+    this.registry = registry;
+    this.endpoint = endpoint;
+    this.outcome = outcome;
+  }
+
+  add({ bytes, firstByteMs, durationMs }: RequestFacts, isPull: boolean): void {
+    this.requests += 1;
+    this.bytes += bytes;
+    if (isPull) this.pulls += 1;
+    if (firstByteMs !== undefined) this.firstByte.add(firstByteMs);
+    this.duration.add(durationMs);
+  }
+}
+
+/** The error is what the answer ended with, if with one. */
+function outcomeOf({ status, outcome }: RequestFacts, error: unknown): CountedOutcome {
+  if (status !== undefined && status >= 500) return "failed";
+  if (status !== undefined && status >= 400) return "refused";
+  // The head had gone out: only a broken connection could tell.
+  if (error !== undefined && status !== undefined && !(error instanceof ClientGone)) return "failed";
+  const kind = outcome?.startsWith("stale-") === true ? "stale" : outcome;
+  return COUNTED_OUTCOMES.find((one) => one === kind) ?? "other";
+}
+
+/** UTC days since the epoch. */
+export function dayOf(atMs: number): number {
+  return Math.floor(atMs / MS_PER_DAY);
+}
