@@ -11,6 +11,7 @@ const BLOB_MEDIA_TYPE = "application/octet-stream";
 
 export async function sendManifest(exchange: Exchange, answer: ManifestAnswer): Promise<void> {
   const { digest, bytes, manifest, outcome } = answer;
+  exchange.manifest = digest;
   await sendContent(exchange, {
     digest,
     size: bytes.length,

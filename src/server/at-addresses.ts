@@ -5,6 +5,7 @@ import { Connections } from "./connections.ts";
 import { type Handler, requestListener, strangers } from "./handler.ts";
 import type { ListenerServer, ListenerSetup, TlsUse } from "./listener-server.ts";
 import { Proxies } from "./proxies.ts";
+import type { OnRequest } from "./request-facts.ts";
 import type { Seen } from "./seen.ts";
 
 export interface SetupsOptions {
@@ -18,6 +19,7 @@ export interface SetupsOptions {
   /** For the one line a request. */
   readonly requestLog: Logger;
   readonly seen: Pick<Seen, "note" | "noteDistrust">;
+  readonly onRequest: OnRequest;
 }
 
 /** How clients are served at each address; all share their connections, which are counted together. */
@@ -29,6 +31,7 @@ export function setupsOf({
   log,
   requestLog,
   seen,
+  onRequest,
 }: SetupsOptions): readonly ListenerSetup[] {
   const connections = new Connections();
   const proxies = new Proxies(config.trustedProxies, (address) =>
@@ -38,7 +41,7 @@ export function setupsOf({
     ),
   );
   return accesses.map((access, index) => ({
-    handle: requestListener(handlers, connections, requestLog, strangers(proxies, access), seen),
+    handle: requestListener(handlers, connections, requestLog, strangers(proxies, access), { seen, onRequest }),
     connections,
     tls: config.listen[index]?.tls === true ? certificate : undefined,
     clients: access.asksForCertificates ? config.access.mtls : undefined,

@@ -5,7 +5,7 @@ import { contentRange, parseRange, type RangeRequest } from "../oci/range.ts";
 import type { ByteReader, Span } from "../pull/bytes.ts";
 import type { Exchange } from "./exchange.ts";
 import { sendHead } from "./respond.ts";
-import { sendBytes, streamSpan } from "./stream.ts";
+import { sendAside, sendBytes, streamSpan } from "./stream.ts";
 
 /** Content that is addressed by its digest: a manifest or a blob. */
 export interface Content {
@@ -132,10 +132,10 @@ async function sendParts(
   for (const { span, head } of parts) {
     const reader = await content.open(span);
     try {
-      await streamSpan(exchange, reader, span, () => void exchange.res.write(head));
+      await streamSpan(exchange, reader, span, () => sendAside(exchange, head));
     } finally {
       await reader.close();
     }
   }
-  exchange.res.end(tail);
+  await sendBytes(exchange, tail);
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Access, type Identity, NOBODY } from "../access/access.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { OpenRequest } from "./connections.ts";
 import type { Target } from "./target.ts";
 
@@ -35,6 +36,10 @@ export class Exchange {
   /** What every answer says from here on, errors too. */
   readonly headers: Record<string, string> = {};
   readonly notes: Notes = { bytes: 0 };
+  /** When the head of the answer was written, by `performance.now()`. */
+  headAtMs: number | undefined;
+  /** The manifest that is the answer. */
+  manifest: Digest | undefined;
   readonly #request: Pick<OpenRequest, "signal">;
 
   constructor(

@@ -7,6 +7,7 @@ import { assertHeaders, assertNoBody } from "./assert-request.ts";
 import { certificateFault, certificateNames } from "./client-certificate.ts";
 import type { Connections, OpenRequest } from "./connections.ts";
 import { Exchange } from "./exchange.ts";
+import { factsOf, type OnRequest } from "./request-facts.ts";
 import type { Proxies } from "./proxies.ts";
 import { sendError } from "./respond.ts";
 import type { Seen } from "./seen.ts";
@@ -36,13 +37,20 @@ export function strangers(proxies: Proxies, access: Access): Callers {
   };
 }
 
-/** Tries the handlers in order; every error and every log line of a request passes here. `seen` hears of each that is over. */
+/** Hear of each request that is over. */
+export interface Hearers {
+  readonly seen?: Pick<Seen, "note"> | undefined;
+  /** Not of those that another process has answered. */
+  readonly onRequest?: OnRequest | undefined;
+}
+
+/** Tries the handlers in order; every error and every log line of a request passes here. */
 export function requestListener(
   handlers: readonly Handler[],
   connections: Connections,
   log: Logger,
   callers: Callers,
-  seen?: Pick<Seen, "note">,
+  { seen, onRequest }: Hearers = {},
 ): RequestListener {
   return (req, res) => {
     const request = connections.begin(req.socket);
@@ -54,10 +62,13 @@ export function requestListener(
     res.once("error", (error) => log.debug({ err: error }, "response"));
     void (async () => {
       const startedAtMs = Date.now();
+      const beganMs = performance.now();
       const exchange = await serve(handlers, req, res, callers, request);
       const isWhole = await finished(res, request);
       logRequest(log, exchange, startedAtMs, isWhole);
       seen?.note(exchange);
+      if (exchange.notes.isForwarded !== true)
+        onRequest?.(factsOf(exchange, { atMs: startedAtMs, beganMs, isWhole }), exchange);
       request.end();
     })();
   };

@@ -33,3 +33,27 @@ export interface RequestFacts {
 
 /** Hears of each request that is over, once in all processes together. */
 export type OnRequest = (facts: RequestFacts, exchange: Exchange) => void;
+
+/** What is known of it when it is over. */
+export function factsOf(
+  { req, res, notes, identity, client, headAtMs }: Exchange,
+  { atMs, beganMs, isWhole }: { readonly atMs: number; readonly beganMs: number; readonly isWhole: boolean },
+): RequestFacts {
+  return {
+    atMs,
+    method: req.method ?? "",
+    endpoint: notes.endpoint,
+    registry: notes.registry,
+    repository: notes.repository,
+    reference: notes.reference,
+    outcome: notes.outcome,
+    status: res.headersSent ? res.statusCode : undefined,
+    bytes: notes.bytes,
+    isWhole,
+    firstByteMs: headAtMs === undefined ? undefined : headAtMs - beganMs,
+    durationMs: performance.now() - beganMs,
+    // Whose credentials are an upstream's affair is nobody here.
+    principal: identity.offer === undefined ? notes.principal : undefined,
+    client,
+  };
+}

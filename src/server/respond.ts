@@ -9,6 +9,7 @@ export function sendHead(exchange: Exchange, status: number, headers: Record<str
   const raw: (string | number)[] = [];
   for (const [name, value] of Object.entries(exchange.headers)) raw.push(name, value);
   for (const [name, value] of Object.entries(headers)) raw.push(name, value);
+  exchange.headAtMs = performance.now();
   exchange.res.writeHead(status, raw);
 }
 

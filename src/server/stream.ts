@@ -53,32 +53,52 @@ export const TLS_WRITE_BYTES = 256 * 1024;
  * leaves before the last piece.
  */
 export async function sendBytes(exchange: Exchange, bytes: Uint8Array): Promise<void> {
-  const { req, res, notes } = exchange;
+  const { req, res } = exchange;
   let rest = bytes;
   if (req.socket instanceof TLSSocket) {
     for (; rest.length > TLS_WRITE_BYTES; rest = rest.subarray(TLS_WRITE_BYTES)) {
       await write(exchange, rest.subarray(0, TLS_WRITE_BYTES));
     }
   }
-  const { length } = rest;
-  res.end(rest, () => (notes.bytes += length));
+  const sent = handedOver(exchange, rest.length);
+  res.end(rest, sent);
+}
+
+/** The same for what stands between other bytes. */
+export function sendAside(exchange: Exchange, bytes: Uint8Array): void {
+  exchange.res.write(bytes, handedOver(exchange, bytes.length));
+}
+
+/**
+ * Notes what the socket gets now; whoever leaves while it is sent may have had it all. A response that is queued behind another has no
+ * socket yet: its bytes count when they are sent, which what is returned must be told.
+ */
+function handedOver({ res, notes }: Exchange, length: number): (error?: Error | null) => void {
+  if (res.socket !== null) {
+    notes.bytes += length;
+    return () => undefined;
+  }
+  return (error) => {
+    if (error === undefined || error === null) notes.bytes += length;
+  };
 }
 
 /** Resolves when the bytes have left for the operating system. */
 async function write(exchange: Exchange, bytes: Uint8Array): Promise<void> {
-  const { res, signal, notes } = exchange;
+  const { res, signal } = exchange;
   signal.throwIfAborted();
+  const sent = handedOver(exchange, bytes.length);
   await new Promise<void>((resolve, reject) => {
     const gone = () => reject(signal.reason as Error);
     signal.addEventListener("abort", gone, { once: true });
     writeTo(res, bytes, (error) => {
       signal.removeEventListener("abort", gone);
+      sent(error);
       // Writing to a socket fails for one reason only: nobody is there any more.
       if (error === undefined || error === null) resolve();
       else reject(new ClientGone("the connection broke", { cause: error }));
     });
   });
-  notes.bytes += bytes.length;
 }
 
 function writeTo(res: ServerResponse, bytes: Uint8Array, done: (error: Error | null | undefined) => void): void {

@@ -1,0 +1,40 @@
+import type { Digest } from "../oci/digest.ts";
+
+/** Fills, and blobs with readers, of which is told at once; what is beyond is counted only. */
+export const ACTIVITY_SHOWN_MAX = 200;
+
+/** A fill that is under way. */
+export interface FillActivity {
+  readonly digest: Digest;
+  /** By whose request it was started: `docker.io/library/nginx`. */
+  readonly repository: string;
+  readonly registryId: string;
+  /** `waiting`: for a place among the running ones. `ending`: all bytes are there, or none will come any more. */
+  readonly state: "waiting" | "filling" | "ending";
+  /** That are here. */
+  readonly bytes: number;
+  /** Of the whole; undefined while nobody has said it. */
+  readonly size: number | undefined;
+  /** Over the last seconds. */
+  readonly bytesPerSecond: number;
+  readonly readers: number;
+  /** Milliseconds since the epoch. */
+  readonly sinceMs: number;
+}
+
+/** A stored blob that somebody reads from its file. */
+export interface StoredActivity {
+  readonly digest: Digest;
+  readonly readers: number;
+}
+
+/** What the pull room of a process does now. */
+export interface PullActivity {
+  /** The oldest first, at most `ACTIVITY_SHOWN_MAX`. */
+  readonly fills: readonly FillActivity[];
+  readonly fillCount: number;
+  /** The most read first, at most `ACTIVITY_SHOWN_MAX`. */
+  readonly stored: readonly StoredActivity[];
+  /** Readers of all stored blobs together. */
+  readonly storedReaders: number;
+}
