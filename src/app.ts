@@ -4,10 +4,13 @@ import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { Bypassing } from "./access/bypassing.ts";
 import { openAccess } from "./access/open.ts";
-import { bypassingRoutes } from "./admin/bypassing.ts";
-import { type Control, type ControlRoutes, listenForControl } from "./admin/control.ts";
+import { type Control, type LazyApi, listenForControl } from "./admin/control.ts";
+import type { AskedApi } from "./admin/api/asked.ts";
+import type { ApiParts } from "./admin/api/create.ts";
+import { publicApi } from "./admin/public-api.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
-import { warmRoutes } from "./admin/warm.ts";
+import { Warming } from "./admin/warm.ts";
+import { WhoMay } from "./admin/who-may.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { withoutPrivate } from "./catalog/listed.ts";
 import { connectHandler } from "./connect/routes.ts";
@@ -22,6 +25,7 @@ import { packageVersion } from "./lib/version.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
+import { apiHosts } from "./server/api-hosts.ts";
 import { RegistryTable } from "./server/find-registry.ts";
 import { challengedOf, guard, noticing } from "./server/guard.ts";
 import { KnownHosts } from "./server/known-hosts.ts";
@@ -99,7 +103,12 @@ async function builtApp(
     pull: warmPullBy({ pull, registries, asksAnew: true }),
     log,
   });
-  const warming = { registries: ofAll, pull: warmPullBy({ pull, registries, asksAnew: false }), keepFresh, log };
+  const warming = new Warming({
+    registries: ofAll,
+    pull: warmPullBy({ pull, registries, asksAnew: false }),
+    keepFresh,
+    log,
+  });
   // Who may see what credentials have opened, the upstream says there, and not for lists; also of what was fetched before it was asked.
   const privateOf = config.registries.filter(({ passThrough }) => passThrough).map(({ id }) => id);
   const listed = withoutPrivate(catalog, { fetchedWith: FETCHED_BY_CLIENTS, privateOf });
@@ -109,11 +118,13 @@ async function builtApp(
   const life = new AbortController();
   const bypassing = new Bypassing();
   const seen = new Seen();
-  const statistics = { ...statisticsRoutes(listed, config.registries), ...bypassingRoutes(bypassing) };
+  const administration = lazily({ bypassing, warming, log });
+  const statistics = statisticsRoutes(listed, config.registries);
   const doors = createDoors({
     config,
     frontEntry: FRONT_ENTRY,
     handlers: [
+      apiHosts(config.api.hostnames),
       // Whoever watches over us has no password.
       localHandler(healthRoutes(life.signal, whoWeAre(dataDir))),
       guard({ registries: table, bypassing, log }),
@@ -126,6 +137,7 @@ async function builtApp(
         seenProbe: (nonce) => seen.ofProbe(nonce),
       }),
       connectHandler(config, (exchange) => hosts.assertOwn(exchange)),
+      publicApi({ api: administration, whoMay: new WhoMay(config.api, hosts), life: life.signal }),
       localHandler(statistics, (exchange) => {
         exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
         hosts.assertOwn(exchange);
@@ -161,7 +173,7 @@ async function builtApp(
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
       upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
-      control = await controlled(dataDir, warmRoutes(warming), log);
+      control = await controlled(dataDir, administration, log);
       completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
       return { addresses };
     },
@@ -186,10 +198,16 @@ async function builtApp(
   };
 }
 
+/** Made when it is first asked for: its libraries take memory, and most caches are never asked. */
+function lazily(parts: ApiParts): LazyApi {
+  let api: Promise<AskedApi> | undefined;
+  return async () => await (api ??= import("./admin/api/create.ts").then(({ createApi }) => createApi(parts)));
+}
+
 /** Without the way in for commands the cache serves all the same. */
-async function controlled(dataDir: string, routes: ControlRoutes, log: Logger): Promise<Control | undefined> {
+async function controlled(dataDir: string, api: LazyApi, log: Logger): Promise<Control | undefined> {
   try {
-    return await listenForControl(dataDir, routes, log);
+    return await listenForControl(dataDir, api, log);
   } catch (error) {
     log.warn({ err: error }, "commands on this machine cannot reach the cache: its local socket could not be made");
     return undefined;

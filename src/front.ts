@@ -14,6 +14,7 @@ import { Hits } from "./pull/hits.ts";
 import { Notebook } from "./pull/notebook.ts";
 import { sharesOf } from "./pull/shared-repositories.ts";
 import { StoredBlobs } from "./pull/stored-blobs.ts";
+import { apiHosts } from "./server/api-hosts.ts";
 import { newsAt, setupsOf, stopAll } from "./server/at-addresses.ts";
 import { RegistryTable } from "./server/find-registry.ts";
 import { KnownHosts } from "./server/known-hosts.ts";
@@ -72,7 +73,11 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const table = new RegistryTable(config.registries, config.defaultRegistry);
   const api = new HitApi({ hits, welcomed, registries: table, hosts: new KnownHosts(config) });
   const forward = forwardTo(ownerSocket, accesses, (authorization) => passwords.remember(authorization));
-  const handlers = [async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange), forward.handle];
+  const handlers = [
+    apiHosts(config.api.hostnames),
+    async (exchange: Parameters<HitApi["handle"]>[0]) => await api.handle(exchange),
+    forward.handle,
+  ];
   const seen = new Seen();
   const { certificate } = setup;
   const ofServers = { config, accesses, handlers, certificate, log, requestLog: requestLogger(log), seen };

@@ -1,18 +1,12 @@
 import type { Logger } from "pino";
-import { z } from "zod";
 import { LATE, within } from "../lib/wait.ts";
 import { imageNameText, type NamedRegistry, parseImageName } from "../oci/image-name.ts";
-import { type KeepFresh, KeepFreshFullError } from "../upkeep/warm/keep-fresh.ts";
-import { parsePlatform } from "../upkeep/warm/platforms.ts";
+import { ProblemError } from "../server/problem.ts";
+import { type KeepFresh, KeepFreshFullError, type RefreshOutcome } from "../upkeep/warm/keep-fresh.ts";
+import type { KeptFresh } from "../upkeep/warm/keep-fresh-list.ts";
+import type { Platforms } from "../upkeep/warm/platforms.ts";
 import { type WarmImage, type WarmPull, WarmRun } from "../upkeep/warm/warm.ts";
-import type { ControlAnswer, ControlRoutes } from "./control.ts";
-import { badRequest, ProblemError } from "./problem.ts";
 
-const REFERENCES_MAX = 1_000;
-const REFERENCE_LENGTH_MAX = 1_024;
-const PLATFORMS_MAX = 20;
-const CONCURRENCY_MAX = 32;
-const CONCURRENCY_DEFAULT = 4;
 /** Runs at once. */
 const RUNS_MAX = 4;
 const PROGRESS_EVERY_MS = 250;
@@ -28,71 +22,52 @@ export interface WarmEvent {
   readonly problem?: string;
 }
 
-export interface WarmRoutesOptions {
+export interface WarmingOptions {
   readonly registries: readonly NamedRegistry[];
   readonly pull: WarmPull;
   readonly keepFresh: KeepFresh;
   readonly log: Logger;
 }
 
-const reference = z.string().min(1).max(REFERENCE_LENGTH_MAX);
-const platforms = z.union([
-  z.literal("all"),
-  z
-    .array(z.string().refine((text) => parsePlatform(text) !== undefined, "is no platform such as linux/amd64"))
-    .min(1)
-    .max(PLATFORMS_MAX)
-    .transform((all) => all.map((text) => text.toLowerCase())),
-]);
-const warmRequest = z.strictObject({
-  references: z.array(reference).min(1).max(REFERENCES_MAX),
-  platforms,
-  concurrency: z.int().min(1).max(CONCURRENCY_MAX).default(CONCURRENCY_DEFAULT),
-  keepFresh: z.boolean().default(false),
-});
-const forgetRequest = z.strictObject({ references: z.array(reference).min(1).max(REFERENCES_MAX) });
-type WarmRequest = z.infer<typeof warmRequest>;
-
-/** Warming, and what is kept fresh. */
-export function warmRoutes(options: WarmRoutesOptions): ControlRoutes {
-  const { keepFresh } = options;
-  let runs = 0;
-  return {
-    "/api/v1/warm": {
-      POST: async ({ body, signal }) => {
-        const request = parsed(warmRequest, body);
-        if (runs >= RUNS_MAX)
-          throw new ProblemError(503, "Service Unavailable", `${RUNS_MAX} runs are under way already`);
-        const lines = warmed(options, request, signal, (by) => {
-          runs += by;
-        });
-        return { lines };
-      },
-    },
-    "/api/v1/keep-fresh": {
-      GET: async () => await listOf(keepFresh),
-      DELETE: async ({ body }) => {
-        const { references } = parsed(forgetRequest, body);
-        const names = references.map((text) => canonical(text, options.registries));
-        return { status: 200, body: { removed: await keepFresh.remove(names) } };
-      },
-    },
-  };
+export interface WarmRequest {
+  readonly references: readonly string[];
+  readonly platforms: Platforms;
+  readonly concurrency: number;
+  readonly keepFresh: boolean;
 }
 
-async function listOf(keepFresh: KeepFresh): Promise<ControlAnswer> {
-  return { status: 200, body: { images: await keepFresh.list() } };
-}
+/** Warming as it is asked for from outside, and what is kept fresh. */
+export class Warming {
+  readonly #o: WarmingOptions;
+  #runs = 0;
 
-function parsed<T>(schema: z.ZodType<T>, body: unknown): T {
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw badRequest(`${issue?.path.join(".") || "the body"}: ${issue?.message ?? "is wrong"}`);
+  constructor(options: WarmingOptions) {
+    this.#o = options;
+  }
+
+  /** Rejects at once, with a `ProblemError`, where too many runs are under way. */
+  run(request: WarmRequest, signal: AbortSignal): AsyncIterable<WarmEvent> {
+    if (this.#runs >= RUNS_MAX) {
+      const headers = { "Retry-After": "60" };
+      throw new ProblemError(503, `${RUNS_MAX} runs are under way already`, { headers });
+    }
+    return warmed(this.#o, request, signal, (by) => {
+      this.#runs += by;
+    });
+  }
+
+  async keptFresh(): Promise<readonly (KeptFresh & { readonly last?: RefreshOutcome | undefined })[]> {
+    return await this.#o.keepFresh.list();
+  }
+
+  /** Says which of them were kept fresh. */
+  async forget(references: readonly string[]): Promise<readonly string[]> {
+    return await this.#o.keepFresh.remove(references.map((text) => canonical(text, this.#o.registries)));
+  }
 }
 
 async function* warmed(
-  { registries, pull, keepFresh, log }: WarmRoutesOptions,
+  { registries, pull, keepFresh, log }: WarmingOptions,
   request: WarmRequest,
   signal: AbortSignal,
   count: (by: 1 | -1) => void,

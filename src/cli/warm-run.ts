@@ -189,7 +189,7 @@ function keptText(last: WarmEvent | undefined): string {
 interface ListedImage {
   readonly reference: string;
   readonly platforms: "all" | readonly string[];
-  readonly last?: { readonly atMs: number; readonly error?: string };
+  readonly last?: { readonly at: string; readonly error?: string };
 }
 
 async function listed(
@@ -206,8 +206,8 @@ async function listed(
 }
 
 function listedLine({ reference, platforms, last }: ListedImage): string {
-  const when = last === undefined ? "not refreshed yet" : `refreshed at ${new Date(last.atMs).toISOString()}`;
-  const how = last?.error === undefined ? when : `failed at ${new Date(last.atMs).toISOString()}: ${last.error}`;
+  const when = last === undefined ? "not refreshed yet" : `refreshed at ${last.at}`;
+  const how = last?.error === undefined ? when : `failed at ${last.at}: ${last.error}`;
   return `${printable(reference)}  ${platforms === "all" ? "all" : platforms.join(",")}  ${printable(how)}\n`;
 }
 

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
+import { ProblemError } from "./problem.ts";
 
 const PATH_SHOWN_MAX = 200;
 /** Asked every few seconds by whatever watches over us. */
@@ -52,12 +53,16 @@ function certificateNote({ res, certificateNames, certificateFault: fault }: Exc
 }
 
 function reason(error: unknown): { error?: string } {
-  return error instanceof RegistryError ? { error: error.message } : {};
+  return isTyped(error) ? { error: error.message } : {};
+}
+
+function isTyped(error: unknown): error is RegistryError | ProblemError {
+  return error instanceof RegistryError || error instanceof ProblemError;
 }
 
 /** Neither told to the client as a typed error nor caused by its leaving. */
 function isInternal(error: unknown): boolean {
-  return error !== undefined && !(error instanceof RegistryError) && !(error instanceof ClientGone);
+  return error !== undefined && !isTyped(error) && !(error instanceof ClientGone);
 }
 
 /** The reason of a request's signal. */

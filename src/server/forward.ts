@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Access } from "../access/access.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
+import { API_BODY, bodyOf } from "./body.ts";
 import { readForm } from "./form.ts";
 import {
   CERTIFICATE_HEADER,
@@ -16,6 +17,7 @@ import {
 } from "./front-headers.ts";
 import { TOKEN_PATH } from "./guard.ts";
 import type { Handler } from "./handler.ts";
+import { isOfApi } from "./problem.ts";
 
 /** Connections to the owner that are kept for the next request. */
 const FREE_SOCKETS_MAX = 64;
@@ -52,8 +54,8 @@ export function forwardTo(
   return {
     handle: async (exchange) => {
       // Whole before anything is sent: the owner could not say what is wrong with it to somebody who is still sending.
-      const form = hasForm(exchange) ? await readForm(exchange.req) : undefined;
-      const answer = await asked(exchange, form, owner);
+      const body = await bodyToSend(exchange);
+      const answer = await asked(exchange, body, owner);
       if (answer.headers[RIGHT_HEADER] !== undefined) onRight(exchange.req.headers.authorization);
       await answered(exchange, answer);
       return true;
@@ -70,11 +72,11 @@ interface Owner {
 }
 
 /** A connection that had been kept may have ended meanwhile: such a request never arrived, and is sent again. */
-async function asked(exchange: Exchange, form: Buffer | undefined, owner: Owner): Promise<IncomingMessage> {
+async function asked(exchange: Exchange, body: Buffer | undefined, owner: Owner): Promise<IncomingMessage> {
   const giveUpAtMs = performance.now() + QUEUE_WAIT_MS;
   for (;;) {
     try {
-      return await askedOnce(exchange, form, owner);
+      return await askedOnce(exchange, body, owner);
     } catch (error) {
       exchange.signal.throwIfAborted();
       exchange.notes.isForwarded = false;
@@ -106,7 +108,7 @@ class StaleConnection extends Error {
 
 async function askedOnce(
   exchange: Exchange,
-  form: Buffer | undefined,
+  body: Buffer | undefined,
   { socketPath, agent, accesses }: Owner,
 ): Promise<IncomingMessage> {
   const { req, signal } = exchange;
@@ -120,7 +122,7 @@ async function askedOnce(
     headers: [
       ...kept(req.rawHeaders),
       ...toldOf(exchange, accesses.indexOf(exchange.access)),
-      ...lengthOf(form, req.method),
+      ...lengthOf(body, req.method),
     ],
   });
   // From here on the owner writes the request's line, also where nobody waits for the answer any more.
@@ -128,13 +130,16 @@ async function askedOnce(
   asking.once("socket", (socket) => (socket.connecting ? socket.once("connect", isHeard) : isHeard()));
   asking.once("response", resolve);
   asking.once("error", (error) => reject(asking.reusedSocket ? new StaleConnection(error.message) : error));
-  asking.end(form);
+  asking.end(body);
   return await promise;
 }
 
-/** The one request whose body is wanted. */
-function hasForm({ req, path }: Exchange): boolean {
-  return req.method === "POST" && path === TOKEN_PATH;
+/** Of those requests whose body is wanted, it; nobody acts by the API who says nothing of who it is. */
+async function bodyToSend({ req, path, certificateNames }: Exchange): Promise<Buffer | undefined> {
+  if (req.method === "GET" || req.method === "HEAD") return undefined;
+  if (req.method === "POST" && path === TOKEN_PATH) return await readForm(req);
+  const isNamed = req.headers.authorization !== undefined || certificateNames.length > 0;
+  return isOfApi(path) && isNamed ? await bodyOf(req, API_BODY) : undefined;
 }
 
 /** What the owner cannot see itself. */
@@ -153,8 +158,8 @@ function toldOf({ client, isSecure, certificateNames, certificateFault }: Exchan
 }
 
 /** A push is refused whatever it sends: its body stays where it is. */
-function lengthOf(form: Buffer | undefined, method: string | undefined): string[] {
-  if (form !== undefined) return ["Content-Length", String(form.length)];
+function lengthOf(body: Buffer | undefined, method: string | undefined): string[] {
+  if (body !== undefined) return ["Content-Length", String(body.length)];
   return method === "GET" || method === "HEAD" ? [] : ["Content-Length", "0"];
 }
 

@@ -26,9 +26,14 @@ export class KnownHosts {
   readonly #shares: ReadonlyMap<string, (name: string) => boolean>;
 
   /** Known are what is configured, addresses, the machine's own name, and names that no page can have. */
-  constructor({ access, registries, url }: Pick<Config, "access" | "registries" | "url">) {
+  constructor({ access, api, registries, url }: Pick<Config, "access" | "api" | "registries" | "url">) {
     const urlHost = url === undefined ? [] : [new URL(url).host];
-    const configured = [...access.hosts, ...registries.flatMap(({ hostnames }) => hostnames), ...urlHost];
+    const configured = [
+      ...access.hosts,
+      ...api.hostnames,
+      ...registries.flatMap(({ hostnames }) => hostnames),
+      ...urlHost,
+    ];
     this.#names = new Set([...configured, hostname()].map(nameOf));
     this.#shares = new Map(registries.map((one) => [one.id, compileShared(one.sharedRepositories)]));
   }

@@ -1,5 +1,6 @@
 import { RegistryError } from "../oci/errors.ts";
 import type { Exchange } from "./exchange.ts";
+import { isOfApi, PROBLEM_TYPE, ProblemError, problemOf } from "./problem.ts";
 
 /**
  * Sends the head of the answer. Node.js writes an array of names and values as it is; it would copy and look up each header
@@ -57,11 +58,21 @@ export function sendError(exchange: Exchange, error: unknown): void {
     res.destroy();
     return;
   }
-  const told =
-    error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", "an internal error; see the log");
+  if (isOfApi(exchange.path)) return sendProblem(exchange, problemOf(error) ?? new ProblemError(500, INTERNAL));
+  const told = error instanceof RegistryError ? error : new RegistryError(500, "UNKNOWN", INTERNAL);
   const retryAfter = told.retryAfterS === undefined ? {} : { "Retry-After": retryAfterText(told.retryAfterS) };
   sendJson(exchange, told.status, told.toJSON(), { ...retryAfter, ...told.headers });
 }
+
+function sendProblem(exchange: Exchange, problem: ProblemError): void {
+  const { method } = exchange.req;
+  // Nobody has read what more such a request may have sent.
+  const close = method === "GET" || method === "HEAD" ? {} : { Connection: "close" };
+  const headers = { "Content-Type": PROBLEM_TYPE, "Cache-Control": "no-store", ...close, ...problem.headers };
+  sendJson(exchange, problem.status, problem.toJSON(), headers);
+}
+
+const INTERNAL = "an internal error; see the log";
 
 /** Podman sleeps what we say, five times; asking us again costs nothing, and it is we who wait for upstream. */
 const RETRY_AFTER_MAX_S = 10;

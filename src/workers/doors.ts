@@ -189,13 +189,13 @@ const TICKET_KEYS_BYTES = 48;
 
 /** What fronts need; upstream's secrets are none of it. */
 function frontConfig(config: Config): FrontConfig {
-  const { access, dataDir, defaultRegistry, listen: addresses, log, stopTimeoutMs, trustedProxies, url } = config;
+  const { access, api, dataDir, defaultRegistry, listen: addresses, log, stopTimeoutMs, trustedProxies, url } = config;
   const registries = config.registries.map((registry): RegistryConfig => ({
     ...registry,
     credentials: undefined,
     ca: undefined,
   }));
-  const rest = { access, defaultRegistry, log, registries, stopTimeoutMs, trustedProxies, url };
+  const rest = { access, api, defaultRegistry, log, registries, stopTimeoutMs, trustedProxies, url };
   return { ...rest, dataDir: resolve(dataDir), listen: addresses };
 }
 

@@ -23,6 +23,7 @@ export interface FrontSetup {
 export type FrontConfig = Pick<
   Config,
   | "access"
+  | "api"
   | "dataDir"
   | "defaultRegistry"
   | "listen"
