@@ -13,7 +13,11 @@ export function apiHosts(hostnames: readonly string[]): Handler {
   return (exchange) => {
     const { path } = exchange;
     if (PATHS.has(path) || isOfApi(path) || !isAmong(names, exchange)) return false;
-    throw new RegistryError(404, "NAME_UNKNOWN", "under this name there are the API and statistics; images have another");
+    throw new RegistryError(
+      404,
+      "NAME_UNKNOWN",
+      "under this name there are the API and statistics; images have another",
+    );
   };
 }
 

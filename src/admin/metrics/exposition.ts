@@ -3,14 +3,24 @@ import { FAMILIES, type Family, type FamilyName, PREFIX } from "./families.ts";
 import type { Histogram } from "./histogram.ts";
 import type { Sample, Samples } from "./samples.ts";
 
+const OPEN_METRICS = "application/openmetrics-text";
+
 /** The text in which Prometheus is told, by what it says that it reads. */
 export function formatFor(accept: string | undefined): RegistryContentType {
-  const names = (accept ?? "").split(",").map((one) => one.split(";")[0]?.trim().toLowerCase());
-  const first = names.find((name) => name === OPEN_METRICS || name === "text/plain" || name === "*/*");
-  return first === OPEN_METRICS ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE;
+  const qualityOf = (type: string) =>
+    Math.max(0, ...wishes(accept ?? "").map((one) => (one.type === type ? one.q : 0)));
+  return qualityOf(OPEN_METRICS) > qualityOf("text/plain")
+    ? Registry.OPENMETRICS_CONTENT_TYPE
+    : Registry.PROMETHEUS_CONTENT_TYPE;
 }
 
-const OPEN_METRICS = "application/openmetrics-text";
+function wishes(accept: string): readonly { readonly type: string; readonly q: number }[] {
+  return accept.split(",").map((one) => {
+    const [type = "", ...parameters] = one.split(";").map((part) => part.trim().toLowerCase());
+    const q = parameters.find((part) => part.startsWith("q="));
+    return { type, q: q === undefined ? 1 : Number(q.slice(2)) || 0 };
+  });
+}
 
 /** All families that have a sample, as text of that type. */
 export async function exposition(samples: Samples, contentType: RegistryContentType): Promise<string> {

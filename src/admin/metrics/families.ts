@@ -10,42 +10,32 @@ export interface Family {
 export const PREFIX = "registry_cache_";
 
 /**
- * Everything that `GET /metrics` may say, without the prefix. Units are those of Prometheus: seconds, bytes, ratios. What lasts are the
- * counters of requests and bytes, which survive restarts; the others begin with the process.
+ * Everything that `GET /metrics` may say, without the prefix. Units are those of Prometheus: seconds, bytes, ratios. The counters from
+ * `requests_total` to `evicted_bytes_total` are those of the catalog, which survive restarts; all others begin with the process.
  */
 export const FAMILIES = {
   build_info: gauge("Always 1; the labels say which version runs.", "version", "node"),
   start_time_seconds: gauge("When the process was started, seconds since the epoch."),
   workers: gauge("Processes that answer clients; 1: the one that does everything."),
 
-  requests_total: counter(
-    "Requests of the registry API, by what was asked and what happened to it; none: refused or failed.",
-    "registry",
-    "endpoint",
-    "outcome",
-  ),
+  requests_total: counter("Requests of clients, by what has become of them.", "registry", "outcome"),
   served_bytes_total: counter("Bytes of bodies handed to clients.", "registry", "outcome"),
+  saved_bytes_total: counter("Those of them that did not have to come from the upstream for it.", "registry"),
   fetched_bytes_total: counter(
     "Bytes of bodies that came from upstreams, without those of token services.",
     "registry",
   ),
-  pulls_total: counter("GETs of manifests that were answered with 200.", "registry"),
-  pulls_saved_total: counter("Those of the pulls for which the upstream was not asked for the manifest.", "registry"),
-  saved_bytes_total: counter("Bytes handed to clients that did not come from an upstream for them.", "registry"),
+  pulls_total: counter("Manifests that clients asked for with GET and got.", "registry"),
+  pulls_saved_total: counter("Those of them that the upstream was not asked to send.", "registry"),
+  fills_total: counter("Transfers of blobs into the store that have ended.", "registry", "result"),
+  evicted_images_total: counter("Images that were taken away to make room.", "registry"),
+  evicted_bytes_total: counter("Bytes that came back by that.", "registry"),
 
-  responses_total: counter("Answers to clients since the start, by status.", "registry", "kind", "code"),
-  aborted_requests_total: counter("Requests whose client left, or was cut off, before the end.", "registry", "kind"),
-  first_byte_seconds: histogram(
-    "From a request until the head of its answer was written.",
-    "registry",
-    "kind",
-    "source",
-  ),
-  response_seconds: histogram("From a request until its answer had gone out whole.", "registry", "kind", "source"),
-
-  fills_total: counter("Transfers of blobs into the store that have ended.", "result"),
+  first_byte_seconds: histogram("Until the head of an answer was written.", "registry", "kind", "source"),
+  response_seconds: histogram("Until an answer had gone out.", "registry", "kind", "source"),
   fills_running: gauge("Transfers of blobs into the store that are under way, or wait for a place."),
   fill_readers: gauge("Clients that follow them."),
+  stored_readers: gauge("Clients that read stored blobs."),
 
   upstream_answers_total: counter("Answers of upstreams, and of hosts that they lead to.", "registry", "asked", "code"),
   upstream_failures_total: counter("Questions to upstreams that came to nothing.", "registry", "asked", "reason"),
@@ -57,14 +47,16 @@ export const FAMILIES = {
 
   held_bytes: gauge("Bytes held for a registry; what several have is counted for each.", "registry"),
   stored_bytes: gauge("Bytes held in all, each content once."),
-  images: gauge("Tags that are held.", "registry"),
+  held_images: gauge("Images that are held: an index with what is held of it, or a single manifest.", "registry"),
+  held_tags: gauge("Tags that are held.", "registry"),
+  held_repositories: gauge("Repositories of which something is held.", "registry"),
   budget_bytes: gauge("What may be held (max_size); left out where that has no bound.", "scope"),
   disk_free_bytes: gauge("Free bytes of the disk with the data folder."),
   disk_reserve_bytes: gauge("Free bytes that are left untouched (min_free_disk)."),
   partials: gauge("Transfers that ended early and can be gone on with."),
   partial_bytes: gauge("Bytes of the partials."),
-  evictions_total: counter("Images that were taken away.", "reason"),
-  evicted_bytes_total: counter("Bytes that came back by that.", "reason"),
+  evictions_total: counter("Images that were taken away since the start.", "reason"),
+  eviction_bytes_total: counter("Bytes that came back by that.", "reason"),
   damaged_contents_total: counter("Contents that were not what their digest says when they were hashed."),
   scrub_checked_bytes_total: counter("Bytes that were hashed again by scrub."),
   scrub_progress_ratio: gauge("How far the scrub that runs, or ran last, has come."),
@@ -74,6 +66,7 @@ export const FAMILIES = {
   webhook_events_total: counter("Events for a webhook, by its place in the configuration.", "webhook", "result"),
   webhook_waiting_events: gauge("Events that a webhook has not been told yet.", "webhook"),
 
+  collector_failures_total: counter("Answers of /metrics that lack something, since it could not be found out."),
   process_cpu_seconds_total: counter("Time of processors used.", "process"),
   process_resident_memory_bytes: gauge("Memory used.", "process"),
   process_heap_bytes: gauge("Memory of JavaScript objects, used ones.", "process"),

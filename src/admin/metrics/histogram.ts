@@ -7,14 +7,14 @@ export interface Histogram {
   sumS: number;
 }
 
-/** For the first byte: a hit takes a millisecond, a slow upstream half a minute. */
-export const FIRST_BYTE_ENDS_S: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
-];
-/** For all of an answer: a layer of some gigabytes at a slow client takes an hour. */
-export const WHOLE_ENDS_S: readonly number[] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800];
 export const UPSTREAM_ENDS_S: readonly number[] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 export const LAG_ENDS_S: readonly number[] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+/** The counts of a histogram; plain, to be sent. */
+export interface Counted {
+  readonly counts: readonly number[];
+  readonly sumS: number;
+}
 
 export function newHistogram(ends: readonly number[]): Histogram {
   return { ends, counts: Array.from({ length: ends.length + 1 }, () => 0), sumS: 0 };
@@ -28,8 +28,8 @@ export function observe(histogram: Histogram, valueS: number): void {
   histogram.sumS += valueS;
 }
 
-/** What another process has counted, in the same buckets. */
-export function addTo(histogram: Histogram, { counts, sumS }: Pick<Histogram, "counts" | "sumS">): void {
+/** What was counted elsewhere, in the same buckets. */
+export function addTo(histogram: Histogram, { counts, sumS }: Counted): void {
   for (const [at, count] of counts.entries()) histogram.counts[at] = (histogram.counts[at] ?? 0) + count;
   histogram.sumS += sumS;
 }

@@ -1,5 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import { addTo, type Histogram, LAG_ENDS_S, newHistogram, observe } from "./histogram.ts";
+import { addTo, type Counted, type Histogram, LAG_ENDS_S, newHistogram, observe } from "./histogram.ts";
 import type { Samples } from "./samples.ts";
 
 /** How a process fares; plain, to be sent. */
@@ -11,7 +11,7 @@ export interface ProcessFacts {
   readonly openFds: number | undefined;
   readonly maxFds: number | undefined;
   /** Since the facts were taken before. */
-  readonly lag: Pick<Histogram, "counts" | "sumS">;
+  readonly lag: Counted;
 }
 
 /** How often it is looked whether a timer comes in time. */
@@ -31,7 +31,7 @@ export class EventLoopLag {
     }, LAG_EVERY_MS).unref();
   }
 
-  take(): Pick<Histogram, "counts" | "sumS"> {
+  take(): Counted {
     const taken = this.#histogram;
     this.#histogram = newHistogram(LAG_ENDS_S);
     return { counts: taken.counts, sumS: taken.sumS };

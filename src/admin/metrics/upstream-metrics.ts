@@ -1,7 +1,8 @@
 import type { Quota } from "../../upstream/quota.ts";
 import type { UpstreamAsked, UpstreamObserver } from "../../upstream/observer.ts";
+import { Counts } from "./counts.ts";
 import { type Histogram, newHistogram, observe, UPSTREAM_ENDS_S } from "./histogram.ts";
-import { codeOf } from "./request-metrics.ts";
+
 import type { Samples } from "./samples.ts";
 
 type Answer = Parameters<NonNullable<UpstreamObserver["answered"]>>[1];
@@ -66,18 +67,7 @@ export class UpstreamMetrics implements UpstreamObserver {
   }
 }
 
-/** Counts by labels, of which each has few values. */
-export class Counts<Names extends string> {
-  readonly #counts = new Map<string, { readonly labels: Readonly<Record<Names, string>>; count: number }>();
-
-  add(labels: Readonly<Record<Names, string>>, count = 1): void {
-    const key = Object.values(labels).join(" ");
-    const counted = this.#counts.get(key);
-    if (counted === undefined) this.#counts.set(key, { labels, count });
-    else counted.count += count;
-  }
-
-  [Symbol.iterator]() {
-    return this.#counts.values();
-  }
+/** `2xx`: of single statuses nobody draws a graph. */
+function codeOf(status: number): string {
+  return `${Math.floor(status / 100)}xx`;
 }

@@ -146,7 +146,9 @@ test("a stop tells what waits, and says how much it could not", async (t) => {
 test("the log knows nothing of what is secret in an address, which goes to the receiver alone", async (t) => {
   const receiver = await startReceiver(t, (res) => res.writeHead(400).end());
   const url = receiver.url.replace("http://", "http://user:hunter2@");
-  const { events, webhooks, lines } = setUp(t, [{ url: `${url}/T00/B00/path-secret?key=query-secret`, secret: "hmac-key" }]);
+  const { events, webhooks, lines } = setUp(t, [
+    { url: `${url}/T00/B00/path-secret?key=query-secret`, secret: "hmac-key" },
+  ]);
   events.publish(moved("sha256:b"));
   await eventually(async () => webhooks.counts()[0]?.failed === 1);
   assert.equal(receiver.received[0]?.headers.authorization, `Basic ${btoa("user:hunter2")}`);
