@@ -42,6 +42,7 @@ import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
 import { createUpstreams } from "./upstream/create.ts";
 import { FETCHED_BY_CLIENTS } from "./upstream/upstream.ts";
+import { traceParts } from "./traced.ts";
 import { createDoors } from "./workers/doors.ts";
 
 /** The cache as one thing that starts and stops. */
@@ -97,6 +98,7 @@ async function builtApp(
     log,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
   });
+  traceParts({ accesses: opened.accesses, pull, upstreams, store });
   const keepFresh = new KeepFresh({
     path: join(dataDir, KEEP_FRESH_FILE),
     registries: ofAll,

@@ -46,21 +46,6 @@ function of(name: string, { registryId, name: repository }: Repository, referenc
 
 const ASKED = ["headManifest", "getManifest", "probeBlob", "openBlob", "listTags", "getReferrers"] as const;
 
-/** The upstream is told nothing of our traces: it is nobody's affair there which requests belong together. */
-function traceUpstream(upstream: Upstream): void {
-  for (const method of ASKED) {
-    const ask = (upstream[method] as (...args: never[]) => unknown).bind(upstream);
-    const silent = (...args: never[]) => untraced(() => ask(...args));
-    upstream[method] = silent as never;
-    const name = `upstream ${NAMES[method]}`;
-    traceCalls(upstream, method, (...[repository]) => ({
-      name,
-      kind: SpanKind.CLIENT,
-      attributes: { "registry_cache.repository": repository },
-    }));
-  }
-}
-
 const NAMES = {
   headManifest: "HEAD manifest",
   getManifest: "GET manifest",
@@ -69,6 +54,28 @@ const NAMES = {
   listTags: "GET tags",
   getReferrers: "GET referrers",
 } as const satisfies Record<(typeof ASKED)[number], string>;
+
+function traceUpstream(upstream: Upstream): void {
+  for (const method of ASKED) traceQuestion(upstream, method);
+  const forTransfer = upstream.forTransfer.bind(upstream);
+  upstream.forTransfer = (name) => {
+    const transfers = forTransfer(name);
+    if (transfers !== upstream) traceQuestion(transfers, "openBlob");
+    return transfers;
+  };
+}
+
+/** The upstream is told nothing of our traces: it is nobody's affair there which requests belong together. */
+function traceQuestion<Key extends (typeof ASKED)[number]>(upstream: Pick<Upstream, Key>, method: Key): void {
+  const ask = (upstream[method] as (...args: unknown[]) => unknown).bind(upstream);
+  const silent = (...args: unknown[]) => untraced(() => ask(...args));
+  upstream[method] = silent as never;
+  traceCalls(upstream, method, (...[repository]) => ({
+    name: `upstream ${NAMES[method]}`,
+    kind: SpanKind.CLIENT,
+    attributes: { "registry_cache.repository": repository as string },
+  }));
+}
 
 function traceStore(store: Store): void {
   for (const method of ["putBlob", "link", "setTag", "openBlob", "readBlob"] as const) {

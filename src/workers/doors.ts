@@ -24,6 +24,7 @@ import {
 } from "../server/listener-server.ts";
 import { newsAt, setupsOf, stopAll } from "../server/at-addresses.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
+import { tracedHandlers, tracedListener } from "../server/request-span.ts";
 import type { Seen, SeenRequest } from "../server/seen.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
 import type { FrontConfig, TagNews } from "./messages.ts";
@@ -179,9 +180,9 @@ const ADDED_HEADER_BYTES_MAX = 1_024;
 
 function localSetup({ accesses, handlers, log, requestLog, seen }: DoorsOptions): ListenerSetup {
   const connections = new Connections();
-  const handle = requestListener(handlers, connections, requestLog, toldByFronts(accesses), seen);
+  const listener = requestListener(tracedHandlers(handlers), connections, requestLog, toldByFronts(accesses), seen);
   const limits = { ...LISTENER_LIMITS, headerBytesMax: LISTENER_LIMITS.headerBytesMax + ADDED_HEADER_BYTES_MAX };
-  return { handle, connections, tls: undefined, log, limits };
+  return { handle: tracedListener(listener), connections, tls: undefined, log, limits };
 }
 
 /** As Node's `ticketKeys` wants it. */
