@@ -75,7 +75,7 @@ export class Fills {
     if (entry?.fill !== fill) return;
     entry.repositories.set(repositoryPath(repository), repository);
     const { upstream } = registryOf(this.#o.registries, repository);
-    entry.sources.add(upstream, this.opener(repository, fill.digest));
+    entry.sources.add(upstream.place, this.opener(repository, fill.digest));
   }
 
   /**
@@ -87,7 +87,7 @@ export class Fills {
     const registry = registryOf(this.#o.registries, repository);
     const repositories = new Map([[repositoryPath(repository), repository]]);
     const origin = { registryId: registry.config.id, repository: repositoryPath(repository) };
-    const sources = new Sources(registry.upstream, this.opener(repository, digest), () => fill.writtenBytes);
+    const sources = new Sources(registry.upstream.place, this.opener(repository, digest), () => fill.writtenBytes);
     const fill: Fill = new Fill({
       digest,
       size,
@@ -175,7 +175,7 @@ export class Fills {
   }
 
   #ofUpstream({ registry }: Entry, entries: readonly Entry[]): Entry[] {
-    return entries.filter((one) => one.registry.upstream === registry.upstream);
+    return entries.filter((one) => one.registry.upstream.place === registry.upstream.place);
   }
 
   async #placeFreed(limit: AbortSignal, signal: AbortSignal): Promise<void> {

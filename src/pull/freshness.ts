@@ -77,6 +77,7 @@ export function afterFailure(kind: UpstreamErrorKind, held: HeldFacts): "serve-s
     case "server-error":
     case "rate-limited":
     case "unavailable":
+    case "quota":
     case "untrusted":
     case "protocol":
     case "overloaded":

@@ -22,8 +22,10 @@ export function pullRegistries(
   const entries = configs.map((config): [string, PullRegistry] => {
     const upstream = upstreams.get(config.id);
     if (upstream === undefined) throw new Error(`no upstream was built for registry ${config.id}`);
-    // Upstreams are shared exactly where origin and credentials are the same.
-    const aliases = configs.filter((other) => other.id !== config.id && upstreams.get(other.id) === upstream);
+    // A place is shared exactly where origin and credentials are the same.
+    const aliases = configs.filter(
+      (other) => other.id !== config.id && upstreams.get(other.id)?.place === upstream.place,
+    );
     return [config.id, { config, upstream, tagPolicies: new TagPolicies(config.tags, compile), aliases }];
   });
   return new Map(entries);

@@ -34,6 +34,7 @@ export function resumeDelayMs(error: unknown, attempts: Attempts): number | unde
       return waitS * 1000;
     }
     case "unavailable":
+    case "quota":
     case "not-found":
     case "unauthorized":
     case "forbidden":

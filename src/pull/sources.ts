@@ -69,12 +69,14 @@ export class Sources {
   }
 
   /** Each is given up for slowness once at most, so that slow ones alone are not asked in turn for ever. */
-  #watchOver(source: Source, { body }: BlobBody): void {
+  #watchOver(source: Source, { body, wasHeldBack }: BlobBody): void {
     let before = this.#progress();
     this.#watch = setInterval(() => {
       const brought = this.#progress() - before;
       before += brought;
-      if (brought >= SLOW_BYTES || source.isSlow) return;
+      // Our own cap is nothing that a source could be blamed for.
+      const isHeldBack = wasHeldBack?.() === true;
+      if (brought >= SLOW_BYTES || source.isSlow || isHeldBack) return;
       const other = this.#sources.findIndex((one) => one !== source && !one.isSlow);
       if (other === -1) return;
       source.isSlow = true;

@@ -35,6 +35,8 @@ export function answerFor(error: UpstreamError, wanted: Wanted): RegistryError {
       return new RegistryError(403, "DENIED", `upstream denies it (private, or not there): ${error.message}`, options);
     case "rate-limited":
       return new RegistryError(429, "TOOMANYREQUESTS", `upstream limits our requests: ${error.message}`, later);
+    case "quota":
+      return new RegistryError(429, "TOOMANYREQUESTS", `upstream's quota is used up: ${error.message}`, later);
     case "timeout":
       return new RegistryError(504, "UNAVAILABLE", `upstream did not answer in time: ${error.message}`, options);
     case "unavailable":

@@ -40,6 +40,7 @@ const REASONS: Record<StaleReason, string> = {
   "server-error": "upstream fails",
   "rate-limited": "upstream limits our requests",
   unavailable: "upstream failed repeatedly and is not being asked for a while",
+  quota: "the pulls that upstream allows are used up",
   "not-found": "upstream no longer has this",
   unauthorized: "upstream now wants authentication",
   forbidden: "upstream now denies this",

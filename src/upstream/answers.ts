@@ -1,5 +1,6 @@
 import { bareMediaType } from "../oci/media-types.ts";
 import { cancel, discard, header, readAll } from "./bodies.ts";
+import { isSpent } from "./quota.ts";
 import type { HttpAnswer } from "./request.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import { UpstreamError, type UpstreamErrorKind } from "./upstream.ts";
@@ -64,6 +65,8 @@ export function failureKindOfStatus(status: number): UpstreamErrorKind {
 /** A ready token that has run out is told by 403 (AWS), but what has to be renewed are our credentials. */
 function failureKind(answer: Answer): UpstreamErrorKind {
   const kind = failureKindOfStatus(answer.status);
+  // It has not asked for a pause: what costs no pull may go on.
+  if (kind === "rate-limited" && answer.fromRegistry && isSpent(answer)) return "quota";
   return kind === "forbidden" && answer.authorization === "bearer" ? "unauthorized" : kind;
 }
 

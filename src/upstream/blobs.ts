@@ -2,6 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { type Answer, failureOf, protocolError, requireContent, requireStatus } from "./answers.ts";
+import type { Bandwidth } from "./bandwidth.ts";
 import { TransferBody, cancel, contentLength, discard, header } from "./bodies.ts";
 import type { Exchange, Question } from "./exchange.ts";
 import type { BlobBody, ByteRange } from "./upstream.ts";
@@ -15,17 +16,18 @@ export async function openBlob(
   digest: Digest,
   range: ByteRange | undefined,
   signal: AbortSignal,
+  bandwidth?: Bandwidth,
 ): Promise<BlobBody> {
   const headers = range === undefined ? {} : { range: `bytes=${range.start}-${range.end ?? ""}` };
   const answer = await exchange.ask(questionFor(exchange, "GET", name, digest, headers), signal);
   await requireStatus(answer, signal, 200, ...(range === undefined ? [] : [206]));
-  if (answer.status === 206) return partOf(answer, signal);
+  if (answer.status === 206) return partOf(answer, signal, bandwidth);
   // 200 to a range request, too: an upstream without ranges begins at the beginning (codeberg.org may).
   const size = contentLength(answer);
-  return { start: 0, size, body: new TransferBody(answer, size, signal) };
+  return bodyFrom({ start: 0, size }, new TransferBody(answer, size, signal, bandwidth));
 }
 
-function partOf(answer: Answer, signal: AbortSignal): BlobBody {
+function partOf(answer: Answer, signal: AbortSignal, bandwidth: Bandwidth | undefined): BlobBody {
   const range = parseContentRange(header(answer, "content-range"));
   const length = contentLength(answer);
   const bytes = range === undefined ? undefined : range.end - range.start + 1;
@@ -33,7 +35,12 @@ function partOf(answer: Answer, signal: AbortSignal): BlobBody {
     cancel(answer);
     throw protocolError(answer, "a part without a proper Content-Range");
   }
-  return { start: range.start, size: range.size, body: new TransferBody(answer, bytes, signal) };
+  const { start, size } = range;
+  return bodyFrom({ start, size }, new TransferBody(answer, bytes, signal, bandwidth));
+}
+
+function bodyFrom(at: Pick<BlobBody, "start" | "size">, body: TransferBody): BlobBody {
+  return { ...at, body, wasHeldBack: () => body.wasHeldBack() };
 }
 
 /** Which way of asking for a blob's presence works at this upstream, learnt as we go. */
@@ -104,5 +111,5 @@ function questionFor(
   headers: Readonly<Record<string, string>> = {},
 ): Question {
   const url = exchange.url(`/v2/${name}/blobs/${digest}`);
-  return { method, url, repository: name, headers: { accept: "*/*", ...headers } };
+  return { method, url, repository: name, asked: "blob", headers: { accept: "*/*", ...headers } };
 }

@@ -1,23 +1,40 @@
 import type { Dispatcher } from "undici";
 import type { Digest } from "../oci/digest.ts";
 import type { Reference, RepositoryName } from "../oci/reference.ts";
+import type { Bandwidth } from "./bandwidth.ts";
 import { type ProbeHabits, openBlob, probeBlob } from "./blobs.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Gate, LIST_MAX_MS } from "./gate.ts";
 import { assertListed, getReferrers, listTags } from "./lists.ts";
 import { getManifest, headManifest } from "./manifests.ts";
-import type { Admission, BlobBody, ByteRange, ManifestBody, ManifestHead, TransferLane, Upstream } from "./upstream.ts";
+import type { Observed } from "./observed.ts";
+import type { UpstreamAsked } from "./observer.ts";
+import type { QuotaWatch } from "./quota-watch.ts";
+import type {
+  Admission,
+  BlobBody,
+  ByteRange,
+  ManifestBody,
+  ManifestHead,
+  QuotaState,
+  TransferLane,
+  Upstream,
+  UpstreamState,
+} from "./upstream.ts";
 
 export interface UpstreamClientParts {
   readonly credentialId: string | undefined;
   readonly gate: Gate;
+  readonly quota: QuotaWatch;
+  readonly bandwidth: Bandwidth | undefined;
   readonly exchange: Exchange;
+  readonly observed: Observed;
   readonly dispatcher: Dispatcher;
   /** Its signal ends whatever is under way. */
   readonly closing: AbortController;
 }
 
-/** One upstream: each method is a question that passes the gate. */
+/** One registry's way to an upstream: each method is a question that passes the gate. */
 export class UpstreamClient implements Upstream {
   readonly #parts: UpstreamClientParts;
   readonly #habits: ProbeHabits = { headIsUseless: false };
@@ -35,14 +52,35 @@ export class UpstreamClient implements Upstream {
     return this.#parts.gate.available;
   }
 
-  async headManifest(name: RepositoryName, reference: Reference, asker: AbortSignal): Promise<ManifestHead> {
-    const { gate, exchange } = this.#parts;
-    return await gate.question(asker, name, (signal) => headManifest(exchange, name, reference, signal));
+  get place(): object {
+    return this.#parts.gate;
   }
 
+  get quota(): QuotaState {
+    return this.#parts.quota.state;
+  }
+
+  state(): UpstreamState {
+    const { gate, observed } = this.#parts;
+    return { ...gate.state(), quota: this.quota, bytesPerSecond: observed.bytesPerSecond };
+  }
+
+  async headManifest(name: RepositoryName, reference: Reference, asker: AbortSignal): Promise<ManifestHead> {
+    const { exchange, quota } = this.#parts;
+    return await this.#pullable(asker, name, (signal) =>
+      quota.free(() => headManifest(exchange, name, reference, signal)),
+    );
+  }
+
+  /** It costs a pull on Docker Hub, which HEAD does not. */
   async getManifest(name: RepositoryName, reference: Reference, asker: AbortSignal): Promise<ManifestBody> {
-    const { gate, exchange } = this.#parts;
-    return await gate.question(asker, name, (signal) => getManifest(exchange, name, reference, signal));
+    const { exchange, quota } = this.#parts;
+    return await this.#pullable(asker, name, (signal) =>
+      quota.costly(
+        () => getManifest(exchange, name, reference, signal),
+        () => headManifest(exchange, name, reference, signal),
+      ),
+    );
   }
 
   async openBlob(
@@ -52,9 +90,10 @@ export class UpstreamClient implements Upstream {
     asker: AbortSignal,
     lane: TransferLane = "whole",
   ): Promise<BlobBody> {
-    const { gate, exchange } = this.#parts;
-    const work = (signal: AbortSignal) => openBlob(exchange, name, digest, range, signal);
-    const { result, release } = await gate.transfer(asker, name, lane, work);
+    const { gate, exchange, bandwidth, observed } = this.#parts;
+    const work = (signal: AbortSignal) => openBlob(exchange, name, digest, range, signal, bandwidth);
+    const { result, release } = await this.#heard("blob", gate.transfer(asker, name, lane, work));
+    result.body.once("error", (error) => observed.failed("blob", error));
     // However the body ends, it closes.
     if (result.body.closed) release();
     else result.body.once("close", release);
@@ -63,22 +102,26 @@ export class UpstreamClient implements Upstream {
 
   async probeBlob(name: RepositoryName, digest: Digest, asker: AbortSignal): Promise<{ size: number | undefined }> {
     const { gate, exchange } = this.#parts;
-    return await gate.question(asker, name, (signal) => probeBlob(exchange, this.#habits, name, digest, signal));
+    const work = (signal: AbortSignal) => probeBlob(exchange, this.#habits, name, digest, signal);
+    return await this.#heard("blob", gate.question(asker, name, work));
   }
 
   async listTags(name: RepositoryName, asker: AbortSignal): Promise<readonly string[]> {
     const { gate, exchange } = this.#parts;
-    return await gate.question(asker, name, (signal) => listTags(exchange, name, signal), LIST_MAX_MS);
+    const work = (signal: AbortSignal) => listTags(exchange, name, signal);
+    return await this.#heard("list", gate.question(asker, name, work, LIST_MAX_MS));
   }
 
   async assertListed(name: RepositoryName, asker: AbortSignal): Promise<void> {
     const { gate, exchange } = this.#parts;
-    await gate.question(asker, name, (signal) => assertListed(exchange, name, signal));
+    const work = (signal: AbortSignal) => assertListed(exchange, name, signal);
+    await this.#heard("list", gate.question(asker, name, work));
   }
 
   async getReferrers(name: RepositoryName, subject: Digest, asker: AbortSignal): Promise<Uint8Array | undefined> {
     const { gate, exchange } = this.#parts;
-    return await gate.question(asker, name, (signal) => getReferrers(exchange, name, subject, signal), LIST_MAX_MS);
+    const work = (signal: AbortSignal) => getReferrers(exchange, name, subject, signal);
+    return await this.#heard("list", gate.question(asker, name, work, LIST_MAX_MS));
   }
 
   /** With one set of credentials for everybody there is nobody to tell apart. */
@@ -103,5 +146,24 @@ export class UpstreamClient implements Upstream {
   async #end(): Promise<void> {
     this.#parts.closing.abort();
     await this.#parts.dispatcher.destroy();
+  }
+
+  /** Nobody waits in the queue for a refusal. */
+  async #pullable<T>(asker: AbortSignal, name: RepositoryName, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { gate, quota } = this.#parts;
+    const asked = async () => {
+      quota.assertHope();
+      return await gate.question(asker, name, work);
+    };
+    return await this.#heard("manifest", asked());
+  }
+
+  async #heard<T>(asked: UpstreamAsked, answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      this.#parts.observed.failed(asked, error);
+      throw error;
+    }
   }
 }

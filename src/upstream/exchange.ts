@@ -3,6 +3,7 @@ import type { Answer } from "./answers.ts";
 import type { Authorization, Ticket } from "./authorization.ts";
 import { discard, header } from "./bodies.ts";
 import { decideRedirect, isRedirect, type RedirectPolicy } from "./redirects.ts";
+import type { UpstreamAsked } from "./observer.ts";
 import type { HttpAnswer, Send } from "./request.ts";
 import { UpstreamError } from "./upstream.ts";
 
@@ -13,9 +14,19 @@ export interface Question {
   readonly method: "GET" | "HEAD";
   readonly url: URL;
   readonly repository: RepositoryName;
+  /** What for, for whoever hears of it. */
+  readonly asked: UpstreamAsked;
   readonly headers?: Readonly<Record<string, string>>;
   /** A redirect status that is an answer here. */
   readonly unfollowed?: number;
+}
+
+/** Who hears of every head that comes. */
+export interface ExchangeHears {
+  /** Returns who hears of the bytes of its body. */
+  answered(question: Question, answer: HttpAnswer, ms: number): (bytes: number) => void;
+  /** The registry itself has said it, and no host that it leads to. */
+  fromRegistry(answer: HttpAnswer): void;
 }
 
 /** A question with all that HTTP needs until its answer stands: tokens, one renewal of a stale one, redirects. */
@@ -24,17 +35,20 @@ export class Exchange {
   readonly #turn: (signal: AbortSignal) => Promise<void>;
   readonly #authorization: Authorization;
   readonly #policy: RedirectPolicy;
+  readonly #hears: ExchangeHears | undefined;
 
   constructor(
     send: Send,
     turn: (signal: AbortSignal) => Promise<void>,
     authorization: Authorization,
     policy: RedirectPolicy,
+    hears?: ExchangeHears,
   ) {
     this.#send = send;
     this.#turn = turn;
     this.#authorization = authorization;
     this.#policy = policy;
+    this.#hears = hears;
   }
 
   /** The registry's URL for a path. */
@@ -75,10 +89,14 @@ export class Exchange {
     // Content networks are not what a registry's limits are about.
     if (this.#isRegistry(url)) await this.#turn(signal);
     const authorization = ticket === undefined ? {} : { authorization: ticket.header };
-    return await this.#send(
+    const sentAtMs = performance.now();
+    const answer = await this.#send(
       { method: question.method, url, headers: { ...question.headers, ...authorization } },
       signal,
     );
+    if (this.#hears === undefined) return answer;
+    if (this.#isRegistry(url)) this.#hears.fromRegistry(answer);
+    return { ...answer, received: this.#hears.answered(question, answer, performance.now() - sentAtMs) };
   }
 
   async #renewed(

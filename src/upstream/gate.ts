@@ -4,7 +4,7 @@ import { type Admission, type BreakerState, CLOSED, type Outcome, admit, settle 
 import { faultOf } from "./faults.ts";
 import { Slots } from "./limits.ts";
 import { ServerErrors } from "./server-errors.ts";
-import { type TransferLane, UpstreamError } from "./upstream.ts";
+import { type TransferLane, UpstreamError, type UpstreamState } from "./upstream.ts";
 
 /** The longest that a question may take from its turn to the last byte of the answer, milliseconds. */
 export const QUESTION_MAX_MS = 60_000;
@@ -26,6 +26,8 @@ export interface GateOptions {
   readonly closing: AbortSignal;
   /** Hears of credentials that the upstream does not take. */
   readonly onRefused?: ((error: UpstreamError) => void) | undefined;
+  /** Hears when the upstream as a whole is taken for broken, or no longer, and why. */
+  readonly onAvailability?: ((isAvailable: boolean, why: string | undefined) => void) | undefined;
 }
 
 /** What stands before every question: the breaker and the number of those at once. Learns from how each one ends. */
@@ -35,6 +37,7 @@ export class Gate {
   readonly #transfers: Record<TransferLane, Slots>;
   /** One for all that this upstream has, and one for each repository that fails alone. */
   #breaker: BreakerState = CLOSED;
+  #wasClosed = true;
   readonly #repositories = growingCache<string, BreakerState>(REPOSITORIES_MAX);
   readonly #serverErrors = new ServerErrors();
 
@@ -52,6 +55,16 @@ export class Gate {
             part: new Slots(partsMax, `transfers of parts from ${host} at once`),
           }
         : beside.#transfers;
+  }
+
+  state(): Pick<UpstreamState, "breaker" | "questions" | "transfers" | "parts"> {
+    const { admission } = admit(this.#breaker, this.#options.nowMs());
+    return {
+      breaker: breakerState(this.#breaker, admission),
+      questions: this.#questions.places,
+      transfers: this.#transfers.whole.places,
+      parts: this.#transfers.part.places,
+    };
   }
 
   get available(): boolean {
@@ -117,7 +130,7 @@ export class Gate {
     this.#remember(repository, own.state);
     const settled = (verdict: Verdict) => {
       const nowMs = this.#options.nowMs();
-      this.#breaker = settle(this.#breaker, upstream.isProbe, verdict.upstream, nowMs);
+      this.#settleWhole(settle(this.#breaker, upstream.isProbe, verdict.upstream, nowMs));
       this.#remember(repository, settle(this.#own(repository), own.isProbe, verdict.own, nowMs));
     };
     try {
@@ -129,6 +142,17 @@ export class Gate {
       settled(this.#verdict(error, signal, repository));
       throw error;
     }
+  }
+
+  /** Half open it is still what it was. */
+  #settleWhole(after: BreakerState): void {
+    const wasClosed = this.#wasClosed;
+    this.#breaker = after;
+    this.#wasClosed = after.kind === "closed";
+    if (wasClosed === this.#wasClosed) return;
+    const { host } = this.#options;
+    const why = after.kind === "paused" ? `${host} has asked for a pause` : `${host} has not been answering`;
+    this.#options.onAvailability?.(this.#wasClosed, this.#wasClosed ? undefined : why);
   }
 
   #own(repository: string): BreakerState {
@@ -188,6 +212,13 @@ interface Verdict {
   readonly own: Outcome;
 }
 
+function breakerState(state: BreakerState, admission: Admission): UpstreamState["breaker"] {
+  if (state.kind === "closed") return { kind: "closed" };
+  const isPause = state.kind === "paused" || (state.kind === "half-open" && state.because === "rate-limit");
+  const forMs = admission.kind === "refuse" && state.kind !== "half-open" ? Math.round(admission.waitMs) : 0;
+  return { kind: "open", because: isPause ? "rate-limit" : "failures", forMs };
+}
+
 function outcomeOf(error: unknown, signal: AbortSignal): Outcome {
   if (!(error instanceof UpstreamError)) return { kind: "failed" };
   switch (error.kind) {
@@ -197,6 +228,9 @@ function outcomeOf(error: unknown, signal: AbortSignal): Outcome {
     case "timeout":
     case "server-error":
       return { kind: "failed" };
+    case "quota":
+      // Its own word; without a status nothing was sent.
+      return { kind: error.status === undefined ? "neutral" : "answered" };
     case "not-found":
     case "unauthorized":
     case "forbidden":

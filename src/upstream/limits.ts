@@ -1,5 +1,5 @@
 import { abortedError } from "./aborts.ts";
-import { UpstreamError } from "./upstream.ts";
+import { type Places, UpstreamError } from "./upstream.ts";
 
 /** How many callers may wait for a slot or for their turn; one more is told `overloaded` at once. */
 export const QUEUE_MAX = 1000;
@@ -22,6 +22,10 @@ export class Slots {
 
   get taken(): number {
     return this.#taken;
+  }
+
+  get places(): Places {
+    return { running: this.#taken, waiting: this.#waiting.size };
   }
 
   get isFull(): boolean {

@@ -14,6 +14,8 @@ export const TAG_PAGES_MAX = 1000;
 export const TAG_LIST_BYTES_MAX = 32 * 1024 * 1024;
 export const REFERRERS_PAGES_MAX = 100;
 
+const LIST = { method: "GET", asked: "list" } as const;
+
 /** Answers by which a registry says that it has no referrers API. */
 const NO_REFERRERS: ReadonlySet<number> = new Set([404, 405, 501]);
 /** ghcr.io leads to a web page, with the digest cut short. */
@@ -27,7 +29,7 @@ export async function listTags(
   const limits = { pagesMax: TAG_PAGES_MAX, bytesMax: TAG_LIST_BYTES_MAX };
   const start = exchange.url(`/v2/${name}/tags/list?n=${TAG_PAGE_SIZE}`);
   const pages = await readPages(start, limits, async (url, bytesMax) => {
-    const question = { method: "GET", url, repository: name, headers: { accept: "application/json" } } as const;
+    const question = { ...LIST, url, repository: name, headers: { accept: "application/json" } };
     const answer = await exchange.ask(question, signal);
     await requireStatus(answer, signal, 200);
     return { answer, bytes: await readAll(answer, bytesMax, signal) };
@@ -38,7 +40,7 @@ export async function listTags(
 /** Asks for one tag. Rejects as the others do where the asker may not see the repository. */
 export async function assertListed(exchange: Exchange, name: RepositoryName, signal: AbortSignal): Promise<void> {
   const url = exchange.url(`/v2/${name}/tags/list?n=1`);
-  const question = { method: "GET", url, repository: name, headers: { accept: "application/json" } } as const;
+  const question = { ...LIST, url, repository: name, headers: { accept: "application/json" } };
   const answer = await exchange.ask(question, signal);
   await requireStatus(answer, signal, 200);
   // A web page that is sent instead is no list.
@@ -66,7 +68,7 @@ export async function getReferrers(
   const start = exchange.url(`/v2/${name}/referrers/${subject}`);
   const pages = await readPages(start, limits, async (url, bytesMax) => {
     const headers = { accept: OCI_INDEX };
-    const answer = await exchange.ask({ method: "GET", url, repository: name, headers, unfollowed: SEE_OTHER }, signal);
+    const answer = await exchange.ask({ ...LIST, url, repository: name, headers, unfollowed: SEE_OTHER }, signal);
     if (NO_REFERRERS.has(answer.status) || answer.status === SEE_OTHER || (answer.status === 200 && isHtml(answer))) {
       discard(answer);
       return undefined;

@@ -39,7 +39,7 @@ export async function getManifest(
 
 function questionFor(exchange: Exchange, method: "GET" | "HEAD", name: RepositoryName, reference: Reference): Question {
   const url = exchange.url(`/v2/${name}/manifests/${referenceText(reference)}`);
-  return { method, url, repository: name, headers: { accept: MANIFEST_ACCEPT } };
+  return { method, url, repository: name, asked: "manifest", headers: { accept: MANIFEST_ACCEPT } };
 }
 
 /** S3 behind registry.k8s.io, and Red Hat's registry, do not say it. */

@@ -6,11 +6,13 @@ import {
   type ByteRange,
   type ManifestBody,
   type ManifestHead,
+  type QuotaState,
   type TransferLane,
   type Upstream,
   UpstreamError,
+  type UpstreamState,
 } from "./upstream.ts";
-import { Visibility } from "./visibility.ts";
+import type { Visibility } from "./visibility.ts";
 
 export interface OpenToAllOptions {
   /** With the configured credentials: for their quota, and for what is shared. */
@@ -19,8 +21,8 @@ export interface OpenToAllOptions {
   readonly stranger: Upstream;
   /** Repositories that are given out although only the credentials open them. */
   readonly shares: (name: RepositoryName) => boolean;
-  /** Milliseconds of a monotonic clock. */
-  readonly nowMs: () => number;
+  /** What is known of the repositories at this place, whichever registry asks. */
+  readonly visibility: Visibility;
 }
 
 /**
@@ -28,15 +30,25 @@ export interface OpenToAllOptions {
  */
 export class OpenToAll implements Upstream {
   readonly #o: OpenToAllOptions;
-  readonly #visibility: Visibility;
 
   constructor(options: OpenToAllOptions) {
     this.#o = options;
-    this.#visibility = new Visibility(options);
   }
 
   get available(): boolean {
     return this.#o.own.available;
+  }
+
+  get place(): object {
+    return this.#o.own.place;
+  }
+
+  get quota(): QuotaState {
+    return this.#o.own.quota;
+  }
+
+  state(): UpstreamState {
+    return this.#o.own.state();
   }
 
   credentialIdFor(name: RepositoryName): string | undefined {
@@ -101,7 +113,7 @@ export class OpenToAll implements Upstream {
   }
 
   async #assertOpen(name: RepositoryName, signal: AbortSignal): Promise<void> {
-    if (this.#o.shares(name) || (await this.#visibility.isPublic(name, signal))) return;
+    if (this.#o.shares(name) || (await this.#o.visibility.isPublic(name, signal))) return;
     throw new UpstreamError("forbidden", `${name} is not public, and this cache does not share it (private_content)`);
   }
 }

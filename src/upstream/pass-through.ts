@@ -12,9 +12,11 @@ import {
   type ManifestBody,
   type ManifestHead,
   type OfferedCredentials,
+  type QuotaState,
   type TransferLane,
   type Upstream,
   UpstreamError,
+  type UpstreamState,
 } from "./upstream.ts";
 import { isRefusal, Visibility } from "./visibility.ts";
 
@@ -76,6 +78,18 @@ export class PassThrough implements Upstream {
 
   get available(): boolean {
     return this.#o.own.available;
+  }
+
+  get place(): object {
+    return this.#o.own.place;
+  }
+
+  get quota(): QuotaState {
+    return this.#o.own.quota;
+  }
+
+  state(): UpstreamState {
+    return this.#o.own.state();
   }
 
   /** Names no client: who is admitted to a repository may have all of it. */

@@ -23,6 +23,8 @@ export interface HttpAnswer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** Must be read, discarded or destroyed. */
   readonly body: Readable;
+  /** Hears of the bytes of the body as they come. */
+  readonly received?: (bytes: number) => void;
 }
 
 /** One HTTP exchange. Rejects with an `UpstreamError` only. */

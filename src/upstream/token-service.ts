@@ -21,15 +21,22 @@ export interface TokenServiceOptions {
   readonly policy: RealmPolicy & RedirectPolicy;
   /** Ends what is under way when the upstream is closed. */
   readonly closing: AbortSignal;
+  /** Hears how each went that came to an end. */
+  readonly onFetched?: (token: { readonly isGiven: boolean; readonly ms: number }) => void;
 }
 
 /** Asks token services, as distribution's token specification says: GET with service and scope, Basic if there are credentials. */
 export function createTokenFetch(options: TokenServiceOptions): (request: TokenRequest) => Promise<IssuedToken> {
   return async (request) => {
     const signal = AbortSignal.any([options.closing, AbortSignal.timeout(TOKEN_FETCH_MS_MAX)]);
+    const startedAtMs = performance.now();
+    const tell = (isGiven: boolean) => options.onFetched?.({ isGiven, ms: performance.now() - startedAtMs });
     try {
-      return await fetchToken(options, request, signal);
+      const token = await fetchToken(options, request, signal);
+      tell(true);
+      return token;
     } catch (error) {
+      if (!options.closing.aborted) tell(false);
       if (!ranOutOfTime(signal)) throw error;
       throw new UpstreamError("timeout", `no token in time from ${request.realm.host}`, { cause: error });
     }

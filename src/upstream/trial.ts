@@ -146,7 +146,7 @@ async function askQuota(
   const exchange = new Exchange(send, turn, new Authorization(policy, credentials, tokens), policy);
   const url = new URL(`/v2/${QUOTA_REPOSITORY}/manifests/latest`, upstream);
   try {
-    const answer = await exchange.ask({ method: "HEAD", url, repository }, signal);
+    const answer = await exchange.ask({ method: "HEAD", asked: "manifest", url, repository }, signal);
     discard(answer);
     return quotaOf(answer);
   } catch {

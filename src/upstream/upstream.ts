@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { Digest } from "../oci/digest.ts";
 import type { Reference, RepositoryName } from "../oci/reference.ts";
+import type { Quota } from "./quota.ts";
 
 /**
  * One registry's upstream, as the pull path sees it. Every method rejects with an `UpstreamError` and with nothing else
@@ -43,7 +44,42 @@ export interface Upstream {
   forTransfer(name: RepositoryName): Pick<Upstream, "openBlob">;
   /** False while questions are answered with `unavailable` or `rate-limited` at once. */
   readonly available: boolean;
+  /** The same for registries that lead to the very same upstream as the same user: lscr.io and ghcr.io. */
+  readonly place: object;
+  /** How many pulls the upstream allows whoever asks by this one; `plenty` where it says nothing of it. */
+  readonly quota: QuotaState;
+  /** What is going on there, for people. Registries at the same place share breaker, quota and places. */
+  state(): UpstreamState;
   close(): Promise<void>;
+}
+
+/** `low`: fewer pulls are left than are to be spared; `spent`: none, so that nothing is asked for that costs one. */
+export type QuotaVerdict = "plenty" | "low" | "spent";
+
+export interface QuotaState {
+  readonly verdict: QuotaVerdict;
+  /** What upstream has said last, and when, milliseconds since the epoch; undefined: nothing. */
+  readonly seen: (Quota & { readonly atMs: number }) | undefined;
+}
+
+/** Those that are under way, and those that wait for their turn. */
+export interface Places {
+  readonly running: number;
+  readonly waiting: number;
+}
+
+export interface UpstreamState {
+  readonly breaker:
+    | { readonly kind: "closed" }
+    /** Nothing is sent for so long, milliseconds; 0: one question finds out, and the others wait for what comes of it. */
+    | { readonly kind: "open"; readonly because: "failures" | "rate-limit"; readonly forMs: number };
+  readonly quota: QuotaState;
+  readonly questions: Places;
+  /** Of blobs; `parts` are those that single readers have. */
+  readonly transfers: Places;
+  readonly parts: Places;
+  /** What has come lately for this registry. */
+  readonly bytesPerSecond: number;
 }
 
 /** What a client says of itself to an upstream (`private_content: pass_through`); secrets. */
@@ -91,6 +127,8 @@ export interface BlobBody {
   readonly start: number;
   /** The whole blob's size where the upstream says it. */
   readonly size: number | undefined;
+  /** Whether a cap of ours (`max_bandwidth`) has held it back since that was asked last. */
+  readonly wasHeldBack?: () => boolean;
   /** Raw bytes; errors when the transfer breaks off (also when it ends short of Content-Length) or stays idle. */
   readonly body: Readable;
 }
@@ -99,6 +137,7 @@ export interface BlobBody {
  * - `unreachable` DNS, connect, TLS, reset; `timeout` no answer in time; `server-error` 5xx
  * - `rate-limited` 429 (`retryAfterS` where said), or the pause that one asked for lasts and nothing was sent;
  *   `unavailable` the breaker is open, nothing was sent
+ * - `quota` no pulls are left there: a 429 that says so, or (without a status) nothing was sent
  * - `not-found` 404; `unauthorized` 401 or credentials refused; `forbidden` 403
  * - `untrusted` a realm or redirect that this registry may not lead to
  * - `protocol` an answer that is none: wrong type, too long, bad header
@@ -110,6 +149,7 @@ export type UpstreamErrorKind =
   | "server-error"
   | "rate-limited"
   | "unavailable"
+  | "quota"
   | "not-found"
   | "unauthorized"
   | "forbidden"
