@@ -29,6 +29,10 @@ export interface HeldOptions {
   readonly named?: Pick<NamedSizes, "remember"> | undefined;
   /** Hears of every tag that upstream has confirmed or moved. */
   readonly onTag?: ((repository: Repository, tag: Tag, state: TagState) => void) | undefined;
+  /** Hears of every manifest, with its size in bytes, that a repository has not had before. */
+  readonly onNew?: ((repository: Repository, digest: Digest, size: number) => void) | undefined;
+  /** Hears of every tag that has led elsewhere before. */
+  readonly onMoved?: ((repository: Repository, tag: Tag, from: Digest, to: Digest) => void) | undefined;
 }
 
 /**
@@ -42,6 +46,8 @@ export class Held {
   readonly #log: Logger;
   readonly #content: HeldContent;
   readonly #onTag: HeldOptions["onTag"];
+  readonly #onNew: HeldOptions["onNew"];
+  readonly #onMoved: HeldOptions["onMoved"];
   readonly #named: HeldOptions["named"];
   readonly #records = new Set<Promise<void>>();
   readonly #tags = growingCache<string, TagState>(TAGS_IN_MEMORY_MAX);
@@ -53,6 +59,8 @@ export class Held {
     this.#log = options.log;
     this.#content = new HeldContent(options);
     this.#onTag = options.onTag;
+    this.#onNew = options.onNew;
+    this.#onMoved = options.onMoved;
     this.#named = options.named;
   }
 
@@ -105,7 +113,9 @@ export class Held {
     const { digest, bytes, manifest } = kept;
     return await this.#keeping(repository, digest, async () => {
       if (!(await this.#isStored(digest, bytes))) await this.#makeRoomAndPut(digest, bytes);
+      const isNew = this.#onNew !== undefined && !(await this.#content.hasLink("manifest", repository, digest));
       await this.#store.link("manifest", repository, digest, fetchedWith);
+      if (isNew) this.#onNew?.(repository, digest, bytes.length);
       this.#content.rememberLink("manifest", repository, digest);
       this.#content.rememberManifest(kept);
       this.#named?.remember(repository, manifest);
@@ -141,6 +151,7 @@ export class Held {
       await this.#store.setTag(repository, tag, digest);
       const before = this.#tags.get(tagKey(repository, tag));
       this.#setState(repository, tag, { digest, confirmedAtMs: atMs });
+      if (before !== undefined && before.digest !== digest) this.#onMoved?.(repository, tag, before.digest, digest);
       await this.#toCatalog(async () => {
         // Its last confirmation may wait in the notebook still, and goes into the tag's history now or never.
         if (before !== undefined && before.digest !== digest && before.confirmedAtMs > 0)

@@ -19,7 +19,7 @@ import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
 import { SavedLists } from "./saved-lists.ts";
 import { sharesOf } from "./shared-repositories.ts";
-import { StoredBlobs } from "./stored-blobs.ts";
+import { StoredBlobs, type StoredBlobsOptions } from "./stored-blobs.ts";
 
 export interface PullOptions {
   readonly store: Store;
@@ -29,6 +29,9 @@ export interface PullOptions {
   readonly log: Logger;
   /** Hears of every tag that upstream has confirmed or moved. */
   readonly onTag?: HeldOptions["onTag"];
+  readonly onNew?: HeldOptions["onNew"];
+  readonly onMoved?: HeldOptions["onMoved"];
+  readonly onDamaged?: StoredBlobsOptions["onDamaged"];
 }
 
 /** The heart: what a client asks for, from what is held or from upstream. */
@@ -65,12 +68,13 @@ export function createPull(options: PullOptions): Pull {
   const life = new AbortController();
   const named = new NamedSizes();
   const shares = sharesOf([...registries.values()].map(({ config }) => config));
-  const held = new Held({ store, catalog, shares, log, named, onTag: options.onTag });
+  const { onTag, onNew, onMoved, onDamaged } = options;
+  const held = new Held({ store, catalog, shares, log, named, onTag, onNew, onMoved });
   const notebook = new Notebook(catalog, log);
   const proof = new Proof({ store, catalog, registries, shares, named, log });
   const refusals = new Refusals();
   const chunks = new ChunkCache();
-  const blobs = new StoredBlobs({ store, chunks, log });
+  const blobs = new StoredBlobs({ store, chunks, log, onDamaged });
   const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log });
   const shared = { held, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);

@@ -32,6 +32,14 @@ export type NamedSize = () => Promise<number | undefined>;
 
 type BlobStore = Pick<Store, "openBlob" | "readBlob" | "removeBlob" | "statBlob">;
 
+export interface StoredBlobsOptions {
+  readonly store: BlobStore;
+  readonly chunks: ChunkCache;
+  readonly log: Pick<Logger, "error">;
+  /** Hears of what is taken away, since it is not what its digest says. */
+  readonly onDamaged?: ((digest: Digest) => void) | undefined;
+}
+
 /**
  * The stored blobs: small and lately used ones from memory, others from files that their readers share. A blob whose bytes
  * are not what its digest says, since a disk rots or a copy was cut short, is taken away, to be fetched anew.
@@ -40,6 +48,7 @@ export class StoredBlobs {
   readonly #store: BlobStore;
   readonly #chunks: ChunkCache;
   readonly #log: Pick<Logger, "error">;
+  readonly #onDamaged: StoredBlobsOptions["onDamaged"];
   readonly #soundness = new Soundness();
   readonly #reads = new SingleFlight<Buffer | undefined>();
   readonly #files = new Map<Digest, SharedFile>();
@@ -50,8 +59,9 @@ export class StoredBlobs {
     sizeCalculation: (bytes) => bytes.length + 1,
   });
 
-  constructor(options: { store: BlobStore; chunks: ChunkCache; log: Pick<Logger, "error"> }) {
+  constructor(options: StoredBlobsOptions) {
     this.#store = options.store;
+    this.#onDamaged = options.onDamaged;
     this.#chunks = options.chunks;
     this.#log = options.log;
   }
@@ -182,8 +192,13 @@ export class StoredBlobs {
   async #takeAway({ digest, blob }: SharedFile): Promise<void> {
     // Somebody else may have found it too, and a new fill put the right one there.
     if (!(await blob.isCurrent())) return;
+    await this.#removeDamaged(digest);
+  }
+
+  async #removeDamaged(digest: Digest): Promise<void> {
     this.#log.error({ digest }, DAMAGED);
     await this.#store.removeBlob(digest);
+    this.#onDamaged?.(digest);
   }
 
   /** What goes to memory is verified, so a bit that has flipped on disk is fetched anew instead of served for days. */
@@ -191,8 +206,7 @@ export class StoredBlobs {
     const bytes = await this.#store.readBlob(digest, HOT_BLOB_BYTES_MAX);
     if (bytes === undefined) return undefined;
     if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
-      this.#log.error({ digest }, DAMAGED);
-      await this.#store.removeBlob(digest);
+      await this.#removeDamaged(digest);
       return undefined;
     }
     this.#hot.set(digest, bytes);

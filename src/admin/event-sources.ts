@@ -1,0 +1,27 @@
+import type { Digest } from "../oci/digest.ts";
+import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
+import type { Quota } from "../upstream/quota.ts";
+import type { QuotaVerdict } from "../upstream/upstream.ts";
+import type { Events } from "./events.ts";
+
+/** Callbacks for those who see what happens, and who know nothing of events. */
+export function eventSources(events: Pick<Events, "publish">) {
+  return {
+    onNew: (repository: Repository, digest: Digest, size: number) =>
+      events.publish({ name: "digest.new", data: { image: `${repositoryPath(repository)}@${digest}`, digest, size } }),
+    onMoved: (repository: Repository, tag: Tag, from: Digest, to: Digest) =>
+      events.publish({ name: "tag.moved", data: { image: `${repositoryPath(repository)}:${tag}`, from, to } }),
+    onDamaged: (digest: Digest) => events.publish({ name: "content.damaged", data: { digest } }),
+    onTrouble: (names: readonly string[], reason: string) =>
+      events.publish({ name: "certificate.trouble", data: { names, reason } }),
+    onUpstream: (registry: string, state: "down" | "up", why: string | undefined) =>
+      events.publish({
+        name: state === "up" ? "upstream.up" : "upstream.down",
+        data: why === undefined ? { registry } : { registry, reason: why },
+      }),
+    onQuota: (registry: string, verdict: QuotaVerdict, { limit, remaining }: Quota) =>
+      events.publish({ name: QUOTA_EVENTS[verdict], data: { registry, limit, remaining } }),
+  };
+}
+
+const QUOTA_EVENTS = { plenty: "quota.restored", low: "quota.low", spent: "quota.spent" } as const;
