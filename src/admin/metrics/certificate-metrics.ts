@@ -2,27 +2,30 @@ import { X509Certificate } from "node:crypto";
 import type { ShownCertificate } from "../../config/config.ts";
 import type { Samples } from "./samples.ts";
 
-interface Expiry {
+interface Validity {
   readonly name: string;
-  readonly atS: number;
+  /** Seconds since the epoch. */
+  readonly fromS: number;
+  readonly toS: number;
 }
 
 /** Until when the certificates that clients are shown are good. */
 export class CertificateMetrics {
-  #expiries: readonly Expiry[] = [];
+  #validities: readonly Validity[] = [];
 
   use(certificate: ShownCertificate | undefined): void {
     if (certificate === undefined) return;
     const named = certificate.named ?? [];
-    this.#expiries = [
-      expiryOf(DEFAULT, certificate.cert),
-      ...named.map(({ name, cert }) => expiryOf(name, cert)),
+    this.#validities = [
+      validityOf(DEFAULT, certificate.cert),
+      ...named.map(({ name, cert }) => validityOf(name, cert)),
     ].flat();
   }
 
   collect(samples: Samples): void {
-    for (const { name, atS } of this.#expiries) {
-      samples.put("certificate_expiry_timestamp_seconds", { name }, atS);
+    for (const { name, fromS, toS } of this.#validities) {
+      samples.put("certificate_not_before_timestamp_seconds", { name }, fromS);
+      samples.put("certificate_expiry_timestamp_seconds", { name }, toS);
     }
   }
 }
@@ -31,10 +34,15 @@ export class CertificateMetrics {
 const DEFAULT = "default";
 
 /** TLS has its own word about what is none. */
-function expiryOf(name: string, pem: string): Expiry[] {
+function validityOf(name: string, pem: string): Validity[] {
   try {
-    return [{ name, atS: Math.floor(new X509Certificate(pem).validToDate.getTime() / 1_000) }];
+    const { validFromDate, validToDate } = new X509Certificate(pem);
+    return [{ name, fromS: secondsOf(validFromDate), toS: secondsOf(validToDate) }];
   } catch {
     return [];
   }
+}
+
+function secondsOf(date: Date): number {
+  return Math.floor(date.getTime() / 1_000);
 }

@@ -57,11 +57,9 @@ export const FAMILIES = {
   partial_bytes: gauge("Bytes of the partials."),
   evictions_total: counter("Images that were taken away since the start.", "reason"),
   eviction_bytes_total: counter("Bytes that came back by that.", "reason"),
-  damaged_contents_total: counter("Contents that were not what their digest says when they were hashed."),
-  scrub_checked_bytes_total: counter("Bytes that were hashed again by scrub."),
-  scrub_progress_ratio: gauge("How far the scrub that runs, or ran last, has come."),
 
-  certificate_expiry_timestamp_seconds: gauge("When the certificate shown to clients expires.", "name"),
+  certificate_not_before_timestamp_seconds: gauge("Since when the certificate shown to clients is good.", "name"),
+  certificate_expiry_timestamp_seconds: gauge("When it expires.", "name"),
   events_total: counter("What happened that webhooks and the stream of events tell of.", "event"),
   webhook_events_total: counter("Events for a webhook, by its place in the configuration.", "webhook", "result"),
   webhook_waiting_events: gauge("Events that a webhook has not been told yet.", "webhook"),

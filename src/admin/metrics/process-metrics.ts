@@ -64,22 +64,29 @@ async function fdsMax(): Promise<number | undefined> {
   return soft === undefined ? undefined : Number(soft);
 }
 
+/** The process that does everything; the others are `front-1` and so on. */
+const OWNER = "owner";
+
 /** The processes as they have last told of themselves. */
 export class ProcessMetrics {
   readonly #latest = new Map<string, ProcessFacts>();
   readonly #lags = new Map<string, Histogram>();
 
-  /** `name`: `owner`, or `front-1` and so on. */
-  hear(name: string, facts: ProcessFacts): void {
+  hearOwner(facts: ProcessFacts): void {
+    this.#hear(OWNER, facts);
+  }
+
+  #hear(name: string, facts: ProcessFacts): void {
     this.#latest.set(name, facts);
     const lag = this.#lags.get(name) ?? newHistogram(LAG_ENDS_S);
     this.#lags.set(name, lag);
     addTo(lag, facts.lag);
   }
 
-  /** It has ended. */
-  forget(name: string): void {
-    this.#latest.delete(name);
+  /** All that there are; one that does not answer is left out. */
+  hearFronts(fronts: ReadonlyMap<number, ProcessFacts>): void {
+    for (const name of this.#latest.keys()) if (name !== OWNER) this.#latest.delete(name);
+    for (const [number, facts] of fronts) this.#hear(`front-${number}`, facts);
   }
 
   collect(samples: Samples): void {
