@@ -8,6 +8,7 @@ import { type Control, type LazyApi, listenForControl } from "./admin/control.ts
 import type { AskedApi } from "./admin/api/asked.ts";
 import type { ApiParts } from "./admin/api/create.ts";
 import { publicApi } from "./admin/public-api.ts";
+import { createCounting } from "./admin/counters/create.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import { Warming } from "./admin/warm.ts";
 import { WhoMay } from "./admin/who-may.ts";
@@ -22,6 +23,8 @@ import { type HeldFiles, openHeld } from "./held-files.ts";
 import { compileTagGlob } from "./lib/glob.ts";
 import { requestLogger } from "./lib/logger.ts";
 import { packageVersion } from "./lib/version.ts";
+import type { HeldNews } from "./pull/held.ts";
+import type { Holds } from "./pull/holds.ts";
 import { createPull } from "./pull/pull.ts";
 import { pullRegistries } from "./pull/registries.ts";
 import { Api } from "./server/api.ts";
@@ -40,9 +43,10 @@ import { startUpkeep } from "./upkeep/steps.ts";
 import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
 import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
-import { createUpstreams } from "./upstream/create.ts";
-import { FETCHED_BY_CLIENTS } from "./upstream/upstream.ts";
 import { traceParts } from "./traced.ts";
+import { createUpstreams, type UpstreamsOptions } from "./upstream/create.ts";
+import { quotaText } from "./upstream/quota.ts";
+import { FETCHED_BY_CLIENTS, type QuotaVerdict } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
 
 /** The cache as one thing that starts and stops. */
@@ -55,16 +59,24 @@ export interface App {
   idle(): Promise<void>;
 }
 
+/** What others bring in. */
+export interface AppAdditions extends Pick<UpstreamsOptions, "observer" | "onQuota" | "onUpstream"> {
+  /** Tags that are held at a digest; by default none are. */
+  readonly holds?: Holds;
+  readonly news?: HeldNews;
+}
+
 /** Builds everything; nothing listens before `start`. What was built is stopped in reverse. `lookup` replaces DNS. */
 export async function createApp(
   config: Config,
   log: Logger,
   limits: ListenerLimits = LISTENER_LIMITS,
   lookup?: LookupFunction,
+  more: AppAdditions = {},
 ): Promise<App> {
   const { lock, store, catalog } = await openHeld(config, log);
   try {
-    return await builtApp(config, log, { lock, store, catalog }, limits, lookup);
+    return await builtApp(config, log, { lock, store, catalog }, limits, lookup, more);
   } catch (error) {
     await catalog.close();
     lock.release();
@@ -78,25 +90,36 @@ async function builtApp(
   { lock, store, catalog }: HeldFiles,
   limits: ListenerLimits,
   lookup: LookupFunction | undefined,
+  { holds, news, ...ofUpstreams }: AppAdditions,
 ): Promise<App> {
   const certificates = await openCertificates(config, log);
   const { dataDir, listen, registries: ofAll } = config;
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
   const upstreams = createUpstreams(config.registries, {
+    ...ofUpstreams,
+    onQuota: (registryId, verdict, quota) => {
+      log.info({ registry: registryId, left: quotaText(quota) }, QUOTA_WORDS[verdict]);
+      doors.quotaChanged({ registryId, verdict });
+      ofUpstreams.onQuota?.(registryId, verdict, quota);
+    },
     version: packageVersion(),
     proxy: config.proxy,
     lookup,
     onRefused: (registry, reason) => log.warn({ registry, reason }, "the configured credentials were refused"),
   });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
+  const counting = createCounting({ catalog, registries: ofAll, log });
   const pull = createPull({
     store,
     catalog,
     registries,
     fillsMax: config.fillsMax,
     log,
+    holds,
+    ...news,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
+    onFill: counting.counters.fill,
   });
   traceParts({ accesses: opened.accesses, pull, upstreams, store });
   const keepFresh = new KeepFresh({
@@ -148,6 +171,7 @@ async function builtApp(
     owner: {
       tagState: async (repository, tag) => await pull.tagState(repository, tag),
       note: (uses) => pull.note(uses),
+      counted: counting.hear,
       doubt: async (digest) => await pull.doubt(digest),
       welcomed: (client) => bypassing.welcomed(client, Date.now()),
     },
@@ -160,6 +184,7 @@ async function builtApp(
     log,
     requestLog: requestLogger(log),
     seen,
+    onRequest: counting.onRequest,
   });
   let upkeep: { stop(): Promise<void> } | undefined;
   let control: Control | undefined;
@@ -172,6 +197,7 @@ async function builtApp(
       const addresses = await doors.open();
       await certificates.start((news) => doors.useTls(news));
       pull.start();
+      counting.counters.start();
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
       upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
@@ -192,6 +218,7 @@ async function builtApp(
       const wasCompleted = await completing;
       const { allRecorded } = await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
+      await counting.counters.stop();
       await markLeft(catalog, wasCompleted && allRecorded, log);
       await catalog.close();
       lock.release();
@@ -215,6 +242,12 @@ async function controlled(dataDir: string, api: LazyApi, log: Logger): Promise<C
     return undefined;
   }
 }
+
+const QUOTA_WORDS: Record<QuotaVerdict, string> = {
+  low: "few pulls are left at an upstream: tags stay fresh for longer, and warming waits",
+  spent: "no pulls are left at an upstream: what is held is served, and nothing else",
+  plenty: "there are enough pulls left at an upstream again",
+};
 
 /** Users' settings, which the catalog must not hold. */
 const KEEP_FRESH_FILE = "keep-fresh.txt";

@@ -30,6 +30,9 @@ link.onMessage((message, socket) => {
     case "access":
       front?.accessChanged(message);
       return;
+    case "quota":
+      front?.quotaChanged(message);
+      return;
     case "seen":
       link.send({ kind: "seen", id: message.id, requests: front?.seen(message.client) ?? [] });
       return;

@@ -7,6 +7,7 @@ import type { AccessNews } from "./access/open.ts";
 import { Tokens } from "./access/tokens.ts";
 import { compileTagGlob } from "./lib/glob.ts";
 import { requestLogger } from "./lib/logger.ts";
+import { readersOf } from "./pull/activity.ts";
 import { ChunkCache } from "./pull/chunks.ts";
 import { TagPolicies } from "./pull/freshness.ts";
 import { HeldContent } from "./pull/held-content.ts";
@@ -15,17 +16,19 @@ import { Notebook } from "./pull/notebook.ts";
 import { sharesOf } from "./pull/shared-repositories.ts";
 import { StoredBlobs } from "./pull/stored-blobs.ts";
 import { apiHosts } from "./server/api-hosts.ts";
-import { newsAt, setupsOf, stopAll } from "./server/at-addresses.ts";
+import { newsAt, openAt, setupsOf, stopAll } from "./server/at-addresses.ts";
 import { RegistryTable } from "./server/find-registry.ts";
 import { KnownHosts } from "./server/known-hosts.ts";
 import { forwardTo } from "./server/forward.ts";
 import { HitApi } from "./server/hit-api.ts";
 import { createListenerServer } from "./server/listener-server.ts";
+import { RequestSums } from "./server/request-sums.ts";
 import { Seen, type SeenRequest } from "./server/seen.ts";
 import { filesystemReader } from "./store/filesystem.ts";
 import { FollowedTags } from "./workers/followed-tags.ts";
-import type { FrontSetup, TagNews, TlsNews } from "./workers/messages.ts";
+import type { FrontSetup, QuotaNews, TagNews, TlsNews } from "./workers/messages.ts";
 import { notesOf, type OwnerLink } from "./workers/owner-link.ts";
+import { tellCounts } from "./workers/tell-counts.ts";
 
 /** One of several processes that answer clients: hits by itself, everything else through the owner. */
 export interface Front {
@@ -33,6 +36,7 @@ export interface Front {
   accept(socket: Socket, listen: number): void;
   hear(news: TagNews): void;
   accessChanged(news: AccessNews): void;
+  quotaChanged(news: QuotaNews): void;
   useTls(news: TlsNews): void;
   /** What a client has lately been answered here, the oldest first. */
   seen(client: string): readonly SeenRequest[];
@@ -50,11 +54,13 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const blobs = new StoredBlobs({ store, chunks: new ChunkCache(), log: quiet });
   const tags = new FollowedTags((repository, tag) => link.send({ kind: "follow", repository, tag }));
   const notebook = new Notebook(notesOf(link), log);
+  const quotas = new Map<string, QuotaNews["verdict"]>();
   const hits = new Hits({
     content: new HeldContent({ store: reader, shares: sharesOf(config.registries), log }),
     blobs,
     tagState: (repository, tag) => tags.state(repository, tag),
     tagPolicies: new Map(config.registries.map((one) => [one.id, new TagPolicies(one.tags, compileTagGlob)])),
+    quotaOf: (registryId) => quotas.get(registryId) ?? "plenty",
     notebook,
   });
   const passwords = new KnownPasswords();
@@ -80,15 +86,24 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   ];
   const seen = new Seen();
   const { certificate } = setup;
-  const ofServers = { config, accesses, handlers, certificate, log, requestLog: requestLogger(log), seen };
-  const servers = setupsOf(ofServers).map((one) =>
+  const sums = new RequestSums();
+  const requestLog = requestLogger(log);
+  const ofServers = { config, accesses, handlers, certificate, log, requestLog, seen, onRequest: sums.note };
+  const setups = setupsOf(ofServers);
+  const servers = setups.map((one) =>
     createListenerServer({ ...one, ticketKeys: Buffer.from(ticketKeys, "base64") }),
   );
   notebook.start();
+  const telling = tellCounts({
+    sums,
+    inUse: () => ({ ...openAt(setups), storedReaders: readersOf(blobs.activity()) }),
+    link,
+  });
   return {
     accept: (socket, listen) => servers[listen]?.accept(socket),
     hear: (news) => tags.hear(news),
     accessChanged,
+    quotaChanged: ({ registryId, verdict }) => void quotas.set(registryId, verdict),
     useTls: ({ ticketKeys: keys, ...news }) => {
       const use = { ...news, ticketKeys: Buffer.from(keys, "base64") };
       servers.forEach((server, index) => server.useTls(newsAt(accesses[index], use)));
@@ -98,6 +113,7 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
       const cutRequests = await stopAll(servers, config.stopTimeoutMs);
       forward.close();
       await notebook.stop();
+      telling.stop();
       return { cutRequests };
     },
   };

@@ -316,7 +316,8 @@ test("a client that gives up while the owner asks upstream has one line in the l
   t.after(async () => await upstream.stop());
   upstream.script({ path: "/manifests/" }, { kind: "hang", times: Infinity });
   const cwd = await tempDir(t);
-  const text = `listen: 127.0.0.1:0\nworkers: 2\nlog: {format: json}\nregistries: {dockerhub: {upstream: "${upstream.url}"}}\n`;
+  // The line comes with the end of the question, which is nobody's by then.
+  const text = `listen: 127.0.0.1:0\nworkers: 2\nlog: {format: json}\nregistries: {dockerhub: {upstream: "${upstream.url}", headers_timeout: 2s}}\n`;
   await writeFile(join(cwd, "registry-cache.yaml"), text);
   const command = startCommand(t, ["serve"], { cwd });
   const [, address] = await command.said(/"urls":\["http:\/\/(127\.0\.0\.1:\d+)/);

@@ -7,10 +7,12 @@ import type { Events } from "./events.ts";
 /** Callbacks for those who see what happens, and who know nothing of events. */
 export function eventSources(events: Pick<Events, "publish">) {
   return {
-    onNew: (repository: Repository, digest: Digest, size: number) =>
+    onNewDigest: (repository: Repository, digest: Digest, size: number) =>
       events.publish({ name: "digest.new", data: { image: `${repositoryPath(repository)}@${digest}`, digest, size } }),
-    onMoved: (repository: Repository, tag: Tag, from: Digest, to: Digest) =>
+    onTagMoved: (repository: Repository, tag: Tag, from: Digest, to: Digest) =>
       events.publish({ name: "tag.moved", data: { image: `${repositoryPath(repository)}:${tag}`, from, to } }),
+    onVanished: (repository: Repository, tag: Tag, digest: Digest) =>
+      events.publish({ name: "tag.vanished", data: { image: `${repositoryPath(repository)}:${tag}`, digest } }),
     onDamaged: (digest: Digest) => events.publish({ name: "content.damaged", data: { digest } }),
     onTrouble: (names: readonly string[], reason: string) =>
       events.publish({ name: "certificate.trouble", data: { names, reason } }),

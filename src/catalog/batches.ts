@@ -1,4 +1,9 @@
-import { setImmediate as otherWork } from "node:timers/promises";
+import { setImmediate } from "node:timers/promises";
+
+/** Lets the process do what else is to be done. */
+export async function otherWork(): Promise<void> {
+  await setImmediate();
+}
 
 /** Rows in one INSERT. */
 export const ROWS_PER_INSERT = 100;

@@ -1,4 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
+import type { CountingCatalog } from "./counting.ts";
+import type { ImageCatalog } from "./images.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { Repository, RepositoryName, Tag } from "../oci/reference.ts";
 
@@ -8,7 +10,7 @@ import type { Repository, RepositoryName, Tag } from "../oci/reference.ts";
  *
  * Reads are synchronous in SQLite but not in PostgreSQL, hence the promises.
  */
-export interface Catalog {
+export interface Catalog extends CountingCatalog, ImageCatalog {
   /** A manifest became held in this repository: its row, what it names, and the sizes of those. Idempotent. */
   recordManifest(record: ManifestRecord): Promise<void>;
   manifest(repository: Repository, digest: Digest): Promise<HeldManifest | undefined>;
@@ -26,6 +28,8 @@ export interface Catalog {
   recordTag(repository: Repository, tag: Tag, digest: Digest, atMs: number): Promise<void>;
   /** Upstream said again that the tag points where we think: freshness survives a restart. */
   confirmTags(confirmations: readonly TagConfirmation[]): Promise<void>;
+  /** Upstream says that it does not have the tag. Stands until the tag is confirmed, or points elsewhere. Idempotent. */
+  vanishTag(repository: Repository, tag: Tag, atMs: number): Promise<void>;
   tag(repository: Repository, tag: Tag): Promise<HeldTag | undefined>;
   /** Tags that lead to the digest, or did before they moved: by themselves, or by what they point to naming it. */
   tagsOf(repository: Repository, digest: Digest, kind: ContentKind): Promise<Tag[]>;
@@ -47,6 +51,28 @@ export interface Catalog {
   countImages(): Promise<ReadonlyMap<string, number>>;
   /** A registry's repositories with held tags, and these: after `last`, in lexical order of their names. */
   inventory(query: RepositoriesQuery & { readonly registryId: string }): Promise<HeldTags[]>;
+
+  /** Bytes held: each content counts once in all, and once for each registry that has it. Two look-ups, exact. */
+  heldBytes(): Promise<HeldBytes>;
+  /** In how many places the content is held, as blob or manifest: of a registry, or of all. */
+  linksTo(digest: Digest, registryId?: string): Promise<number>;
+  /** Held manifests that nothing else of their repository leads to, the longest unused first, so many after the cursor. */
+  leastUsed(query: LeastUsedQuery): Promise<HeldRoot[]>;
+  /** The roots by which a repository holds a manifest: itself, or those that lead to it. */
+  rootsOf(repository: Repository, digest: Digest): Promise<Digest[]>;
+  /**
+   * What goes when a root is evicted: the manifests that it leads to and that nothing else does, the blobs that no other
+   * manifest of the repository names, the tags. Undefined where it is not held.
+   */
+  leaving(repository: Repository, root: Digest): Promise<Leaving | undefined>;
+  /** Blobs that no held manifest of their repository names, among so many rows after the cursor. */
+  looseBlobs(query: LooseQuery): Promise<{ readonly blobs: LooseBlob[]; readonly next: LooseQuery["after"] }>;
+  /** Such a blob as something that leaves; undefined where it is not held, or is named by now. */
+  leavingBlob(repository: Repository, digest: Digest): Promise<Leaving | undefined>;
+  /** Forgets all of what leaves, in one transaction; where its tags pointed goes into their history. */
+  forget(leaving: Leaving): Promise<void>;
+  /** No repository has it as a blob any more. Says which had. */
+  forgetBlob(digest: Digest): Promise<Repository[]>;
 
   /** Forgets what the store no longer has and takes over what it has: see `upkeep/reindex.ts`. */
   replaceHeld(snapshot: AsyncIterable<HeldSnapshot>): Promise<void>;
@@ -90,6 +116,8 @@ export interface HeldTag {
   readonly digest: Digest;
   /** When upstream last confirmed it. */
   readonly confirmedAtMs: number;
+  /** Since when upstream says that it does not have it; undefined: it does. */
+  readonly vanishedAtMs?: number;
 }
 
 /** Where a tag points, or has pointed. */
@@ -99,6 +127,8 @@ export interface TagSighting {
   readonly firstSeenAtMs: number;
   /** When upstream last said so. */
   readonly confirmedAtMs: number;
+  /** Since when it did not have it, after that. */
+  readonly vanishedAtMs?: number;
 }
 
 export interface TagConfirmation {
@@ -149,6 +179,62 @@ export interface HeldRepository {
 export interface HeldTags {
   readonly name: RepositoryName;
   readonly tags: readonly Tag[];
+}
+
+export interface HeldSize {
+  readonly bytes: number;
+  /** Different ones. */
+  readonly contents: number;
+}
+
+export interface HeldBytes extends HeldSize {
+  /** By registry id; what several have counts for each. */
+  readonly byRegistry: ReadonlyMap<string, HeldSize>;
+}
+
+export interface LeastUsedQuery {
+  readonly after?: Pick<HeldRoot, "id" | "lastUsedAtMs"> | undefined;
+  readonly limit: number;
+}
+
+/** A manifest that nothing else of its repository leads to. */
+export interface HeldRoot {
+  readonly id: number;
+  readonly repository: Repository;
+  readonly digest: Digest;
+  /** Of it and of what it leads to. */
+  readonly lastUsedAtMs: number;
+  readonly heldAtMs: number;
+}
+
+export interface SizedDigest {
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** What leaves a repository together. */
+export interface Leaving {
+  readonly repository: Repository;
+  /** Undefined for a loose blob. */
+  readonly root: Digest | undefined;
+  /** The root first, then level by level what it leads to. */
+  readonly manifests: readonly SizedDigest[];
+  readonly blobs: readonly SizedDigest[];
+  readonly tags: readonly Tag[];
+  /** What nobody else in any repository has: its bytes come back. */
+  readonly comingBack: readonly SizedDigest[];
+  readonly lastUsedAtMs: number;
+}
+
+export interface LooseQuery {
+  readonly after?: { readonly repositoryId: number; readonly digest: Digest } | undefined;
+  readonly limit: number;
+}
+
+export interface LooseBlob extends SizedDigest {
+  readonly repository: Repository;
+  readonly lastUsedAtMs: number;
 }
 
 /** One repository as the store has it. */

@@ -1,9 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
-import type { Unlisted } from "./catalog.ts";
-
-/** Pullers of one image that lists show, the latest first. */
-export const PULLERS_SHOWN_MAX = 10;
+import type { RepositoriesQuery, Unlisted } from "./catalog.ts";
 
 /** A place among the images: repositories by their path, images within one by digest. */
 export interface ImagePlace {
@@ -14,16 +11,18 @@ export interface ImagePlace {
 }
 
 export interface ImagesQuery {
-  readonly registryId?: string;
+  readonly registryId?: string | undefined;
   /** One repository alone. */
-  readonly path?: string;
-  readonly after?: ImagePlace;
-  /** At most 100. */
+  readonly path?: string | undefined;
+  readonly after?: ImagePlace | undefined;
   readonly limit: number;
-  readonly except?: Unlisted;
+  readonly except?: Unlisted | undefined;
 }
 
-/** A manifest that a repository has and that no other held manifest of it names. Times are milliseconds since the epoch, sizes bytes. */
+/**
+ * A manifest that a repository has and that no other held manifest of it names. Times are milliseconds since the epoch,
+ * sizes bytes.
+ */
 export interface ImageRow {
   /** Of its manifest, in this catalog. */
   readonly id: number;
@@ -33,8 +32,8 @@ export interface ImageRow {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly artifactType: string | undefined;
-  readonly subject: Digest | undefined;
   readonly heldAtMs: number;
+  /** Of the manifest itself. */
   readonly pulls: number;
   /** Also of what it names. */
   readonly lastPulledAtMs: number | undefined;
@@ -48,18 +47,18 @@ export interface ImageTag {
   readonly digest: Digest;
   readonly firstSeenAtMs: number;
   readonly confirmedAtMs: number;
+  /** By this tag, wherever it pointed. */
   readonly pulls: number;
   readonly lastPulledAtMs: number | undefined;
 }
 
 /** A manifest that an image names. */
 export interface ImageChild {
+  /** Of its manifest; undefined where that is not held. */
+  readonly id: number | undefined;
   readonly digest: Digest;
   /** `linux/arm64/v8`, as the index says. */
   readonly platform: string | undefined;
-  readonly isHeld: boolean;
-  /** Of what is held of it. */
-  readonly size: number;
 }
 
 export interface Puller {
@@ -69,14 +68,27 @@ export interface Puller {
   readonly lastPulledAtMs: number;
 }
 
-/** What is held, image by image; each question is bounded work, since SQLite answers with all sockets waiting. */
+export interface RepositoryRow {
+  readonly registryId: string;
+  readonly serves: string;
+  readonly repository: RepositoryName;
+  readonly images: number;
+  readonly tags: number;
+  /** Distinct bytes of all that is held of it. */
+  readonly bytes: number;
+  readonly lastPulledAtMs: number | undefined;
+}
+
+/** What is held, image by image; whoever asks for much asks in pieces, since SQLite answers with all sockets waiting. */
 export interface ImageCatalog {
   /** In the order of their places. */
   images(query: ImagesQuery): Promise<ImageRow[]>;
-  /** Distinct bytes of all that is held of each, by its id. At most 100 at once. */
-  imageSizes(ids: readonly number[]): Promise<ReadonlyMap<number, number>>;
   /** What the image names, held or not. */
   imageChildren(id: number): Promise<ImageChild[]>;
-  /** The latest first. */
-  pullersOf(id: number, limit: number): Promise<Puller[]>;
+  /** Distinct bytes of all that is held of each, by the ids of their manifests. */
+  imageSizes(ids: readonly number[]): Promise<ReadonlyMap<number, number>>;
+  /** So many of each manifest, the latest first, by its id. */
+  pullersOf(ids: readonly number[], limit: number): Promise<ReadonlyMap<number, Puller[]>>;
+  /** Held repositories after `last` in lexical order of their store path. */
+  repositorySummaries(query: RepositoriesQuery): Promise<RepositoryRow[]>;
 }

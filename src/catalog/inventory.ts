@@ -44,7 +44,7 @@ export async function countImages(db: CatalogDb): Promise<ReadonlyMap<string, nu
 }
 
 /** What is left of some repositories, by the index `manifests_by_fetcher` alone, which has nothing but what credentials have fetched. */
-function isListed({ fetchedWith, privateOf }: Unlisted) {
+export function isListed({ fetchedWith, privateOf }: Unlisted) {
   return (eb: ExpressionBuilder<CatalogSchema & { r: RepositoryTable }, "r">) => {
     const fetched = eb.selectFrom("manifests as f").select("f.repository_id");
     const isOfClients = eb("r.id", "in", fetched.where("f.fetched_with", "=", fetchedWith));

@@ -4,6 +4,9 @@ import type { Repository } from "../oci/reference.ts";
 import { repositoryPath } from "../oci/reference.ts";
 import { inBatches, ROWS_PER_INSERT } from "./batches.ts";
 import type { BlobRecord, HeldManifest, ManifestRecord } from "./catalog.ts";
+import { gainContents, resizeContents } from "./contents.ts";
+import { registryIdOf } from "./repositories.ts";
+import { ledToBy, settleRoots } from "./roots.ts";
 import type { CatalogDb, ReferenceTable } from "./schema.ts";
 
 type ManifestFacts = Omit<ManifestRecord, "repository">;
@@ -52,8 +55,12 @@ export async function rebuildManifest(
     .where("digest", "=", facts.digest)
     .returning("id")
     .executeTakeFirstOrThrow();
+  await resizeContents(db, [facts]);
+  const before = await ledToBy(db, repositoryId, [facts.digest]);
   await db.deleteFrom("manifest_references").where("manifest_id", "=", id).execute();
   await insertReferences(db, repositoryId, id, facts.manifest);
+  const after = await ledToBy(db, repositoryId, [facts.digest]);
+  await settleRoots(db, repositoryId, [facts.digest, ...before, ...after]);
 }
 
 /** False where it is held already. */
@@ -81,7 +88,10 @@ async function insertManifest(
     .returning("id")
     .executeTakeFirst();
   if (inserted === undefined) return false;
+  await resizeContents(db, [facts]);
+  await gainContents(db, await registryIdOf(db, repositoryId), [facts]);
   await insertReferences(db, repositoryId, inserted.id, facts.manifest);
+  await settleRoots(db, repositoryId, [facts.digest, ...(await ledToBy(db, repositoryId, [facts.digest]))]);
   // A tag may have been recorded before its manifest.
   await db
     .updateTable("tags")
@@ -103,28 +113,27 @@ async function insertReferences(
 ): Promise<void> {
   const rows = referencesOf(manifest)
     .slice(0, REFERENCES_MAX)
-    .map(({ digest, kind, size }) => ({
-      manifest_id: manifestId,
-      repository_id: repositoryId,
-      digest,
-      kind,
-      size,
-    }));
+    .map((named) => ({ manifest_id: manifestId, repository_id: repositoryId, ...named }));
   await inBatches(rows, ROWS_PER_INSERT, async (piece) => {
     await db.insertInto("manifest_references").values(piece).execute();
   });
 }
 
+const PLATFORM_LENGTH_MAX = 64;
+
+type Named = Pick<ReferenceTable, "digest" | "kind" | "size" | "platform">;
+
 /** Everything that a manifest names, each digest once; where it is named twice, a known size wins. */
-function referencesOf(manifest: Manifest): Pick<ReferenceTable, "digest" | "kind" | "size">[] {
-  const found = new Map<Digest, Pick<ReferenceTable, "digest" | "kind" | "size">>();
+function referencesOf(manifest: Manifest): Named[] {
+  const found = new Map<Digest, Named>();
   for (const [kind, descriptors] of [
     ["manifest", manifest.manifests],
     ["blob", manifest.blobs],
   ] as const) {
-    for (const { digest, size } of descriptors) {
+    for (const { digest, size, ...said } of descriptors) {
+      const platform = said.platform?.slice(0, PLATFORM_LENGTH_MAX) ?? null;
       const earlier = found.get(digest);
-      if (earlier === undefined || earlier.size === UNKNOWN_SIZE) found.set(digest, { digest, kind, size });
+      if (earlier === undefined || earlier.size === UNKNOWN_SIZE) found.set(digest, { digest, kind, size, platform });
     }
   }
   return [...found.values()];
@@ -213,7 +222,10 @@ export async function holdBlobs(
   blobs: readonly BlobFacts[],
   nowMs: number,
 ): Promise<void> {
+  const registryId = await registryIdOf(db, repositoryId);
   await inBatches(blobs, ROWS_PER_INSERT, async (piece) => {
+    const held = await heldBlobsQuery(db, repositoryId, piece).execute();
+    const before = new Set(held.map(({ digest }) => digest));
     const rows = piece.map((blob) => ({
       repository_id: repositoryId,
       digest: blob.digest,
@@ -234,5 +246,23 @@ export async function holdBlobs(
         })),
       )
       .execute();
+    await resizeContents(db, piece);
+    await gainContents(
+      db,
+      registryId,
+      piece.filter(({ digest }) => !before.has(digest)),
+    );
   });
+}
+
+function heldBlobsQuery(db: CatalogDb, repositoryId: number, blobs: readonly BlobFacts[]) {
+  return db
+    .selectFrom("blobs")
+    .select("digest")
+    .where("repository_id", "=", repositoryId)
+    .where(
+      "digest",
+      "in",
+      blobs.map(({ digest }) => digest),
+    );
 }

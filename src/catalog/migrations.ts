@@ -1,5 +1,8 @@
 import { type ColumnDefinitionBuilder, type CreateTableBuilder, sql } from "kysely";
 import { CatalogNewerError } from "./errors.ts";
+import { addContents } from "./migrations-contents.ts";
+import { addVanished } from "./migrations-vanished.ts";
+import { addCounters } from "./migrations-counters.ts";
 import type { CatalogDb } from "./schema.ts";
 
 /** The few words of a schema in which SQL dialects differ. */
@@ -15,7 +18,16 @@ export interface SchemaWords {
 type Migration = (db: CatalogDb, words: SchemaWords) => Promise<void>;
 
 /** By version, from 1. Released ones are never edited: a change is a further one at the end. */
-const MIGRATIONS: readonly Migration[] = [createTables, indexByDigest, indexByRegistry, indexByFetcher, indexLeading];
+const MIGRATIONS: readonly Migration[] = [
+  createTables,
+  indexByDigest,
+  indexByRegistry,
+  indexByFetcher,
+  indexLeading,
+  addContents,
+  addVanished,
+  addCounters,
+];
 
 /** The version that this release works with. */
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -30,6 +30,7 @@ export async function replaceTags(
       confirmed_at_ms: fresh ? confirmedAtMs : Math.max(known.confirmed_at_ms, confirmedAtMs),
       recorded_at_ms: nowMs,
       last_used_at_ms: known?.last_used_at_ms ?? atMs,
+      vanished_at_ms: fresh ? null : known.vanished_at_ms,
     });
   }
   const gone = [...before.values()].filter(
@@ -58,6 +59,7 @@ async function upsertTags(db: CatalogDb, rows: readonly TagTable[]): Promise<voi
           first_seen_at_ms: eb.ref("excluded.first_seen_at_ms"),
           confirmed_at_ms: eb.ref("excluded.confirmed_at_ms"),
           recorded_at_ms: eb.ref("excluded.recorded_at_ms"),
+          vanished_at_ms: eb.ref("excluded.vanished_at_ms"),
         })),
       )
       .execute();

@@ -1,6 +1,7 @@
 import { repositoryPath } from "../oci/reference.ts";
 import { inBatches } from "./batches.ts";
 import type { HeldSnapshot } from "./catalog.ts";
+import { dropRecordedBefore } from "./drop.ts";
 import { holdBlobs, rebuildManifest } from "./manifests.ts";
 import { replaceTags } from "./replace-tags.ts";
 import { repositoryIdOf } from "./repositories.ts";
@@ -80,17 +81,6 @@ async function replaceOne(db: CatalogDb, snapshot: HeldSnapshot, askedAtMs: numb
     await replaceTags(trx, repositoryId, snapshot.tags, { askedAtMs, nowMs });
     await dropRecordedBefore(trx, repositoryId, askedAtMs);
   });
-}
-
-/** Forgets the manifests and blobs that nothing proved since; those in the snapshot were written with a later time. */
-async function dropRecordedBefore(db: CatalogDb, repositoryId: number, beforeMs: number): Promise<void> {
-  for (const table of ["manifests", "blobs"] as const) {
-    await db
-      .deleteFrom(table)
-      .where("repository_id", "=", repositoryId)
-      .where("recorded_at_ms", "<", beforeMs)
-      .execute();
-  }
 }
 
 async function dropUnseen(db: CatalogDb, seen: ReadonlySet<string>, walkStartMs: number): Promise<void> {

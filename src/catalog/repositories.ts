@@ -1,4 +1,5 @@
 import { type Repository, repositoryPath } from "../oci/reference.ts";
+import { moveContents } from "./contents.ts";
 import type { CatalogDb } from "./schema.ts";
 
 /** The row's id; makes the row where there is none. The id of its registry follows the configuration. */
@@ -22,5 +23,15 @@ export async function repositoryIdOf(db: CatalogDb, repository: Repository, nowM
     .onConflict((conflict) => conflict.column("path").doUpdateSet({ registry_id: repository.registryId }))
     .returning("id")
     .executeTakeFirstOrThrow();
+  if (known !== undefined) await moveContents(db, row.id, known.registry_id, repository.registryId);
   return row.id;
+}
+
+export async function registryIdOf(db: CatalogDb, repositoryId: number): Promise<string> {
+  const row = await db
+    .selectFrom("repositories")
+    .select("registry_id")
+    .where("id", "=", repositoryId)
+    .executeTakeFirstOrThrow();
+  return row.registry_id;
 }

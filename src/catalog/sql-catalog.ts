@@ -2,18 +2,29 @@ import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { inBatches } from "./batches.ts";
 import type * as catalog from "./catalog.ts";
+import * as contents from "./contents.ts";
+import * as evicting from "./evicting.ts";
+import * as counters from "./counters.ts";
+import type * as counting from "./counting.ts";
+import * as imageQueries from "./image-queries.ts";
+import type * as images from "./images.ts";
 import * as inventory from "./inventory.ts";
 import * as lists from "./lists.ts";
+import * as imageSizes from "./image-sizes.ts";
 import * as manifests from "./manifests.ts";
+import * as pulls from "./pulls.ts";
 import * as replace from "./replace.ts";
 import { repositoryIdOf } from "./repositories.ts";
 import type { CatalogDb } from "./schema.ts";
 import * as tags from "./tags.ts";
 import * as leading from "./leading.ts";
 import * as use from "./use.ts";
+import * as vanished from "./vanished.ts";
 
 /** Uses or confirmations written in one transaction: about a millisecond, in which no socket is served. */
 const NOTES_PER_TRANSACTION = 100;
+
+const MS_PER_DAY = 24 * 60 * 60 * 1000;
 
 export interface SqlCatalogOptions {
   /** Where questions go; may be `writes` itself. */
@@ -69,6 +80,10 @@ export class SqlCatalog implements catalog.Catalog {
     });
   }
 
+  async vanishTag(repository: Repository, tag: Tag, atMs: number): Promise<void> {
+    await this.#transaction(async (db) => await vanished.vanishTag(db, repository, tag, atMs, this.#now()));
+  }
+
   async tag(repository: Repository, tag: Tag): Promise<catalog.HeldTag | undefined> {
     return await tags.findTag(this.#reads, repository, tag);
   }
@@ -110,6 +125,81 @@ export class SqlCatalog implements catalog.Catalog {
 
   async inventory(query: catalog.RepositoriesQuery & { readonly registryId: string }): Promise<catalog.HeldTags[]> {
     return await inventory.inventory(this.#reads, query);
+  }
+
+  async heldBytes(): Promise<catalog.HeldBytes> {
+    return await contents.heldBytes(this.#reads);
+  }
+
+  async linksTo(digest: Digest, registryId?: string): Promise<number> {
+    return await contents.linksTo(this.#reads, digest, registryId);
+  }
+
+  async leastUsed(query: catalog.LeastUsedQuery): Promise<catalog.HeldRoot[]> {
+    return await evicting.leastUsed(this.#reads, query);
+  }
+
+  async rootsOf(repository: Repository, digest: Digest): Promise<Digest[]> {
+    return await evicting.rootsOf(this.#reads, repository, digest);
+  }
+
+  async leaving(repository: Repository, root: Digest): Promise<catalog.Leaving | undefined> {
+    return await evicting.leaving(this.#reads, repository, root);
+  }
+
+  async looseBlobs(query: catalog.LooseQuery) {
+    return await evicting.looseBlobs(this.#reads, query);
+  }
+
+  async leavingBlob(repository: Repository, digest: Digest): Promise<catalog.Leaving | undefined> {
+    return await evicting.leavingBlob(this.#reads, repository, digest);
+  }
+
+  async forget(leaving: catalog.Leaving): Promise<void> {
+    await this.#transaction(async (db) => await evicting.forget(db, leaving));
+  }
+
+  async forgetBlob(digest: Digest): Promise<Repository[]> {
+    return await evicting.forgetBlob(async (run) => await this.#transaction(run), digest);
+  }
+
+  async addCounts(counts: readonly counting.Count[]): Promise<void> {
+    const today = Math.floor(this.#now() / MS_PER_DAY);
+    await this.#transaction(async (db) => await counters.addCounts(db, counts, today));
+  }
+
+  async countsOfAllTime(): Promise<ReadonlyMap<string, counting.NamedCounts>> {
+    return await counters.countsOfAllTime(this.#reads);
+  }
+
+  async countsByDay(days: { readonly from: number; readonly to: number }): Promise<counting.Count[]> {
+    return await counters.countsByDay(this.#reads, days);
+  }
+
+  async notePulls(pulled: readonly counting.Pulled[]): Promise<void> {
+    await inBatches(byRepository(pulled), NOTES_PER_TRANSACTION, async (piece) => {
+      await this.#transaction(async (db) => await pulls.notePulls(db, piece));
+    });
+  }
+
+  async images(query: images.ImagesQuery): Promise<images.ImageRow[]> {
+    return await imageQueries.images(this.#reads, query);
+  }
+
+  async imageChildren(id: number): Promise<images.ImageChild[]> {
+    return await imageQueries.imageChildren(this.#reads, id);
+  }
+
+  async imageSizes(ids: readonly number[]): Promise<ReadonlyMap<number, number>> {
+    return await imageSizes.imageSizes(this.#reads, ids);
+  }
+
+  async pullersOf(ids: readonly number[], limit: number): Promise<ReadonlyMap<number, images.Puller[]>> {
+    return await imageQueries.pullersOf(this.#reads, ids, limit);
+  }
+
+  async repositorySummaries(query: catalog.RepositoriesQuery): Promise<images.RepositoryRow[]> {
+    return await imageSizes.repositorySummaries(this.#reads, query);
   }
 
   async replaceHeld(snapshot: AsyncIterable<catalog.HeldSnapshot>): Promise<void> {

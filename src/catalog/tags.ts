@@ -2,6 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import type { HeldTag, TagSighting } from "./catalog.ts";
 import type { CatalogDb, TagTable } from "./schema.ts";
+import { vanishedSince } from "./vanished.ts";
 
 /** Earlier digests kept a tag; a tag that moves daily is remembered for over a year. */
 export const TAG_HISTORY_ROWS_MAX = 400;
@@ -33,6 +34,7 @@ export async function pointTag(db: CatalogDb, repositoryId: number, facts: TagFa
       first_seen_at_ms: moved ? facts.atMs : before.first_seen_at_ms,
       confirmed_at_ms:
         moved || before.confirmed_at_ms > nowMs ? facts.atMs : Math.max(before.confirmed_at_ms, facts.atMs),
+      vanished_at_ms: null,
     })
     .where("repository_id", "=", repositoryId)
     .where("tag", "=", facts.tag)
@@ -57,6 +59,7 @@ async function insertTag(
       confirmed_at_ms: atMs,
       recorded_at_ms: nowMs,
       last_used_at_ms: atMs,
+      vanished_at_ms: null,
     })
     .execute();
 }
@@ -73,10 +76,10 @@ async function manifestIdOf(db: CatalogDb, repositoryId: number, digest: Digest)
 
 /** Writes where a tag pointed into its history, and forgets the oldest of a history grown too long. */
 export async function remember(db: CatalogDb, tag: TagTable): Promise<void> {
-  const { repository_id, tag: name, digest, first_seen_at_ms, confirmed_at_ms } = tag;
+  const { repository_id, tag: name, digest, first_seen_at_ms, confirmed_at_ms, vanished_at_ms } = tag;
   await db
     .insertInto("tag_history")
-    .values({ repository_id, tag: name, digest, first_seen_at_ms, confirmed_at_ms })
+    .values({ repository_id, tag: name, digest, first_seen_at_ms, confirmed_at_ms, vanished_at_ms })
     .execute();
   const beyond = await db
     .selectFrom("tag_history")
@@ -100,11 +103,13 @@ export async function findTag(db: CatalogDb, repository: Repository, tag: Tag): 
   const row = await db
     .selectFrom("tags as t")
     .innerJoin("repositories as r", "r.id", "t.repository_id")
-    .select(["t.digest", "t.confirmed_at_ms"])
+    .select(["t.digest", "t.confirmed_at_ms", "t.vanished_at_ms"])
     .where("r.path", "=", repositoryPath(repository))
     .where("t.tag", "=", tag)
     .executeTakeFirst();
-  return row === undefined ? undefined : { digest: row.digest as Digest, confirmedAtMs: row.confirmed_at_ms };
+  if (row === undefined) return undefined;
+  const { digest, confirmed_at_ms: confirmedAtMs, vanished_at_ms: vanishedAtMs } = row;
+  return { digest: digest as Digest, confirmedAtMs, ...vanishedSince(vanishedAtMs) };
 }
 
 /** Where the tag points and has pointed, the latest first. */
@@ -112,14 +117,14 @@ export async function tagHistory(db: CatalogDb, repository: Repository, tag: Tag
   const present = await db
     .selectFrom("tags as t")
     .innerJoin("repositories as r", "r.id", "t.repository_id")
-    .select(["t.repository_id", "t.digest", "t.first_seen_at_ms", "t.confirmed_at_ms"])
+    .select(["t.repository_id", "t.digest", "t.first_seen_at_ms", "t.confirmed_at_ms", "t.vanished_at_ms"])
     .where("r.path", "=", repositoryPath(repository))
     .where("t.tag", "=", tag)
     .executeTakeFirst();
   if (present === undefined) return [];
   const past = await db
     .selectFrom("tag_history as h")
-    .select(["h.digest", "h.first_seen_at_ms", "h.confirmed_at_ms"])
+    .select(["h.digest", "h.first_seen_at_ms", "h.confirmed_at_ms", "h.vanished_at_ms"])
     .where("h.repository_id", "=", present.repository_id)
     .where("h.tag", "=", tag)
     .orderBy("h.id", "desc")
@@ -129,5 +134,6 @@ export async function tagHistory(db: CatalogDb, repository: Repository, tag: Tag
     digest: row.digest as Digest,
     firstSeenAtMs: row.first_seen_at_ms,
     confirmedAtMs: row.confirmed_at_ms,
+    ...vanishedSince(row.vanished_at_ms),
   }));
 }

@@ -1,8 +1,10 @@
 import { sql } from "kysely";
 import type { Digest } from "../oci/digest.ts";
 import { repositoryPath, type Repository } from "../oci/reference.ts";
+import { inBatches, ROWS_PER_INSERT } from "./batches.ts";
 import type { TagConfirmation, Use } from "./catalog.ts";
 import type { CatalogDb } from "./schema.ts";
+import { leadingUses } from "./use-leading.ts";
 
 /** A row's key below its repository, and the time that it shall have at least. */
 interface Stamp {
@@ -13,7 +15,7 @@ interface Stamp {
   readonly atMs: number;
 }
 
-/** Moves last use forward, never back; what is not there is passed over. */
+/** Moves last use forward, never back; what is not there is passed over. What leads to what was used is used with it. */
 export async function touch(db: CatalogDb, uses: readonly Use[]): Promise<void> {
   const ids = await repositoryIds(db, uses);
   const contents = stampsOf(uses, ids, ({ digest }) => digest);
@@ -22,6 +24,14 @@ export async function touch(db: CatalogDb, uses: readonly Use[]): Promise<void> 
   await move(db, "manifests.digest", "last_used_at_ms", contents);
   await move(db, "blobs.digest", "last_used_at_ms", contents);
   await move(db, "tags.tag", "last_used_at_ms", tags);
+  const leading = await leadingUses(
+    db,
+    contents.map(({ repositoryId, digest, atMs }) => ({ repositoryId, digest, atMs })),
+  );
+  const youngest = latest(leading.map((use) => ({ ...use, key: use.digest })));
+  await inBatches(youngest, ROWS_PER_INSERT, async (piece) => {
+    await move(db, "manifests.digest", "last_used_at_ms", piece);
+  });
 }
 
 /**
@@ -38,7 +48,8 @@ export async function confirmTags(
   await move(db, "tags.tag", "confirmed_at_ms", tags, nowMs);
 }
 
-async function repositoryIds(
+/** By path; of those that have a row. */
+export async function repositoryIds(
   db: CatalogDb,
   notes: readonly { readonly repository: Repository }[],
 ): Promise<ReadonlyMap<string, number>> {
@@ -57,16 +68,29 @@ function stampsOf<N extends { readonly repository: Repository; readonly digest: 
   ids: ReadonlyMap<string, number>,
   keyOf: (note: N) => string | undefined,
 ): readonly Stamp[] {
-  const latest = new Map<string, Stamp>();
+  const stamps: Stamp[] = [];
   for (const note of notes) {
     const [repositoryId, key] = [ids.get(repositoryPath(note.repository)), keyOf(note)];
     if (repositoryId === undefined || key === undefined) continue;
-    const row = `${repositoryId} ${key}`;
-    const known = latest.get(row);
-    if (known === undefined || known.atMs < note.atMs)
-      latest.set(row, { repositoryId, key, digest: note.digest, atMs: note.atMs });
+    stamps.push({ repositoryId, key, digest: note.digest, atMs: note.atMs });
   }
-  return [...latest.values()];
+  return latest(stamps);
+}
+
+function latest(stamps: readonly Stamp[]): readonly Stamp[] {
+  const found = new Map<string, Stamp>();
+  for (const stamp of stamps) {
+    const row = `${stamp.repositoryId} ${stamp.key}`;
+    const known = found.get(row);
+    if (known === undefined || known.atMs < stamp.atMs) found.set(row, stamp);
+  }
+  return [...found.values()];
+}
+
+/** What upstream has said after the confirmation, which may have waited in a notebook, stands. */
+function stillVanished(nowMs: number) {
+  const at = sql.ref("tags.vanished_at_ms");
+  return sql`case when ${at} > stamps.at_ms and ${at} <= ${nowMs} then ${at} end`;
 }
 
 /** One statement for all: one for each row costs ten times as much, with every socket waiting meanwhile. */
@@ -83,7 +107,8 @@ async function move(
     stamps.map(({ repositoryId, key, digest, atMs }) => sql`(${repositoryId}, ${key}, ${digest}, ${atMs})`),
   );
   const time = sql.ref(`${table}.${timeColumn}`);
-  const recorded = nowMs === undefined ? sql`` : sql`, recorded_at_ms = ${nowMs}`;
+  const recorded =
+    nowMs === undefined ? sql`` : sql`, recorded_at_ms = ${nowMs}, vanished_at_ms = ${stillVanished(nowMs)}`;
   const fromFuture = nowMs === undefined ? sql`` : sql` or ${time} > ${nowMs}`;
   // A use counts wherever the tag points by now, a confirmation does not.
   const thatOne = nowMs === undefined ? sql`` : sql` and ${sql.ref(`${table}.digest`)} = stamps.digest`;

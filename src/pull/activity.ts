@@ -3,6 +3,10 @@ import type { Digest } from "../oci/digest.ts";
 /** Fills, and blobs with readers, of which is told at once; what is beyond is counted only. */
 export const ACTIVITY_SHOWN_MAX = 200;
 
+/** How fills end. `unkept`: the disk had no room, or failed. `paused`: others needed the place, or the cache stopped. */
+export const FILL_ENDS = ["done", "failed", "unkept", "paused"] as const;
+export type FillEnd = (typeof FILL_ENDS)[number];
+
 /** A fill that is under way. */
 export interface FillActivity {
   readonly digest: Digest;
@@ -37,4 +41,19 @@ export interface PullActivity {
   readonly stored: readonly StoredActivity[];
   /** Readers of all stored blobs together. */
   readonly storedReaders: number;
+}
+
+/** All of them together. */
+export function readersOf(stored: readonly StoredActivity[]): number {
+  return stored.reduce((sum, { readers }) => sum + readers, 0);
+}
+
+/** What there is, cut to what is shown. */
+export function pullActivity(fills: readonly FillActivity[], stored: readonly StoredActivity[]): PullActivity {
+  return {
+    fills: fills.slice(0, ACTIVITY_SHOWN_MAX),
+    fillCount: fills.length,
+    stored: stored.toSorted((a, b) => b.readers - a.readers).slice(0, ACTIVITY_SHOWN_MAX),
+    storedReaders: readersOf(stored),
+  };
 }

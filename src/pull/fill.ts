@@ -1,12 +1,14 @@
 import type { Hash } from "node:crypto";
-import type { Logger } from "pino";
+import { Rate } from "../lib/rate.ts";
 import { Changes, orAborted } from "../lib/wait.ts";
 import { type Digest, digestAlgorithm, finishDigest, hasherFor } from "../oci/digest.ts";
 import { NoRoomError, type Spool } from "../store/store.ts";
 import { type BlobBody, UpstreamError } from "../upstream/upstream.ts";
+import type { FillEnd } from "./activity.ts";
 import { HELD_BACK_BYTES, ownPiece, type Piece } from "./bytes.ts";
-import type { ChunkCache, ChunkedFile } from "./chunks.ts";
-import { type OpenUpstream, SizeDispute, transfer } from "./transfer.ts";
+import type { ChunkedFile } from "./chunks.ts";
+import type { FillOptions, FillState } from "./fill-options.ts";
+import { firstOf, SizeDispute, transfer } from "./transfer.ts";
 
 /** When the disk fills up so near to the end, the rest is held in memory and every reader can finish. */
 const MEMORY_TAIL_BYTES_MAX = 1024 * 1024;
@@ -14,37 +16,6 @@ const MEMORY_TAIL_BYTES_MAX = 1024 * 1024;
 /** Readers are woken for so many bytes, or what has come after so long: a hundred of them at every packet is all garbage. */
 const WAKE_BYTES = 512 * 1024;
 const WAKE_MS = 10;
-
-export interface FillOptions {
-  readonly digest: Digest;
-  /** What a manifest says; the upstream must agree. */
-  readonly size: number | undefined;
-  /** Waits for a place among the running fills; called first. Rejects when none becomes free. */
-  readonly admission: (signal: AbortSignal) => Promise<void>;
-  /** Whether it will begin with the first byte, and can be kept as far as is known. */
-  readonly isNew: () => Promise<boolean>;
-  readonly openSpool: (size: number | undefined) => Promise<Spool>;
-  readonly openUpstream: OpenUpstream;
-  /** Rejects unless the repository that it is started for has the blob. Asked where no answer with its bytes has shown that. */
-  readonly prove: () => Promise<unknown>;
-  /** Through which readers read the spool. */
-  readonly chunks: ChunkCache;
-  /** Called with the verified size after the commit: link and catalog. */
-  readonly committed: (size: number) => Promise<void>;
-  readonly log: Logger;
-}
-
-/**
- * - `filling` bytes are coming, or will
- * - `verified` all bytes are there and right: readers may finish, whatever becomes of the commit
- * - `unkept` the disk is full, or broken, at `writtenBytes`; readers go on by themselves from there
- * - `failed` upstream failed, or sent something else; readers fail with the error
- */
-export type FillState =
-  | { readonly kind: "filling" }
-  | { readonly kind: "verified" }
-  | { readonly kind: "unkept"; readonly hash: Hash }
-  | { readonly kind: "failed"; readonly error: UpstreamError };
 
 /**
  * The one upstream transfer of one digest into the store. It belongs to the process: readers come, follow at their own
@@ -75,6 +46,8 @@ export class Fill {
   #readers = 0;
   #idleSinceMs = 0;
   #hasEnded = false;
+  #isKept = false;
+  readonly #rate = new Rate();
 
   constructor(options: FillOptions) {
     this.#o = options;
@@ -110,6 +83,21 @@ export class Fill {
   /** Since when nobody reads, milliseconds since the epoch; undefined while somebody does. */
   get idleSinceMs(): number | undefined {
     return this.#readers === 0 ? this.#idleSinceMs : undefined;
+  }
+
+  get readers(): number {
+    return this.#readers;
+  }
+
+  /** From upstream, over the last seconds. */
+  get bytesPerSecond(): number {
+    return this.#rate.perSecond(performance.now());
+  }
+
+  /** How it has ended. */
+  get end(): FillEnd {
+    if (this.#state.kind === "failed") return this.isPausing ? "paused" : "failed";
+    return this.#isKept ? "done" : "unkept";
   }
 
   /** It will not go on: whoever comes now needs another. */
@@ -195,6 +183,7 @@ export class Fill {
       if (this.#hashedBytes < from) await this.#takeOver(spool, hash, first);
       for (let next = await first; next.done !== true; next = await pieces.next()) {
         hash.update(next.value);
+        this.#rate.add(next.value.length, performance.now());
         await this.#append(spool, next.value);
       }
     } finally {
@@ -327,6 +316,7 @@ export class Fill {
     if (this.#isTailInMemory) return await spool.discard();
     await spool.commit();
     await this.#o.committed(this.#writtenBytes);
+    this.#isKept = true;
   }
 
   async #fail(error: unknown, hash: Hash): Promise<void> {
@@ -384,14 +374,4 @@ export class Fill {
     this.#memory.length = 0;
     await spool.close().catch((error: unknown) => this.#o.log.error({ err: error }, "a spool could not be closed"));
   }
-}
-
-/** The answer that was asked for before is the first one, where the whole is wanted. */
-function firstOf(asked: Promise<BlobBody> | undefined, open: OpenUpstream): OpenUpstream {
-  let first = asked;
-  return async (range, signal) => {
-    const answer = range === undefined ? first : undefined;
-    first = undefined;
-    return await (answer ?? open(range, signal));
-  };
 }

@@ -4,6 +4,7 @@ import { type Repository, repositoryPath } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
 import { type TransferLane, UpstreamError } from "../upstream/upstream.ts";
 import { Changes } from "../lib/wait.ts";
+import type { FillActivity, FillEnd } from "./activity.ts";
 import type { ChunkCache } from "./chunks.ts";
 import { Fill } from "./fill.ts";
 import type { Held } from "./held.ts";
@@ -26,7 +27,11 @@ export interface FillsOptions {
   /** Transfers at once; the others wait. */
   readonly fillsMax: number;
   readonly log: Logger;
+  /** Hears how many fills there are, and how each has ended. */
+  readonly onFill?: OnFill | undefined;
 }
+
+export type OnFill = (registryId: string, how: "begun" | FillEnd) => void;
 
 interface Entry {
   readonly fill: Fill;
@@ -36,6 +41,7 @@ interface Entry {
   readonly registry: PullRegistry;
   /** Everybody who has asked and may have it: linked when it is committed. */
   readonly repositories: Map<string, Repository>;
+  readonly sinceMs: number;
   admitted: boolean;
 }
 
@@ -104,9 +110,14 @@ export class Fills {
       committed: async (bytes) => await this.#link(repositories, digest, bytes),
       log: this.#o.log.child({ repository: origin.repository }),
     });
-    const entry: Entry = { fill, sources, from: origin.repository, registry, repositories, admitted: false };
+    const from = { fill, sources, from: origin.repository, registry, repositories };
+    const entry: Entry = { ...from, sinceMs: Date.now(), admitted: false };
     this.#entries.set(digest, entry);
-    void fill.ended.then(() => this.#forget(digest, entry));
+    this.#o.onFill?.(registry.config.id, "begun");
+    void fill.ended.then(() => {
+      this.#o.onFill?.(registry.config.id, fill.end);
+      this.#forget(digest, entry);
+    });
     return fill;
   }
 
@@ -124,6 +135,21 @@ export class Fills {
       const credentialId = registryOf(this.#o.registries, one).upstream.credentialIdFor(one.name);
       await this.#o.held.linkBlob(one, digest, bytes, credentialId);
     }
+  }
+
+  /** The oldest first. */
+  activity(): FillActivity[] {
+    return [...this.#entries.values()].map(({ fill, from, registry, sinceMs, admitted }) => ({
+      digest: fill.digest,
+      repository: from,
+      registryId: registry.config.id,
+      state: fill.state.kind !== "filling" ? "ending" : admitted ? "filling" : "waiting",
+      bytes: fill.writtenBytes,
+      size: fill.size,
+      bytesPerSecond: fill.bytesPerSecond,
+      readers: fill.readers,
+      sinceMs,
+    }));
   }
 
   /** Opens the blob at the repository's own upstream. */

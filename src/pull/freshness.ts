@@ -1,6 +1,8 @@
 import type { Revalidate, TagRule } from "../config/config.ts";
-import type { UpstreamErrorKind } from "../upstream/upstream.ts";
+import type { QuotaVerdict, UpstreamErrorKind } from "../upstream/upstream.ts";
 import type { Outcome } from "./outcome.ts";
+
+export type { QuotaVerdict };
 
 /** What to do about a tag before answering. */
 export type Verdict =
@@ -39,6 +41,18 @@ export function tagVerdict(
       return ageMs >= 0 && ageMs < revalidate.ms ? "fresh" : "revalidate";
     }
   }
+}
+
+/** How much longer tags stay fresh while pulls are spared. */
+export const SPARING_FACTOR = 10;
+
+/**
+ * A tag's rule while upstream has so many pulls left. With none left nothing is stretched: who gets what is held is told why. What is to be
+ * asked before each answer still is: that costs no pull.
+ */
+export function sparing(revalidate: Revalidate, quota: QuotaVerdict): Revalidate {
+  if (quota !== "low" || revalidate.kind !== "after") return revalidate;
+  return { kind: "after", ms: revalidate.ms * SPARING_FACTOR };
 }
 
 /** What is told of a tag that is served without a question. */

@@ -18,21 +18,30 @@ export interface TagState {
   readonly digest: Digest;
   /** When upstream last said so, milliseconds since the epoch; 0 where nobody remembers. */
   readonly confirmedAtMs: number;
+  /** Since when upstream says that it does not have it. */
+  readonly vanishedAtMs?: number;
+  /** It is held at this digest: upstream is not asked, and has said nothing of it. */
+  readonly byHold?: true;
 }
 
-export interface HeldOptions {
+/** What happens to what is held, for whoever wants to hear of it. */
+export interface HeldNews {
+  readonly onTagMoved?: ((repository: Repository, tag: Tag, from: Digest, to: Digest) => void) | undefined;
+  /** A manifest became held that the repository did not have; bytes. */
+  readonly onNewDigest?: ((repository: Repository, digest: Digest, size: number) => void) | undefined;
+  /** Upstream does not have a tag any more that leads to this. */
+  readonly onVanished?: ((repository: Repository, tag: Tag, digest: Digest) => void) | undefined;
+}
+
+export interface HeldOptions extends HeldNews {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly shares: HeldContentOptions["shares"];
   readonly log: Logger;
   /** Told of every manifest that is kept. */
   readonly named?: Pick<NamedSizes, "remember"> | undefined;
-  /** Hears of every tag that upstream has confirmed or moved. */
+  /** Hears of every tag that upstream has confirmed, moved or lost. */
   readonly onTag?: ((repository: Repository, tag: Tag, state: TagState) => void) | undefined;
-  /** Hears of every manifest, with its size in bytes, that a repository has not had before. */
-  readonly onNew?: ((repository: Repository, digest: Digest, size: number) => void) | undefined;
-  /** Hears of every tag that has led elsewhere before. */
-  readonly onMoved?: ((repository: Repository, tag: Tag, from: Digest, to: Digest) => void) | undefined;
 }
 
 /**
@@ -46,8 +55,7 @@ export class Held {
   readonly #log: Logger;
   readonly #content: HeldContent;
   readonly #onTag: HeldOptions["onTag"];
-  readonly #onNew: HeldOptions["onNew"];
-  readonly #onMoved: HeldOptions["onMoved"];
+  readonly #news: HeldNews;
   readonly #named: HeldOptions["named"];
   readonly #records = new Set<Promise<void>>();
   readonly #tags = growingCache<string, TagState>(TAGS_IN_MEMORY_MAX);
@@ -59,8 +67,7 @@ export class Held {
     this.#log = options.log;
     this.#content = new HeldContent(options);
     this.#onTag = options.onTag;
-    this.#onNew = options.onNew;
-    this.#onMoved = options.onMoved;
+    this.#news = options;
     this.#named = options.named;
   }
 
@@ -93,7 +100,7 @@ export class Held {
     // It may have moved while we were reading.
     const newer = this.#tags.get(key);
     if (newer !== undefined) return newer;
-    const state = { digest, confirmedAtMs: row?.digest === digest ? row.confirmedAtMs : 0 };
+    const state = row?.digest === digest ? row : { digest, confirmedAtMs: 0 };
     this.#tags.set(key, state);
     return state;
   }
@@ -112,12 +119,12 @@ export class Held {
   async keepManifest(repository: Repository, kept: ManifestBytes, fetchedWith: string | undefined): Promise<boolean> {
     const { digest, bytes, manifest } = kept;
     return await this.#keeping(repository, digest, async () => {
+      const isNew = !(await this.#store.hasLink("manifest", repository, digest));
       if (!(await this.#isStored(digest, bytes))) await this.#makeRoomAndPut(digest, bytes);
-      const isNew = this.#onNew !== undefined && !(await this.#content.hasLink("manifest", repository, digest));
       await this.#store.link("manifest", repository, digest, fetchedWith);
-      if (isNew) this.#onNew?.(repository, digest, bytes.length);
       this.#content.rememberLink("manifest", repository, digest);
       this.#content.rememberManifest(kept);
+      if (isNew) this.#news.onNewDigest?.(repository, digest, bytes.length);
       this.#named?.remember(repository, manifest);
       const record = { repository, digest, size: bytes.length, manifest, fetchedWith, atMs: Date.now() };
       await this.#toCatalog(() => this.#catalog.recordManifest(record));
@@ -151,7 +158,8 @@ export class Held {
       await this.#store.setTag(repository, tag, digest);
       const before = this.#tags.get(tagKey(repository, tag));
       this.#setState(repository, tag, { digest, confirmedAtMs: atMs });
-      if (before !== undefined && before.digest !== digest) this.#onMoved?.(repository, tag, before.digest, digest);
+      if (before !== undefined && before.digest !== digest)
+        this.#news.onTagMoved?.(repository, tag, before.digest, digest);
       await this.#toCatalog(async () => {
         // Its last confirmation may wait in the notebook still, and goes into the tag's history now or never.
         if (before !== undefined && before.digest !== digest && before.confirmedAtMs > 0)
@@ -164,6 +172,15 @@ export class Held {
   /** Upstream said again that the tag points where we think it does. The caller tells the catalog, in batches. */
   confirmTag(repository: Repository, tag: Tag, state: TagState, atMs: number): void {
     this.#setState(repository, tag, { digest: state.digest, confirmedAtMs: atMs });
+  }
+
+  /** Upstream says that it does not have the tag, of which we know this. What is held stays. */
+  async vanishTag(repository: Repository, tag: Tag, { digest, confirmedAtMs }: TagState, atMs: number): Promise<void> {
+    const known = this.#tags.get(tagKey(repository, tag));
+    if (known?.vanishedAtMs !== undefined || (known !== undefined && known.digest !== digest)) return;
+    this.#setState(repository, tag, { digest, confirmedAtMs, vanishedAtMs: atMs });
+    this.#news.onVanished?.(repository, tag, digest);
+    await this.#toCatalog(async () => await this.#catalog.vanishTag(repository, tag, atMs));
   }
 
   #setState(repository: Repository, tag: Tag, state: TagState): void {

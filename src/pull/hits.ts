@@ -1,7 +1,8 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Reference, Repository, Tag } from "../oci/reference.ts";
+import type { QuotaVerdict } from "../upstream/upstream.ts";
 import { type BlobAnswer, storedAnswer } from "./blob-answer.ts";
-import { freshHit, type TagPolicies, tagVerdict } from "./freshness.ts";
+import { freshHit, sparing, type TagPolicies, tagVerdict } from "./freshness.ts";
 import type { TagState } from "./held.ts";
 import type { HeldContent } from "./held-content.ts";
 import type { ManifestAnswer } from "./manifests.ts";
@@ -15,6 +16,8 @@ export interface HitsOptions {
   /** Where a tag points and when that was confirmed, where that is known; by registry id. */
   readonly tagState: (repository: Repository, tag: Tag) => TagState | undefined;
   readonly tagPolicies: ReadonlyMap<string, TagPolicies>;
+  /** How many pulls a registry's upstream has left, by its id; by default plenty. */
+  readonly quotaOf?: (registryId: string) => QuotaVerdict;
   readonly notebook: Pick<Notebook, "used">;
 }
 
@@ -40,8 +43,13 @@ export class Hits {
 
   async #byTag(repository: Repository, tag: Tag): Promise<ManifestAnswer | undefined> {
     const state = this.#o.tagState(repository, tag);
-    const revalidate = this.#o.tagPolicies.get(repository.registryId)?.for(tag);
-    if (state === undefined || revalidate === undefined) return undefined;
+    if (state?.byHold === true) {
+      const at = await this.#byDigest(repository, state.digest);
+      return at && { ...at, outcome: { ...at.outcome, byHold: true } };
+    }
+    const rule = this.#o.tagPolicies.get(repository.registryId)?.for(tag);
+    if (state === undefined || rule === undefined) return undefined;
+    const revalidate = sparing(rule, this.#o.quotaOf?.(repository.registryId) ?? "plenty");
     const nowMs = Date.now();
     if (tagVerdict(state.confirmedAtMs, revalidate, nowMs) !== "fresh") return undefined;
     const held = await this.#o.content.manifest(repository, state.digest);

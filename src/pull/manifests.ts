@@ -6,7 +6,7 @@ import { RegistryError } from "../oci/errors.ts";
 import { parseManifest } from "../oci/manifest.ts";
 import { type Reference, type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { type ManifestBody, UpstreamError } from "../upstream/upstream.ts";
-import { afterFailure, ageS, freshHit, tagVerdict } from "./freshness.ts";
+import { afterFailure, ageS, freshHit, sparing, tagVerdict } from "./freshness.ts";
 import type { Held, TagState } from "./held.ts";
 import type { ManifestBytes } from "./held-content.ts";
 import type { Notebook } from "./notebook.ts";
@@ -14,6 +14,7 @@ import type { Outcome, StaleReason } from "./outcome.ts";
 import type { Proof } from "./proof.ts";
 import type { Refusals } from "./refusals.ts";
 import { type PullRegistries, type PullRegistry, registryOf } from "./registries.ts";
+import type { TagStates } from "./tag-states.ts";
 import { answerFor } from "./upstream-answer.ts";
 
 export interface ManifestAnswer extends ManifestBytes {
@@ -24,6 +25,7 @@ export interface ManifestAnswer extends ManifestBytes {
 
 export interface ManifestPullOptions {
   readonly held: Held;
+  readonly tags: Pick<TagStates, "holdOf" | "releasedAtMs">;
   readonly notebook: Notebook;
   readonly proof: Proof;
   readonly refusals: Refusals;
@@ -73,16 +75,15 @@ export class ManifestPull {
 
   async #byTag(repository: Repository, tag: Tag, confirmedSinceMs?: number): Promise<ManifestAnswer> {
     const registry = registryOf(this.#o.registries, repository);
-    const revalidate = registry.tagPolicies.for(tag);
+    const revalidate = sparing(registry.tagPolicies.for(tag), registry.upstream.quota.verdict);
+    const hold = this.#o.tags.holdOf(repository, tag);
+    if (hold !== undefined) return await this.#byHold(repository, hold, revalidate.kind === "offline");
     const held = await this.#heldTagged(repository, tag);
     const nowMs = Date.now();
-    switch (tagVerdict(held?.state.confirmedAtMs, revalidate, nowMs, confirmedSinceMs)) {
+    const sinceMs = Math.max(confirmedSinceMs ?? 0, this.#o.tags.releasedAtMs(repository, tag) ?? 0);
+    switch (tagVerdict(held?.state.confirmedAtMs, revalidate, nowMs, sinceMs)) {
       case "refuse":
-        throw new RegistryError(
-          404,
-          "MANIFEST_UNKNOWN",
-          `not held, and upstream is never asked for this tag (offline)`,
-        );
+        throw offline();
       case "fetch":
         return await this.#fetchUnheld(registry, repository, tag);
       case "fresh": {
@@ -92,6 +93,13 @@ export class ManifestPull {
       case "revalidate":
         return await this.#revalidate(registry, repository, tag, held as HeldTagged);
     }
+  }
+
+  /** Nobody is asked about the tag: what it is held at is had as by its digest. */
+  async #byHold(repository: Repository, digest: Digest, isOffline: boolean): Promise<ManifestAnswer> {
+    if (isOffline && (await this.#o.held.manifest(repository, digest)) === undefined) throw offline();
+    const answer = await this.#byDigest(repository, digest);
+    return { ...answer, outcome: { ...answer.outcome, byHold: true } };
   }
 
   async #heldTagged(repository: Repository, tag: Tag): Promise<HeldTagged | undefined> {
@@ -152,7 +160,8 @@ export class ManifestPull {
 
   /** HEAD costs no pull on Docker Hub; the manifest itself is only fetched where the tag has moved. */
   async #askTag(registry: PullRegistry, repository: Repository, tag: Tag, held: HeldTagged): Promise<Fetched> {
-    const { digest } = await registry.upstream.headManifest(repository.name, { kind: "tag", tag }, this.#o.signal);
+    const asked = registry.upstream.headManifest(repository.name, { kind: "tag", tag }, this.#o.signal);
+    const { digest } = await this.#unlessVanished(repository, tag, held, asked);
     if (digest === undefined) return await this.#fetchTag(registry, repository, tag, held);
     if (digest === held.state.digest) return this.#confirm(repository, tag, held);
     const known = await this.#o.held.manifest(repository, digest);
@@ -162,12 +171,29 @@ export class ManifestPull {
   }
 
   async #fetchTag(registry: PullRegistry, repository: Repository, tag: Tag, held?: HeldTagged): Promise<Fetched> {
-    const body = await registry.upstream.getManifest(repository.name, { kind: "tag", tag }, this.#o.signal);
+    const asked = registry.upstream.getManifest(repository.name, { kind: "tag", tag }, this.#o.signal);
+    const body = await this.#unlessVanished(repository, tag, held, asked);
     const manifest = verified(body, body.digest ?? digestOf(body.bytes));
     if (held !== undefined && manifest.digest === held.state.digest) return this.#confirm(repository, tag, held);
     const fetched = await this.#keep(registry, repository, manifest);
     if (fetched.outcome.kind === "miss") await this.#o.held.setTag(repository, tag, manifest.digest, Date.now());
     return fetched;
+  }
+
+  /** What upstream says of the tag itself; that it does not have one that is held is noted. */
+  async #unlessVanished<T>(
+    repository: Repository,
+    tag: Tag,
+    held: HeldTagged | undefined,
+    asked: Promise<T>,
+  ): Promise<T> {
+    try {
+      return await asked;
+    } catch (error) {
+      const isGone = error instanceof UpstreamError && error.kind === "not-found";
+      if (isGone && held !== undefined) await this.#o.held.vanishTag(repository, tag, held.state, Date.now());
+      throw error;
+    }
   }
 
   /** A tag must only ever point to what was kept, hence the difference between "miss" and "unkept". */
@@ -240,6 +266,10 @@ function verified(body: ManifestBody, digest: Digest): ManifestBytes {
     throw new UpstreamError("protocol", `sent something that is not a manifest (${body.mediaType ?? "no type"})`);
   }
   return { digest, bytes: body.bytes, manifest };
+}
+
+function offline(): RegistryError {
+  return new RegistryError(404, "MANIFEST_UNKNOWN", "not held, and upstream is never asked for this tag (offline)");
 }
 
 function stale(held: HeldTagged, reason: StaleReason): ManifestAnswer {

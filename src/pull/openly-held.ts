@@ -32,7 +32,11 @@ export class OpenlyHeld {
       held && {
         ...held,
         confirmedAtMs: state.confirmedAtMs,
-        outcome: { kind: "stale", reason: why, ageS: ageS(state.confirmedAtMs, Date.now()) },
+        // Of a tag that is held at a digest upstream's word is not missing.
+        outcome:
+          state.byHold === true
+            ? { kind: "hit", byHold: true }
+            : { kind: "stale", reason: why, ageS: ageS(state.confirmedAtMs, Date.now()) },
       }
     );
   }

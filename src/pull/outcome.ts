@@ -11,7 +11,12 @@ import type { UpstreamErrorKind } from "../upstream/upstream.ts";
  * - `quarantined` the tag has moved to something that is too new for a rule: what it pointed to before
  * - `unkept` streamed through, since there was no room to keep it
  */
-export type Outcome =
+export type Outcome = Happened & {
+  /** Led to by a tag that is held at a digest. */
+  readonly byHold?: true;
+};
+
+type Happened =
   | { readonly kind: "hit"; readonly ageS?: number; readonly freshForS?: number | undefined }
   | { readonly kind: "revalidated" }
   | { readonly kind: "stale"; readonly reason: StaleReason; readonly ageS: number }

@@ -3,13 +3,15 @@ import type { Catalog, Use } from "../catalog/catalog.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
+import { type PullActivity, pullActivity } from "./activity.ts";
 import { admissionBy } from "./admission.ts";
 import { bring, type Brought } from "./bring.ts";
 import { BlobPull } from "./blobs.ts";
 import { ChunkCache } from "./chunks.ts";
-import { Fills } from "./fills.ts";
+import { Fills, type FillsOptions } from "./fills.ts";
 import { HeldContent } from "./held-content.ts";
-import { Held, type HeldOptions, type TagState } from "./held.ts";
+import { Held, type HeldNews, type TagState } from "./held.ts";
+import { type Holds, HoldsInMemory } from "./holds.ts";
 import { ManifestPull } from "./manifests.ts";
 import { NamedSizes } from "./named-sizes.ts";
 import { Notebook } from "./notebook.ts";
@@ -20,17 +22,19 @@ import type { PullRegistries } from "./registries.ts";
 import { SavedLists } from "./saved-lists.ts";
 import { sharesOf } from "./shared-repositories.ts";
 import { StoredBlobs, type StoredBlobsOptions } from "./stored-blobs.ts";
+import { type OnTag, TagStates } from "./tag-states.ts";
 
-export interface PullOptions {
+export interface PullOptions extends HeldNews {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly registries: PullRegistries;
   readonly fillsMax: number;
   readonly log: Logger;
-  /** Hears of every tag that upstream has confirmed or moved. */
-  readonly onTag?: HeldOptions["onTag"];
-  readonly onNew?: HeldOptions["onNew"];
-  readonly onMoved?: HeldOptions["onMoved"];
+  /** Tags that are held at a digest; by default none are. */
+  readonly holds?: Holds | undefined;
+  /** Hears where each tag leads that upstream has said something of, or that was held or released. */
+  readonly onTag?: OnTag | undefined;
+  readonly onFill?: FillsOptions["onFill"];
   readonly onDamaged?: StoredBlobsOptions["onDamaged"];
 }
 
@@ -43,6 +47,8 @@ export interface Pull {
   /** Whether somebody with these credentials of an upstream, or without any, may be given what is held of a repository. */
   readonly admit: ReturnType<typeof admissionBy>;
   readonly openlyHeld: OpenlyHeld;
+  /** Tags that are held at the digest, or at what names it. */
+  heldOver(repository: Repository, digest: Digest): Promise<Tag[]>;
   /** Where a tag points as far as we know; upstream is not asked. */
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   /** Makes a blob held without anybody reading it, as `bring` says. */
@@ -56,6 +62,8 @@ export interface Pull {
   note(uses: readonly Use[]): void;
   /** Another process has found the blob damaged. */
   doubt(digest: Digest): Promise<void>;
+  /** What goes on in this moment. */
+  activity(): PullActivity;
   start(): void;
   /** Waits for questions and fills under way. */
   idle(): Promise<void>;
@@ -68,15 +76,17 @@ export function createPull(options: PullOptions): Pull {
   const life = new AbortController();
   const named = new NamedSizes();
   const shares = sharesOf([...registries.values()].map(({ config }) => config));
-  const { onTag, onNew, onMoved, onDamaged } = options;
-  const held = new Held({ store, catalog, shares, log, named, onTag, onNew, onMoved });
+  const { onTagMoved, onNewDigest, onVanished } = options;
+  const news = { onTagMoved, onNewDigest, onVanished };
+  const held = new Held({ store, catalog, shares, log, named, ...news, onTag: (...what) => tags.heard(...what) });
+  const tags = new TagStates({ held, holds: options.holds ?? new HoldsInMemory(), onTag: options.onTag });
   const notebook = new Notebook(catalog, log);
   const proof = new Proof({ store, catalog, registries, shares, named, log });
   const refusals = new Refusals();
   const chunks = new ChunkCache();
-  const blobs = new StoredBlobs({ store, chunks, log, onDamaged });
-  const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log });
-  const shared = { held, notebook, proof, refusals, registries, log, signal: life.signal };
+  const blobs = new StoredBlobs({ store, chunks, log, onDamaged: options.onDamaged });
+  const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log, onFill: options.onFill });
+  const shared = { held, tags, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);
   const lists = new SavedLists({ ...shared, catalog });
   const blobPull = new BlobPull({ ...shared, blobs, fills });
@@ -89,13 +99,15 @@ export function createPull(options: PullOptions): Pull {
       content: new HeldContent({ store, shares: () => false, log }),
       blobs,
       notebook,
-      tagState: async (repository, tag) => await held.tag(repository, tag),
+      tagState: async (repository, tag) => await tags.of(repository, tag),
     }),
     admit: admissionBy({ registries, catalog, log, signal: life.signal }),
-    tagState: async (repository, tag) => await held.tag(repository, tag),
+    heldOver: async (repository, digest) => await tags.heldOver(repository, digest),
+    tagState: async (repository, tag) => await tags.of(repository, tag),
     bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what),
     note: (uses) => uses.forEach((use) => notebook.note(use)),
     doubt: async (digest) => await blobs.doubt(digest),
+    activity: () => pullActivity(fills.activity(), blobs.activity()),
     start: () => notebook.start(),
     idle: async () => {
       await Promise.all([manifests.idle(), lists.idle()]);

@@ -18,6 +18,7 @@ export class SharedFile {
   readonly #chunks: ChunkedFile;
   readonly #onUnused: () => void;
   #users = 0;
+  #checks = 0;
   #verdict: Verdict;
   #checked: Promise<boolean> | undefined;
 
@@ -29,9 +30,26 @@ export class SharedFile {
     this.#onUnused = options.onUnused;
   }
 
+  /** Users but for whoever hashes it. */
+  get readers(): number {
+    return this.#users - this.#checks;
+  }
+
   /** Each user leaves once. */
   use(): void {
     this.#users += 1;
+  }
+
+  /** A user as well, for as long as it hashes. */
+  async check(run: () => Promise<boolean>): Promise<boolean> {
+    this.use();
+    this.#checks += 1;
+    try {
+      return await run();
+    } finally {
+      this.#checks -= 1;
+      await this.leave();
+    }
   }
 
   async leave(): Promise<void> {

@@ -5,6 +5,7 @@ import { SingleFlight } from "../lib/single-flight.ts";
 import { orAborted } from "../lib/wait.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../oci/digest.ts";
 import type { Store } from "../store/store.ts";
+import type { StoredActivity } from "./activity.ts";
 import { type ByteReader, ownPiece, type Span } from "./bytes.ts";
 import type { ChunkCache } from "./chunks.ts";
 import { SharedFile } from "./shared-file.ts";
@@ -119,6 +120,12 @@ export class StoredBlobs {
     return true;
   }
 
+  /** Those who read from files, which are bounded by clients; what is in memory is sent at once. */
+  activity(): StoredActivity[] {
+    const read = [...this.#files.values()].map(({ digest, readers }) => ({ digest, readers }));
+    return read.filter(({ readers }) => readers > 0);
+  }
+
   /** It was hashed while it was written: its first reader need not do that again. */
   async trust(digest: Digest): Promise<void> {
     const blob = await this.#store.openBlob(digest);
@@ -181,12 +188,9 @@ export class StoredBlobs {
   }
 
   async #check(file: SharedFile): Promise<boolean> {
-    file.use();
-    try {
-      return await this.#soundness.check(file.digest, file.blob, () => this.#takeAway(file));
-    } finally {
-      await file.leave();
-    }
+    return await file.check(
+      async () => await this.#soundness.check(file.digest, file.blob, () => this.#takeAway(file)),
+    );
   }
 
   async #takeAway({ digest, blob }: SharedFile): Promise<void> {

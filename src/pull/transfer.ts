@@ -132,3 +132,13 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
     throw new UpstreamError("aborted", "given up while waiting to resume", { cause: error });
   }
 }
+
+/** The answer that was asked for before is the first one, where the whole is wanted. */
+export function firstOf(asked: Promise<BlobBody> | undefined, open: OpenUpstream): OpenUpstream {
+  let first = asked;
+  return async (range, signal) => {
+    const answer = range === undefined ? first : undefined;
+    first = undefined;
+    return await (answer ?? open(range, signal));
+  };
+}

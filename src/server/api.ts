@@ -122,7 +122,9 @@ export class Api {
     const digest = digestOf(endpoint);
     if (digest === undefined || !access.rules.askForTags(asked)) return access.assertMay(identity, { ...asked, tags });
     const kind = endpoint.kind === "blob" ? "blob" : "manifest";
-    return access.assertMay(identity, { ...asked, tags: await this.#o.catalog.tagsOf(repository, digest, kind) });
+    const held = await this.#o.pull.heldOver(repository, digest);
+    const leading = await this.#o.catalog.tagsOf(repository, digest, kind);
+    return access.assertMay(identity, { ...asked, tags: [...new Set([...leading, ...held])] });
   }
 
   async #manifest(

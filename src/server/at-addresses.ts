@@ -54,6 +54,11 @@ export function setupsOf({
   }));
 }
 
+/** What clients have open here; all addresses share their connections. */
+export function openAt([first]: readonly ListenerSetup[]): { requests: number; connections: number } {
+  return { requests: first?.connections.requestCount ?? 0, connections: first?.connections.connectionCount ?? 0 };
+}
+
 /** What of it is news at an address. */
 export function newsAt(access: Access | undefined, { clients, ...news }: TlsUse): TlsUse {
   return { ...news, clients: access?.asksForCertificates === true ? clients : undefined };

@@ -4,6 +4,12 @@ const CACHE = "registry-cache";
 
 /** The standard header's value (RFC 9211) for what happened. */
 export function cacheStatus(outcome: Outcome): string {
+  return outcome.byHold === true && outcome.kind !== "unkept"
+    ? `${happened(outcome)}; detail=pinned`
+    : happened(outcome);
+}
+
+function happened(outcome: Outcome): string {
   switch (outcome.kind) {
     case "hit":
       return outcome.freshForS === undefined ? `${CACHE}; hit` : `${CACHE}; hit; ttl=${outcome.freshForS}`;

@@ -65,6 +65,14 @@ export class Connections {
     return [...this.#open.keys()];
   }
 
+  get requestCount(): number {
+    return this.#requestCount;
+  }
+
+  get connectionCount(): number {
+    return this.#open.size;
+  }
+
   /** Call once for every new connection. */
   add(socket: Socket): void {
     const requests = new Set<OpenRequest>();

@@ -22,6 +22,11 @@ export async function oldEnough(
     return answer;
   }
   const answer = await confirmed(quarantine, get, repository, reference, minAge);
+  // Upstream has not said that a tag leads to what it is held at: it is as if that had been asked for by its digest.
+  if (answer.outcome.byHold === true) {
+    await quarantine.assertOver(repository, answer.digest, "manifest", minAge, Date.now());
+    return answer;
+  }
   const present = { digest: answer.digest, confirmedAtMs: answer.confirmedAtMs ?? 0 };
   const digest = await quarantine.over(repository, reference.tag, present, minAge, Date.now());
   if (digest === answer.digest) return answer;
@@ -38,7 +43,7 @@ async function confirmed(
   minAge: MinAge,
 ): Promise<ManifestAnswer> {
   const answer = await get(reference);
-  if (answer.outcome.kind !== "hit") return answer;
+  if (answer.outcome.kind !== "hit" || answer.outcome.byHold === true) return answer;
   const nowMs = Date.now();
   const overAtMs = await quarantine.overAtMs(repository, answer.digest, minAge, nowMs);
   return nowMs < overAtMs ? answer : await get(reference, overAtMs);

@@ -22,12 +22,13 @@ import {
   type ListenerLimits,
   type ListenerSetup,
 } from "../server/listener-server.ts";
-import { newsAt, setupsOf, stopAll } from "../server/at-addresses.ts";
+import { newsAt, openAt, setupsOf, stopAll } from "../server/at-addresses.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
 import { tracedHandlers, tracedListener } from "../server/request-span.ts";
+import type { OnRequest } from "../server/request-facts.ts";
 import type { Seen, SeenRequest } from "../server/seen.ts";
 import { Fronts, type OwnerSide } from "./fronts.ts";
-import type { FrontConfig, TagNews } from "./messages.ts";
+import type { FrontConfig, InUse, QuotaNews, TagNews } from "./messages.ts";
 
 /** Where clients come in: into this process, or into fronts that ask it. */
 export interface Doors {
@@ -39,8 +40,12 @@ export interface Doors {
   useTls(news: { readonly certificate: ShownCertificate; readonly clients: ClientAuthorities | undefined }): void;
   /** Users or secret paths are others than before. */
   accessChanged(news: AccessNews): void;
+  /** How many pulls an upstream has left. */
+  quotaChanged(news: QuotaNews): void;
   /** What a client has lately asked for, the oldest first, whichever process has answered. */
   seen(client: string): Promise<readonly SeenRequest[]>;
+  /** What clients have open, whichever process serves them; readers are those of other processes than this one. Up to a second old. */
+  inUse(): InUse;
   /** Lets responses finish within the configured time; says how many were cut. */
   close(): Promise<number>;
 }
@@ -68,6 +73,8 @@ export interface DoorsOptions {
   readonly requestLog: Logger;
   /** What this process has answered. */
   readonly seen: Seen;
+  /** Hears of what this process has answered. */
+  readonly onRequest: OnRequest;
 }
 
 /** With one worker this process answers by itself; with more it is the owner behind so many fronts. */
@@ -78,9 +85,10 @@ export function createDoors(options: DoorsOptions): Doors {
 function ownDoors(options: DoorsOptions): Doors {
   const { config, accesses, screening, limits } = options;
   const listeners: Listener[] = [];
+  const setups = setupsOf(options);
   return {
     open: async () => {
-      for (const [index, setup] of setupsOf(options).entries()) {
+      for (const [index, setup] of setups.entries()) {
         const address = config.listen[index] as Listen;
         listeners.push(await listen(address, { ...setup, limits }, address.tls ? screening : undefined));
       }
@@ -88,8 +96,10 @@ function ownDoors(options: DoorsOptions): Doors {
     },
     tell: () => undefined,
     accessChanged: () => undefined,
+    quotaChanged: () => undefined,
     useTls: (news) => listeners.forEach((listener, index) => listener.useTls(newsAt(accesses[index], news))),
     seen: async (client) => options.seen.of(client),
+    inUse: () => ({ ...openAt(setups), storedReaders: 0 }),
     close: async () => await stopAll(listeners, config.stopTimeoutMs),
   };
 }
@@ -99,7 +109,8 @@ function frontDoors(options: DoorsOptions): Doors {
   const ticketKeys = randomBytes(TICKET_KEYS_BYTES);
   const local = localSetup(options);
   // For clients that come while no front is there, or that were looked at.
-  const own = setupsOf(options).map((setup) => createListenerServer({ ...setup, ticketKeys }));
+  const setups = setupsOf(options);
+  const own = setups.map((setup) => createListenerServer({ ...setup, ticketKeys }));
   const entrances: Entrance[] = [];
   let listener: Listener | undefined;
   let fronts: Fronts | undefined;
@@ -139,6 +150,7 @@ function frontDoors(options: DoorsOptions): Doors {
     },
     tell: (news) => fronts?.tell(news),
     accessChanged: (news) => fronts?.accessChanged(news),
+    quotaChanged: (news) => fronts?.quotaChanged(news),
     useTls: (news) => {
       // With the keys from before, a session could be resumed that a revoked certificate had begun.
       const keys = randomBytes(TICKET_KEYS_BYTES);
@@ -149,6 +161,7 @@ function frontDoors(options: DoorsOptions): Doors {
       const byFronts = (await fronts?.seen(client)) ?? [];
       return [...options.seen.of(client), ...byFronts].toSorted((a, b) => a.atMs - b.atMs);
     },
+    inUse: () => (fronts?.inUse() ?? []).reduce(together, { ...openAt(setups), storedReaders: 0 }),
     close: async () => {
       for (const entrance of entrances) entrance.close();
       const [byFronts = 0, byUs] = await Promise.all([fronts?.stop(), stopAll(own, config.stopTimeoutMs)]);
@@ -156,6 +169,14 @@ function frontDoors(options: DoorsOptions): Doors {
       await removeOwnFolder(listener?.address);
       return byFronts + byUs;
     },
+  };
+}
+
+function together(one: InUse, other: InUse): InUse {
+  return {
+    requests: one.requests + other.requests,
+    connections: one.connections + other.connections,
+    storedReaders: one.storedReaders + other.storedReaders,
   };
 }
 
@@ -178,9 +199,12 @@ function toldByFronts(accesses: readonly Access[]): Callers {
 /** What a front adds to headers that were just not too many. */
 const ADDED_HEADER_BYTES_MAX = 1_024;
 
-function localSetup({ accesses, handlers, log, requestLog, seen }: DoorsOptions): ListenerSetup {
+function localSetup({ accesses, handlers, log, requestLog, seen, onRequest }: DoorsOptions): ListenerSetup {
   const connections = new Connections();
-  const listener = requestListener(tracedHandlers(handlers), connections, requestLog, toldByFronts(accesses), seen);
+  const listener = requestListener(tracedHandlers(handlers), connections, requestLog, toldByFronts(accesses), {
+    seen,
+    onRequest,
+  });
   const limits = { ...LISTENER_LIMITS, headerBytesMax: LISTENER_LIMITS.headerBytesMax + ADDED_HEADER_BYTES_MAX };
   return { handle: tracedListener(listener), connections, tls: undefined, log, limits };
 }

@@ -32,7 +32,10 @@ export class FollowedTags {
   /** Of tags that nobody here has asked for, nothing is remembered. */
   hear({ repository, tag, state }: TagNews): void {
     const key = keyOf(repository, tag);
-    if (this.#states.has(key)) this.#states.set(key, state);
+    if (!this.#states.has(key)) return;
+    // Whoever comes next asks anew.
+    if (state === undefined) this.#states.delete(key);
+    else this.#states.set(key, state);
   }
 }
 

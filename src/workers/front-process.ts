@@ -55,7 +55,13 @@ export class FrontProcess {
       ended.resolve([...this.#handed.values()]);
       this.#handed.clear();
     };
-    this.#child.once("exit", (code, signal) => end(String(signal ?? code)));
+    this.#child.once("exit", (code, signal) => {
+      this.#isReady = false;
+      const ended = () => end(String(signal ?? code));
+      // Its last words may still be on their way.
+      if (this.#child.connected) this.#child.once("disconnect", ended);
+      else ended();
+    });
     // Not even started: no memory, no processes left.
     this.#child.on("error", (error) => {
       this.#child.kill("SIGKILL");

@@ -7,9 +7,10 @@ import { LATE, orAborted, within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { TagState } from "../pull/held.ts";
+import type { Counted } from "../server/request-sums.ts";
 import type { SeenRequest } from "../server/seen.ts";
 import { FrontProcess, type FrontProcessOptions } from "./front-process.ts";
-import type { FrontSetup, TagNews, TlsNews } from "./messages.ts";
+import type { FrontSetup, InUse, QuotaNews, TagNews, TlsNews } from "./messages.ts";
 
 /** A front that lived for less is not started again at once. */
 const SHORT_LIFE_MS = 10_000;
@@ -25,6 +26,8 @@ const SEEN_WITHIN_MS = 2_000;
 export interface OwnerSide {
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   note(uses: readonly Use[]): void;
+  /** What a front has answered by itself. */
+  counted(counted: Counted): void;
   doubt(digest: Digest): Promise<void>;
   /** Somebody at this address has said who it is. */
   welcomed(client: string): void;
@@ -47,8 +50,11 @@ export class Fronts {
   readonly #life = new AbortController();
   readonly #keepers: Promise<void>[] = [];
   readonly #running = new Set<FrontProcess>();
+  /** What is open there, as each said last. */
+  readonly #inUse = new Map<FrontProcess, InUse>();
   #tls: TlsNews | undefined;
   #access: AccessNews | undefined;
+  readonly #quotas = new Map<string, QuotaNews>();
   readonly #asked = new Map<number, (requests: readonly SeenRequest[]) => void>();
   #nextId = 0;
   #turn = 0;
@@ -88,6 +94,17 @@ export class Fronts {
   accessChanged(news: AccessNews): void {
     this.#access = news;
     for (const front of this.#running) front.send({ kind: "access", ...news });
+  }
+
+  /** What is open at each of them, up to a second ago. */
+  inUse(): readonly InUse[] {
+    return [...this.#inUse.values()];
+  }
+
+  /** Tells all of them, and those that are started from now on, how many pulls an upstream has left. */
+  quotaChanged(news: QuotaNews): void {
+    this.#quotas.set(news.registryId, news);
+    for (const front of this.#running) front.send({ kind: "quota", ...news });
   }
 
   /** What a client has lately asked of any of them, in no order. */
@@ -134,6 +151,7 @@ export class Fronts {
       const startedAtMs = performance.now();
       const returned = await front.ended;
       this.#running.delete(front);
+      this.#inUse.delete(front);
       if (this.#life.signal.aborted) return returned.forEach(({ socket }) => socket.destroy());
       for (const { socket, listen } of returned) this.take(socket, listen);
       this.#o.log.error({ worker: index + 1 }, "a worker has died and is started anew");
@@ -151,6 +169,7 @@ export class Fronts {
         from.send({ kind: "setup", ...setup });
         if (this.#access !== undefined) from.send({ kind: "access", ...this.#access });
         if (this.#tls !== undefined) from.send({ kind: "tls", ...this.#tls });
+        for (const news of this.#quotas.values()) from.send({ kind: "quota", ...news });
         if (this.#life.signal.aborted) from.send({ kind: "stop" });
         return;
       case "follow": {
@@ -163,6 +182,10 @@ export class Fronts {
       }
       case "used":
         owner.note(message.uses);
+        return;
+      case "counted":
+        owner.counted(message.counted);
+        if (this.#running.has(from)) this.#inUse.set(from, message.inUse);
         return;
       case "damaged":
         owner.doubt(message.digest).catch((error: unknown) => log.error({ err: error }, "a blob could not be hashed"));

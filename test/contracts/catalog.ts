@@ -1,11 +1,13 @@
 import { describe, type TestContext } from "node:test";
 import type { Catalog } from "../../src/catalog/catalog.ts";
 import type { CatalogDb } from "../../src/catalog/schema.ts";
+import { contents } from "./catalog/contents.ts";
 import { lists } from "./catalog/lists.ts";
 import { manifestsAndBlobs } from "./catalog/manifests.ts";
 import { replacing } from "./catalog/replacing.ts";
 import { statistics } from "./catalog/statistics.ts";
 import { tags, use } from "./catalog/tags-and-use.ts";
+import { vanished } from "./catalog/vanished.ts";
 import { leading } from "./catalog/leading.ts";
 
 /** A new, empty catalog for one test, and its database to look behind it; `now` is the catalog's clock. */
@@ -22,8 +24,10 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     tags(setUp);
     use(setUp);
     leading(setUp);
+    vanished(setUp);
     lists(setUp);
     statistics(setUp);
     replacing(setUp);
+    contents(setUp);
   });
 }

@@ -1,6 +1,6 @@
 import type { LookupFunction } from "node:net";
 import { type Logger, pino } from "pino";
-import { type App, createApp } from "../../src/app.ts";
+import { type App, type AppAdditions, createApp } from "../../src/app.ts";
 import type { AccessConfig, Config, RegistryConfig } from "../../src/config/config.ts";
 import { LISTENER_LIMITS } from "../../src/server/listener-server.ts";
 import { type HasAfter, tempDir } from "./temp.ts";
@@ -64,6 +64,7 @@ export interface TestCacheOptions {
   readonly log?: Logger;
   /** Replaces DNS. */
   readonly lookup?: LookupFunction;
+  readonly more?: AppAdditions;
 }
 
 export function testConfig(
@@ -109,7 +110,7 @@ export async function startCache(
   const dataDir = options.dataDir ?? (await tempDir(t));
   const config = testConfig(dataDir, registries, options.config);
   const log = options.log ?? pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" });
-  const app = await createApp(config, log, LISTENER_LIMITS, options.lookup);
+  const app = await createApp(config, log, LISTENER_LIMITS, options.lookup, options.more);
   const { addresses } = await app.start();
   let stopping: Promise<unknown> | undefined;
   const stop = async () => void (await (stopping ??= app.stop()));

@@ -1,14 +1,12 @@
-import { type CountedOutcome } from "../../server/request-sums.ts";
-
-/** How fills end. `unkept`: all bytes came, and could not be kept. `paused`: others needed the place, or the cache stopped. */
-export const FILL_ENDS = ["done", "failed", "unkept", "paused"] as const;
-export type FillEnd = (typeof FILL_ENDS)[number];
+import type { NamedCounts } from "../../catalog/counting.ts";
+import type { FillEnd } from "../../pull/activity.ts";
+import { COUNTED_OUTCOMES, type CountedOutcome, SAVING_OUTCOMES } from "../../server/request-sums.ts";
 
 /** What has happened at one registry, on a day or ever. Bytes are those of bodies. */
 export interface Counts {
-  readonly requests: Readonly<Record<CountedOutcome, number>>;
+  readonly requests: ByOutcome;
   /** Handed to clients' sockets. */
-  readonly bytesServed: Readonly<Record<CountedOutcome, number>>;
+  readonly bytesServed: ByOutcome;
   /** Served without having been fetched for it. */
   readonly bytesSaved: number;
   /** From upstream: manifests, blobs and lists. */
@@ -23,6 +21,18 @@ export interface Counts {
   readonly bytesEvicted: number;
 }
 
+type ByOutcome = Readonly<Record<CountedOutcome, number>>;
+
+/** What the catalog calls what is counted. */
+export type CounterName =
+  | `requests.${CountedOutcome}`
+  | `served.${CountedOutcome}`
+  | `pulls.${CountedOutcome}`
+  | `fills.${"begun" | FillEnd}`
+  | "fetched"
+  | "evictions"
+  | "evicted";
+
 export interface RegistryCounts {
   readonly registryId: string;
   readonly counts: Counts;
@@ -31,6 +41,7 @@ export interface RegistryCounts {
 export interface DayCounts {
   /** `2026-11-26`, of UTC. */
   readonly day: string;
+  /** In the order of registries' ids. */
   readonly registries: readonly RegistryCounts[];
 }
 
@@ -38,6 +49,32 @@ export interface DayCounts {
 export interface CountersView {
   /** Of all time, in the order of registries' ids. */
   total(): Promise<readonly RegistryCounts[]>;
-  /** From one day to another, both included, at most `DAYS_KEPT`; days without anything are left out. */
+  /** From one day to another (`2026-11-26`), both included; days without anything are left out. */
   byDay(from: string, to: string): Promise<readonly DayCounts[]>;
+}
+
+/** What named counters come to. */
+export function countsOf(named: NamedCounts): Counts {
+  const of = (name: CounterName) => named.get(name) ?? 0;
+  const byOutcome = (what: "requests" | "served" | "pulls") =>
+    Object.fromEntries(COUNTED_OUTCOMES.map((outcome) => [outcome, of(`${what}.${outcome}`)])) as ByOutcome;
+  const [bytesServed, pulls] = [byOutcome("served"), byOutcome("pulls")];
+  const saved = (counts: ByOutcome) => SAVING_OUTCOMES.reduce((sum, outcome) => sum + counts[outcome], 0);
+  return {
+    requests: byOutcome("requests"),
+    bytesServed,
+    bytesSaved: saved(bytesServed),
+    bytesFetched: of("fetched"),
+    pulls: Object.values(pulls).reduce((sum, count) => sum + count, 0),
+    pullsSaved: saved(pulls),
+    fills: {
+      begun: of("fills.begun"),
+      done: of("fills.done"),
+      failed: of("fills.failed"),
+      unkept: of("fills.unkept"),
+      paused: of("fills.paused"),
+    },
+    evictions: of("evictions"),
+    bytesEvicted: of("evicted"),
+  };
 }

@@ -1,5 +1,6 @@
 import { COUNTED_OUTCOMES } from "../../server/request-sums.ts";
-import { type CountersView, FILL_ENDS } from "../counters/counts.ts";
+import { FILL_ENDS } from "../../pull/activity.ts";
+import type { CountersView } from "../counters/counts.ts";
 import type { Samples } from "./samples.ts";
 
 /** The counters of all time, as whoever else asks for them is told. */

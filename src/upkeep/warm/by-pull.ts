@@ -2,6 +2,7 @@ import { RegistryError } from "../../oci/errors.ts";
 import type { Reference, Repository } from "../../oci/reference.ts";
 import type { Pull } from "../../pull/pull.ts";
 import type { PullRegistries } from "../../pull/registries.ts";
+import { assertSpared } from "./spare-pulls.ts";
 import type { WarmPull } from "./warm.ts";
 
 export interface ByPullOptions {
@@ -24,7 +25,9 @@ export function warmPullBy({ pull, registries, asksAnew }: ByPullOptions): WarmP
       if (admitted.admission !== "in")
         throw new RegistryError(403, "DENIED", "only clients' own credentials open it (private_content: pass_through)");
     },
-    manifest: async (repository, reference) => {
+    manifest: async (repository, reference, signal) => {
+      const upstream = registries.get(repository.registryId)?.upstream;
+      if (upstream !== undefined) await assertSpared(upstream, repository.name, reference, signal);
       const sinceMs = asksAnew && mayMove(registries, repository, reference) ? Date.now() : undefined;
       const { digest, manifest, bytes, outcome } = await pull.manifests.get(repository, reference, sinceMs);
       const stale = outcome.kind === "stale" ? outcome.reason : undefined;

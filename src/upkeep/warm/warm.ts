@@ -18,8 +18,8 @@ const MANIFESTS_MAX = 1_000;
 export interface WarmPull {
   /** Rejects with a `RegistryError` where only clients' own credentials would open the repository. */
   assertOpen(repository: Repository, signal: AbortSignal): Promise<void>;
-  /** As a client would get it. Rejects with a `RegistryError`. */
-  manifest(repository: Repository, reference: Reference): Promise<WarmManifest>;
+  /** As a client would get it. Rejects with a `RegistryError`, also while pulls are to be spared. */
+  manifest(repository: Repository, reference: Reference, signal: AbortSignal): Promise<WarmManifest>;
   /** Makes a blob held. Rejects with a `RegistryError`. */
   blob(
     repository: Repository,
@@ -136,7 +136,8 @@ export class WarmRun {
       const next: Reference[] = [];
       for (const reference of level) {
         this.#o.signal.throwIfAborted();
-        const { manifest, ...got } = await orAborted(this.#o.pull.manifest(repository, reference), this.#o.signal);
+        const { signal } = this.#o;
+        const { manifest, ...got } = await orAborted(this.#o.pull.manifest(repository, reference, signal), signal);
         image.took(got);
         seen.add(got.digest);
         const children = this.#childrenOf(manifest).filter((child) => !seen.has(child.digest));

@@ -1,0 +1,69 @@
+import { sql } from "kysely";
+import type { RepositoryName } from "../oci/reference.ts";
+import type { RepositoriesQuery } from "./catalog.ts";
+import type { RepositoryRow } from "./images.ts";
+import { repositoriesQuery } from "./inventory.ts";
+import type { CatalogDb } from "./schema.ts";
+
+/** An image, an index, an index of indexes: nobody nests deeper. */
+const DEPTH_MAX = 4;
+
+/** Each content counts once for an image, however many of its manifests name it. */
+export async function imageSizes(db: CatalogDb, ids: readonly number[]): Promise<ReadonlyMap<number, number>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await sql<{ root: number; size: number }>`
+    with recursive tree (root, id, depth) as (
+      select id, id, 1 from manifests where id in (${sql.join(ids)})
+      union
+      select tree.root, c.id, tree.depth + 1 from tree
+      join manifest_references as n on n.manifest_id = tree.id and n.kind = 'manifest'
+      join manifests as c on c.repository_id = n.repository_id and c.digest = n.digest
+      where tree.depth < ${DEPTH_MAX}
+    ),
+    contents (root, digest, size) as (
+      select tree.root, m.digest, m.size from tree join manifests as m on m.id = tree.id
+      union
+      select tree.root, b.digest, b.size from tree
+      join manifest_references as n on n.manifest_id = tree.id and n.kind = 'blob'
+      join blobs as b on b.repository_id = n.repository_id and b.digest = n.digest
+    )
+    select root, sum(size) as size from contents group by root`.execute(db);
+  return new Map(rows.map(({ root, size }) => [root, size]));
+}
+
+interface SummaryRow {
+  readonly registry_id: string;
+  readonly serves: string;
+  readonly name: string;
+  readonly images: number;
+  readonly tags: number;
+  readonly manifest_bytes: number | null;
+  readonly blob_bytes: number | null;
+  readonly last_pulled_at_ms: number | null;
+}
+
+/** A digest that a repository has as a manifest and as a blob counts as a manifest. */
+export async function repositorySummaries(db: CatalogDb, query: RepositoriesQuery): Promise<RepositoryRow[]> {
+  const { rows } = await sql<SummaryRow>`
+    with held as (${repositoriesQuery(db, query).select("r.id").select("r.path")})
+    select held.registry_id, held.serves, held.name,
+      (select count(*) from manifests as m where m.repository_id = held.id and not exists (
+        select 1 from manifest_references as n
+        where n.repository_id = m.repository_id and n.digest = m.digest and n.kind = 'manifest')) as images,
+      (select count(*) from tags as t where t.repository_id = held.id and t.manifest_id is not null) as tags,
+      (select sum(m.size) from manifests as m where m.repository_id = held.id) as manifest_bytes,
+      (select sum(b.size) from blobs as b where b.repository_id = held.id and not exists (
+        select 1 from manifests as m where m.repository_id = b.repository_id and m.digest = b.digest)) as blob_bytes,
+      (select max(p.last_pulled_at_ms) from manifests as m join manifest_pulls as p on p.manifest_id = m.id
+        where m.repository_id = held.id) as last_pulled_at_ms
+    from held order by held.path`.execute(db);
+  return rows.map((row) => ({
+    registryId: row.registry_id,
+    serves: row.serves,
+    repository: row.name as RepositoryName,
+    images: row.images,
+    tags: row.tags,
+    bytes: (row.manifest_bytes ?? 0) + (row.blob_bytes ?? 0),
+    lastPulledAtMs: row.last_pulled_at_ms ?? undefined,
+  }));
+}
