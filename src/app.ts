@@ -8,9 +8,10 @@ import { type Control, type LazyApi, listenForControl } from "./admin/control.ts
 import type { AskedApi } from "./admin/api/asked.ts";
 import type { ApiParts } from "./admin/api/create.ts";
 import { publicApi } from "./admin/public-api.ts";
-import { createCounting } from "./admin/counters/create.ts";
+import { activityView } from "./admin/activity.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import { Warming } from "./admin/warm.ts";
+import { createWatching, metricsReaders } from "./admin/watching.ts";
 import { WhoMay } from "./admin/who-may.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { withoutPrivate } from "./catalog/listed.ts";
@@ -45,6 +46,7 @@ import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
 import { traceParts } from "./traced.ts";
 import { createUpstreams, type UpstreamsOptions } from "./upstream/create.ts";
+import { together } from "./upstream/observers.ts";
 import { quotaText } from "./upstream/quota.ts";
 import { FETCHED_BY_CLIENTS, type QuotaVerdict } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
@@ -92,13 +94,31 @@ async function builtApp(
   lookup: LookupFunction | undefined,
   { holds, news, ...ofUpstreams }: AppAdditions,
 ): Promise<App> {
-  const certificates = await openCertificates(config, log);
   const { dataDir, listen, registries: ofAll } = config;
+  const hosts = new KnownHosts(config);
+  const watching = createWatching({
+    config,
+    catalog,
+    version: packageVersion(),
+    tags: async () => await catalog.countImages(),
+    activity: () => activity.now(),
+    fronts: async () => await doors.fares(),
+    assertMayRead: metricsReaders(config.api, hosts),
+    log,
+  });
+  const { counting, sources } = watching;
+  const certificates = await openCertificates(config, log, sources.onTrouble);
+  watching.useCertificate(certificates.certificate);
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
   const upstreams = createUpstreams(config.registries, {
-    ...ofUpstreams,
+    observer: together([watching.observer, ofUpstreams.observer ?? {}]),
+    onUpstream: (...what) => {
+      sources.onUpstream(...what);
+      ofUpstreams.onUpstream?.(...what);
+    },
     onQuota: (registryId, verdict, quota) => {
+      sources.onQuota(registryId, verdict, quota);
       log.info({ registry: registryId, left: quotaText(quota) }, QUOTA_WORDS[verdict]);
       doors.quotaChanged({ registryId, verdict });
       ofUpstreams.onQuota?.(registryId, verdict, quota);
@@ -109,7 +129,6 @@ async function builtApp(
     onRefused: (registry, reason) => log.warn({ registry, reason }, "the configured credentials were refused"),
   });
   const registries = pullRegistries(config.registries, upstreams, compileTagGlob);
-  const counting = createCounting({ catalog, registries: ofAll, log });
   const pull = createPull({
     store,
     catalog,
@@ -117,6 +136,7 @@ async function builtApp(
     fillsMax: config.fillsMax,
     log,
     holds,
+    ...sources,
     ...news,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
     onFill: counting.counters.fill,
@@ -138,7 +158,6 @@ async function builtApp(
   const privateOf = config.registries.filter(({ passThrough }) => passThrough).map(({ id }) => id);
   const listed = withoutPrivate(catalog, { fetchedWith: FETCHED_BY_CLIENTS, privateOf });
   const table = new RegistryTable(config.registries, config.defaultRegistry);
-  const hosts = new KnownHosts(config);
   const api = new Api({ pull, catalog, listed, registries: table, hosts });
   const life = new AbortController();
   const bypassing = new Bypassing();
@@ -162,6 +181,7 @@ async function builtApp(
         seenProbe: (nonce) => seen.ofProbe(nonce),
       }),
       connectHandler(config, (exchange) => hosts.assertOwn(exchange)),
+      watching.handler,
       publicApi({ api: administration, whoMay: new WhoMay(config.api, hosts), life: life.signal }),
       localHandler(statistics, (exchange) => {
         exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
@@ -186,6 +206,7 @@ async function builtApp(
     seen,
     onRequest: counting.onRequest,
   });
+  const activity = activityView({ pull: () => pull.activity(), doors: () => doors.inUse() });
   let upkeep: { stop(): Promise<void> } | undefined;
   let control: Control | undefined;
   let completing: Promise<boolean> = Promise.resolve(true);
@@ -195,9 +216,12 @@ async function builtApp(
       await store.reapPartials(PARTIAL_AGE_MAX_MS);
       const isWhole = await markedInUse(catalog, log);
       const addresses = await doors.open();
-      await certificates.start((news) => doors.useTls(news));
+      await certificates.start((changed) => {
+        watching.useCertificate(changed.certificate);
+        doors.useTls(changed);
+      });
       pull.start();
-      counting.counters.start();
+      watching.start();
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
       upkeep = startUpkeep([reaping, tellBypassingStep(bypassing, log), refreshing], log);
@@ -218,7 +242,7 @@ async function builtApp(
       const wasCompleted = await completing;
       const { allRecorded } = await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
-      await counting.counters.stop();
+      await watching.stop();
       await markLeft(catalog, wasCompleted && allRecorded, log);
       await catalog.close();
       lock.release();

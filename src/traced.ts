@@ -73,7 +73,7 @@ function traceQuestion<Key extends (typeof ASKED)[number]>(upstream: Pick<Upstre
   traceCalls(upstream, method, (...[repository]) => ({
     name: `upstream ${NAMES[method]}`,
     kind: SpanKind.CLIENT,
-    attributes: { "registry_cache.repository": repository as string },
+    attributes: { "registry_cache.repository": repository },
   }));
 }
 

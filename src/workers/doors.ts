@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import type { Access } from "../access/access.ts";
 import type { AccessNews } from "../access/open.ts";
 import type { ClientAuthorities, Config, Listen, RegistryConfig, ShownCertificate } from "../config/config.ts";
+import type { ProcessFacts } from "../lib/process-facts.ts";
 import { Connections } from "../server/connections.ts";
 import {
   CERTIFICATE_HEADER,
@@ -46,6 +47,8 @@ export interface Doors {
   seen(client: string): Promise<readonly SeenRequest[]>;
   /** What clients have open, whichever process serves them; readers are those of other processes than this one. Up to a second old. */
   inUse(): InUse;
+  /** How the other processes fare, by their numbers, from 1 on. */
+  fares(): Promise<ReadonlyMap<number, ProcessFacts>>;
   /** Lets responses finish within the configured time; says how many were cut. */
   close(): Promise<number>;
 }
@@ -99,6 +102,7 @@ function ownDoors(options: DoorsOptions): Doors {
     quotaChanged: () => undefined,
     useTls: (news) => listeners.forEach((listener, index) => listener.useTls(newsAt(accesses[index], news))),
     seen: async (client) => options.seen.of(client),
+    fares: async () => new Map(),
     inUse: () => ({ ...openAt(setups), storedReaders: 0 }),
     close: async () => await stopAll(listeners, config.stopTimeoutMs),
   };
@@ -161,6 +165,7 @@ function frontDoors(options: DoorsOptions): Doors {
       const byFronts = (await fronts?.seen(client)) ?? [];
       return [...options.seen.of(client), ...byFronts].toSorted((a, b) => a.atMs - b.atMs);
     },
+    fares: async () => (await fronts?.fares()) ?? new Map<number, ProcessFacts>(),
     inUse: () => (fronts?.inUse() ?? []).reduce(together, { ...openAt(setups), storedReaders: 0 }),
     close: async () => {
       for (const entrance of entrances) entrance.close();

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Config, ShownCertificate } from "../../config/config.ts";
+import { EventLoopLag, type ProcessFacts, processFacts } from "../../lib/process-facts.ts";
 import type { RequestSum } from "../../server/request-sums.ts";
 import type { UpstreamObserver } from "../../upstream/observer.ts";
 import type { Activity } from "../activity.ts";
@@ -11,9 +12,16 @@ import { collectCounters } from "./counter-metrics.ts";
 import { EventMetrics } from "./event-metrics.ts";
 import { LatencyMetrics } from "./latency-metrics.ts";
 import { Metrics } from "./metrics.ts";
-import { EventLoopLag, type ProcessFacts, processFacts, ProcessMetrics } from "./process-metrics.ts";
+import { ProcessMetrics } from "./process-metrics.ts";
 import type { Collector, Samples } from "./samples.ts";
-import { collectBudgets, collectDisk, collectHeld, collectStore, type StoreSources } from "./store-metrics.ts";
+import {
+  collectBudgets,
+  collectDisk,
+  collectHeld,
+  collectPartials,
+  collectTags,
+  type StoreSources,
+} from "./store-metrics.ts";
 import { UpstreamMetrics } from "./upstream-metrics.ts";
 import { collectWebhooks } from "./webhook-metrics.ts";
 
@@ -27,7 +35,6 @@ export interface MetricsOptions extends Omit<StoreSources, "config"> {
   readonly webhooks: () => readonly HookCounts[];
   /** How the other processes fare, by the number of each. */
   readonly fronts: () => Promise<ReadonlyMap<number, ProcessFacts>>;
-  readonly certificate: ShownCertificate | undefined;
   readonly log: Pick<Logger, "debug">;
 }
 
@@ -38,7 +45,8 @@ export interface Measuring {
   readonly observer: UpstreamObserver;
   /** What was answered lately, here or in a front. */
   hear(sums: readonly RequestSum[]): void;
-  useCertificate(certificate: ShownCertificate): void;
+  useCertificate(certificate: ShownCertificate | undefined): void;
+  start(): void;
   stop(): void;
 }
 
@@ -47,7 +55,6 @@ export function createMetrics(options: MetricsOptions): Measuring {
   const upstreams = new UpstreamMetrics(config.registries.map(({ id }) => id));
   const [latencies, happened, certificates] = [new LatencyMetrics(), new EventMetrics(), new CertificateMetrics()];
   const lag = new EventLoopLag();
-  certificates.use(options.certificate);
   const unsubscribe = events.subscribe(happened.hear);
   const collectors: readonly Collector[] = [
     buildCollector(options),
@@ -64,7 +71,8 @@ export function createMetrics(options: MetricsOptions): Measuring {
     (samples) => collectBudgets(options, samples),
     async (samples) => await collectDisk(options, samples),
     async (samples) => await collectHeld(options, samples),
-    async (samples) => await collectStore(options, samples),
+    async (samples) => await collectTags(options, samples),
+    async (samples) => await collectPartials(options, samples),
     processCollector(options, lag),
   ];
   return {
@@ -72,6 +80,7 @@ export function createMetrics(options: MetricsOptions): Measuring {
     observer: upstreams,
     hear: (sums) => latencies.add(sums),
     useCertificate: (certificate) => certificates.use(certificate),
+    start: () => lag.start(),
     stop: () => {
       lag.stop();
       unsubscribe();

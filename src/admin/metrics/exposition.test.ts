@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { lintFamily, parseExposition, valueOf } from "../../../test/support/exposition.ts";
 import { exposition, formatFor } from "./exposition.ts";
 import { FAMILIES, type Family, type FamilyName, PREFIX } from "./families.ts";
-import { LAG_ENDS_S, newHistogram, observe } from "./histogram.ts";
+import { newHistogram, observe } from "../../lib/histogram.ts";
+import { LAG_ENDS_S } from "../../lib/process-facts.ts";
 import { Samples } from "./samples.ts";
 
 const PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,6 +1,6 @@
 import { type MetricObject, Registry, type RegistryContentType } from "@prometheus-io/client";
 import { FAMILIES, type Family, type FamilyName, PREFIX } from "./families.ts";
-import type { Histogram } from "./histogram.ts";
+import type { Histogram } from "../../lib/histogram.ts";
 import type { Sample, Samples } from "./samples.ts";
 
 const OPEN_METRICS = "application/openmetrics-text";

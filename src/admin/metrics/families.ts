@@ -46,10 +46,10 @@ export const FAMILIES = {
   quota_remaining_pulls: gauge("Pulls that the upstream had left for us when it said so last.", "registry"),
 
   held_bytes: gauge("Bytes held for a registry; what several have is counted for each.", "registry"),
-  stored_bytes: gauge("Bytes held in all, each content once."),
-  held_images: gauge("Images that are held: an index with what is held of it, or a single manifest.", "registry"),
+  held_contents: gauge("Manifests, configurations and layers held for a registry.", "registry"),
   held_tags: gauge("Tags that are held.", "registry"),
-  held_repositories: gauge("Repositories of which something is held.", "registry"),
+  stored_bytes: gauge("Bytes held in all, each content once."),
+  stored_contents: gauge("Contents held in all, each once."),
   budget_bytes: gauge("What may be held (max_size); left out where that has no bound.", "scope"),
   disk_free_bytes: gauge("Free bytes of the disk with the data folder."),
   disk_reserve_bytes: gauge("Free bytes that are left untouched (min_free_disk)."),

@@ -1,6 +1,7 @@
 import { RegistryError } from "../../oci/errors.ts";
 import type { Exchange } from "../../server/exchange.ts";
 import type { Handler } from "../../server/handler.ts";
+import { ProblemError } from "../../server/problem.ts";
 import { sendText } from "../../server/respond.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -25,10 +26,21 @@ async function serve(exchange: Exchange, { metrics, assertMayRead }: MetricsHand
     });
   }
   exchange.notes.endpoint = "metrics";
-  assertMayRead(exchange);
+  asRegistry(() => assertMayRead(exchange));
   // Many caches are never asked: what writes the text is loaded for those that are.
   const [{ exposition, formatFor }, samples] = await Promise.all([import("./exposition.ts"), metrics.samples()]);
   const contentType = formatFor(exchange.req.headers.accept);
   sendText(exchange, await exposition(samples, contentType), contentType, { "Cache-Control": "no-store" });
   return true;
+}
+
+/** Only below the API's path problems are told in their own form. */
+function asRegistry(assert: () => unknown): void {
+  try {
+    assert();
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error;
+    const { status, message, headers } = error;
+    throw new RegistryError(status, status === 401 ? "UNAUTHORIZED" : "DENIED", message, { headers, cause: error });
+  }
 }

@@ -1,6 +1,6 @@
 import { LATENCY_CLASSES_MS, type LatencySum } from "../../server/latencies.ts";
 import { type CountedOutcome, type RequestSum, SAVING_OUTCOMES } from "../../server/request-sums.ts";
-import { addTo, type Counted, type Histogram, newHistogram } from "./histogram.ts";
+import { addTo, type Counted, type Histogram, newHistogram } from "../../lib/histogram.ts";
 import type { Samples } from "./samples.ts";
 
 /** What takes as long as its like: HEADs, manifests and blobs are a thousand times apart. */

@@ -1,5 +1,5 @@
 import type { FAMILIES, FamilyName, Labels } from "./families.ts";
-import type { Histogram } from "./histogram.ts";
+import type { Histogram } from "../../lib/histogram.ts";
 
 /** A value, or a histogram where the family is one. */
 export interface Sample {

@@ -1,9 +1,12 @@
 import type { Quota } from "../../upstream/quota.ts";
 import type { UpstreamAsked, UpstreamObserver } from "../../upstream/observer.ts";
 import { Counts } from "./counts.ts";
-import { type Histogram, newHistogram, observe, UPSTREAM_ENDS_S } from "./histogram.ts";
+import { type Histogram, newHistogram, observe } from "../../lib/histogram.ts";
 
 import type { Samples } from "./samples.ts";
+
+/** Until an upstream answers, seconds. */
+const UPSTREAM_ENDS_S: readonly number[] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 type Answer = Parameters<NonNullable<UpstreamObserver["answered"]>>[1];
 type Token = Parameters<NonNullable<UpstreamObserver["tokenFetched"]>>[1];

@@ -7,9 +7,6 @@ export interface Histogram {
   sumS: number;
 }
 
-export const UPSTREAM_ENDS_S: readonly number[] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-export const LAG_ENDS_S: readonly number[] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
-
 /** The counts of a histogram; plain, to be sent. */
 export interface Counted {
   readonly counts: readonly number[];
