@@ -8,6 +8,7 @@ import type { Handler } from "./handler.ts";
 export function tracedListener(listener: RequestListener): RequestListener {
   if (!isTraced()) return listener;
   return (req, res) => {
+    if (WATCHED.test(req.url ?? "")) return listener(req, res);
     const closed = new Promise<void>((resolve) => res.once("close", resolve));
     const attributes = { "http.request.method": req.method ?? "" };
     context.with(contextOf(req.headers), () =>
@@ -19,6 +20,9 @@ export function tracedListener(listener: RequestListener): RequestListener {
     );
   };
 }
+
+/** Asked every few seconds by whatever watches over us. */
+const WATCHED = /^\/(?:healthz|readyz|metrics)(?:\?|$)/;
 
 /** Before all others: notes which trace the request is in, and lets its span say in the end what has become of it. */
 export function tracedHandlers(handlers: readonly Handler[]): readonly Handler[] {
@@ -35,8 +39,8 @@ const noted: Handler = (exchange) => {
 };
 
 function describe(span: Span, { notes, res, req, client }: Exchange): void {
-  const { endpoint, registry, repository, reference, outcome, bytes } = notes;
-  span.updateName(`${req.method} ${endpoint ?? "other"}`);
+  const { endpoint, registry, repository, reference, outcome, bytes, isForwarded } = notes;
+  span.updateName(`${req.method} ${endpoint ?? (isForwarded === true ? "forwarded" : "other")}`);
   const known = { endpoint, registry, repository, reference, outcome, bytes };
   for (const [name, value] of Object.entries(known)) {
     if (value !== undefined) span.setAttribute(`registry_cache.${name}`, value);
