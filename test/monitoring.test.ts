@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { parse } from "yaml";
+import { EVENT_NAMES } from "../src/config/event-names.ts";
 import { FAMILIES, type Family, PREFIX } from "../src/admin/metrics/families.ts";
 
 const deploy = new URL("../deploy/", import.meta.url);
@@ -111,4 +112,19 @@ test("every rule has a test of its own, for promtool", async () => {
     (await rules()).map(({ alert }) => alert).filter((alert) => !firing.includes(alert)),
     [],
   );
+});
+
+test("docs/monitoring.md has every metric with its labels and its help, and every event", async () => {
+  const page = await readFile(new URL("../docs/monitoring.md", import.meta.url), "utf8");
+  const rows = [...page.matchAll(/^\| `(registry_cache_\w+)` \| (.*) \| (.*) \|$/gm)].map((row) => row.slice(1));
+  const expected = Object.entries<Family>(FAMILIES).map(([name, { labels, help }]) => [
+    PREFIX + name,
+    labels.map((label) => `\`${label}\``).join(", ") || " ",
+    help,
+  ]);
+  assert.deepEqual(rows, expected);
+  const events = [...page.matchAll(/^\| (`[a-z.]+`(?:, `[a-z.]+`)*) \| /gm)].flatMap(([, names = ""]) =>
+    [...names.matchAll(/`([a-z.]+)`/g)].map(([, name]) => name),
+  );
+  assert.deepEqual(events, [...EVENT_NAMES]);
 });
