@@ -7,8 +7,9 @@ import { openAccess } from "./access/open.ts";
 import { type Control, type LazyApi, listenForControl } from "./admin/control.ts";
 import type { AskedApi } from "./admin/api/asked.ts";
 import type { ApiParts } from "./admin/api/create.ts";
-import { publicApi } from "./admin/public-api.ts";
 import { activityView } from "./admin/activity.ts";
+import { apiParts } from "./admin/parts.ts";
+import { publicApi } from "./admin/public-api.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import { Warming } from "./admin/warm.ts";
 import { createWatching, metricsReaders } from "./admin/watching.ts";
@@ -46,7 +47,7 @@ import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
 import { traceParts } from "./traced.ts";
 import { createUpstreams, type UpstreamsOptions } from "./upstream/create.ts";
-import { together } from "./upstream/observers.ts";
+import { observedBy } from "./upstream/observers.ts";
 import { quotaText } from "./upstream/quota.ts";
 import { FETCHED_BY_CLIENTS, type QuotaVerdict } from "./upstream/upstream.ts";
 import { createDoors } from "./workers/doors.ts";
@@ -96,11 +97,13 @@ async function builtApp(
 ): Promise<App> {
   const { dataDir, listen, registries: ofAll } = config;
   const hosts = new KnownHosts(config);
+  const activity = activityView({ pull: () => pull.activity(), doors: () => doors.inUse() });
   const watching = createWatching({
     config,
     catalog,
     version: packageVersion(),
     tags: async () => await catalog.countImages(),
+    held: async () => await catalog.heldBytes(),
     activity: () => activity.now(),
     fronts: async () => await doors.fares(),
     assertMayRead: metricsReaders(config.api, hosts),
@@ -112,7 +115,7 @@ async function builtApp(
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
   const upstreams = createUpstreams(config.registries, {
-    observer: together([watching.observer, ofUpstreams.observer ?? {}]),
+    observer: observedBy(watching.observer, ofUpstreams.observer),
     onUpstream: (...what) => {
       sources.onUpstream(...what);
       ofUpstreams.onUpstream?.(...what);
@@ -156,13 +159,30 @@ async function builtApp(
   });
   // Who may see what credentials have opened, the upstream says there, and not for lists; also of what was fetched before it was asked.
   const privateOf = config.registries.filter(({ passThrough }) => passThrough).map(({ id }) => id);
-  const listed = withoutPrivate(catalog, { fetchedWith: FETCHED_BY_CLIENTS, privateOf });
+  const except = { fetchedWith: FETCHED_BY_CLIENTS, privateOf };
+  const listed = withoutPrivate(catalog, except);
   const table = new RegistryTable(config.registries, config.defaultRegistry);
   const api = new Api({ pull, catalog, listed, registries: table, hosts });
   const life = new AbortController();
   const bypassing = new Bypassing();
   const seen = new Seen();
-  const administration = lazily({ bypassing, warming, log });
+  const parts = apiParts({
+    config,
+    catalog,
+    except,
+    isListed: async (path) => (await listed.repositories({ path, limit: 1 })).length > 0,
+    platformOf: async (digest) => await pull.platformOf(digest),
+    holds,
+    partialBytes: async () => 0,
+    counters: counting.counters,
+    activity,
+    upstreams,
+    events: watching.events,
+    bypassing,
+    warming,
+    log,
+  });
+  const administration = lazily(parts);
   const statistics = statisticsRoutes(listed, config.registries);
   const doors = createDoors({
     config,
@@ -206,7 +226,6 @@ async function builtApp(
     seen,
     onRequest: counting.onRequest,
   });
-  const activity = activityView({ pull: () => pull.activity(), doors: () => doors.inUse() });
   let upkeep: { stop(): Promise<void> } | undefined;
   let control: Control | undefined;
   let completing: Promise<boolean> = Promise.resolve(true);

@@ -90,9 +90,7 @@ export function createFront(setup: FrontSetup, link: OwnerLink, log: Logger): Fr
   const requestLog = requestLogger(log);
   const ofServers = { config, accesses, handlers, certificate, log, requestLog, seen, onRequest: sums.note };
   const setups = setupsOf(ofServers);
-  const servers = setups.map((one) =>
-    createListenerServer({ ...one, ticketKeys: Buffer.from(ticketKeys, "base64") }),
-  );
+  const servers = setups.map((one) => createListenerServer({ ...one, ticketKeys: Buffer.from(ticketKeys, "base64") }));
   notebook.start();
   const telling = tellCounts({
     sums,

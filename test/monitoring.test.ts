@@ -17,7 +17,7 @@ interface Panel {
 }
 
 /** Names with those that a histogram has. */
-const EXPOSED = new Map(
+const EXPOSED = new Map<string, Family>(
   Object.entries<Family>(FAMILIES).flatMap(([name, family]) => {
     const suffixes = family.type === "histogram" ? ["_bucket", "_sum", "_count"] : [""];
     return suffixes.map((suffix) => [`${PREFIX}${name}${suffix}`, family] as const);

@@ -1,5 +1,5 @@
 import type { EventName } from "../config/event-names.ts";
-import { Changes, LATE, within } from "../lib/wait.ts";
+import { Changes } from "../lib/wait.ts";
 import { ProblemError } from "../server/problem.ts";
 import type { Events, NumberedEvent } from "./events.ts";
 
@@ -26,6 +26,7 @@ export interface Listening {
   readonly names: ReadonlySet<EventName> | undefined;
   /** Whether it wants to be told each second how things are. */
   readonly wantsStatus: boolean;
+  readonly isAdmin: boolean;
   /** Of the last event that it has heard of. */
   readonly lastId: string | undefined;
   readonly signal: AbortSignal;
@@ -33,8 +34,8 @@ export interface Listening {
 
 export interface EventStreamsOptions {
   readonly events: Pick<Events, "since" | "subscribe">;
-  /** How things are now. */
-  readonly status: () => Promise<unknown>;
+  /** How things are now, as admins see it or others. */
+  readonly status: (isAdmin: boolean) => Promise<unknown>;
   /** Told apart from those of other runs of the process, which count from 1 as well. */
   readonly run: string;
   readonly heartbeatMs?: number;
@@ -44,7 +45,7 @@ export interface EventStreamsOptions {
 /** What happens, as it happens, for a bounded number of listeners. */
 export class EventStreams {
   readonly #o: EventStreamsOptions;
-  readonly #waiting = new Set<(status: unknown) => void>();
+  readonly #waiting = new Map<(status: unknown) => void, { readonly isAdmin: boolean }>();
   #timer: NodeJS.Timeout | undefined;
   #listeners = 0;
 
@@ -61,8 +62,7 @@ export class EventStreams {
   }
 
   async *#told(listening: Listening): AsyncGenerator<Told> {
-    const { names, wantsStatus, lastId, signal } = listening;
-    const { heartbeatMs = HEARTBEAT_MS } = this.#o;
+    const { names, wantsStatus, isAdmin, lastId, signal } = listening;
     const queue: Told[] = [];
     const news = new Changes();
     let isDropped = false;
@@ -81,16 +81,20 @@ export class EventStreams {
     };
     queue.push(...this.#missed(lastId, names));
     const unsubscribe = this.#o.events.subscribe(hear);
-    if (wantsStatus) this.#tick(hearStatus);
+    if (wantsStatus) this.#tick(hearStatus, isAdmin);
+    const beat = setInterval(() => {
+      if (queue.length === 0) tell({ kind: "heartbeat" });
+    }, this.#o.heartbeatMs ?? HEARTBEAT_MS).unref();
     try {
       while (!signal.aborted) {
         const next = queue.shift();
         if (next !== undefined) yield next;
         else if (isDropped) return void (yield { kind: "dropped" });
-        else if ((await within(changed(news, signal), heartbeatMs)) === LATE) yield { kind: "heartbeat" };
+        else await news.next(signal).catch(() => undefined);
       }
     } finally {
       this.#listeners -= 1;
+      clearInterval(beat);
       unsubscribe();
       this.#untick(hearStatus);
     }
@@ -111,23 +115,26 @@ export class EventStreams {
   }
 
   /** However many want to know, it is looked up once. */
-  #tick(hear: (status: unknown) => void): void {
-    this.#waiting.add(hear);
+  #tick(hear: (status: unknown) => void, isAdmin: boolean): void {
+    this.#waiting.set(hear, { isAdmin });
     if (this.#timer !== undefined) return;
     let isBusy = false;
     const look = async (): Promise<void> => {
       if (isBusy) return;
       isBusy = true;
       try {
-        const status = await this.#o.status();
-        for (const one of this.#waiting) one(status);
+        for (const forAdmins of [true, false]) {
+          const all = [...this.#waiting].filter(([, one]) => one.isAdmin === forAdmins);
+          const status = all.length === 0 ? undefined : await this.#o.status(forAdmins);
+          for (const [tell] of all) tell(status);
+        }
       } catch {
         // Whoever waits is told the next time.
       } finally {
         isBusy = false;
       }
     };
-    this.#timer = setInterval(() => void look(), this.#o.statusMs ?? STATUS_MS);
+    this.#timer = setInterval(() => void look(), this.#o.statusMs ?? STATUS_MS).unref();
     void look();
   }
 
@@ -140,7 +147,3 @@ export class EventStreams {
 }
 
 const STATUS_MS = 1_000;
-
-async function changed(news: Changes, signal: AbortSignal): Promise<void> {
-  await news.next(signal).catch(() => undefined);
-}

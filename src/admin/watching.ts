@@ -3,7 +3,7 @@ import type { CountingCatalog } from "../catalog/counting.ts";
 import type { ApiConfig, Config } from "../config/config.ts";
 import type { Exchange } from "../server/exchange.ts";
 import type { Handler } from "../server/handler.ts";
-import { together } from "../upstream/observers.ts";
+import { observedBy } from "../upstream/observers.ts";
 import type { UpstreamObserver } from "../upstream/observer.ts";
 import { createCounting, type Counting } from "./counters/create.ts";
 import { eventSources } from "./event-sources.ts";
@@ -61,7 +61,7 @@ export function createWatching(options: WatchingOptions): Watching {
     counting,
     webhooks,
     useCertificate: (certificate) => measuring.useCertificate(certificate),
-    observer: together([counters.observer, measuring.observer]),
+    observer: observedBy(counters.observer, measuring.observer),
     handler: metricsHandler({ metrics: measuring.metrics, assertMayRead }),
     start: () => {
       counters.start();

@@ -164,6 +164,8 @@ export interface Unlisted {
 
 export interface RepositoriesQuery {
   readonly registryId?: string;
+  /** One alone: `docker.io/library/nginx`. */
+  readonly path?: string;
   readonly last?: string;
   readonly limit: number;
   readonly except?: Unlisted;

@@ -10,7 +10,7 @@ import type { CatalogDb } from "./schema.ts";
 const TAGS_MAX = 5_000;
 
 /** Images: by the indexes `repositories.path` and `manifests_of_repository`, so that a page reads no more than it has. */
-export function imagesQuery(db: CatalogDb, { registryId, path, after, limit, except }: ImagesQuery) {
+export function imagesQuery(db: CatalogDb, { registryId, path, digest, after, limit, except }: ImagesQuery) {
   let query = db
     .selectFrom("repositories as r")
     .innerJoin("manifests as m", "m.repository_id", "r.id")
@@ -29,23 +29,13 @@ export function imagesQuery(db: CatalogDb, { registryId, path, after, limit, exc
         .where("n.kind", "=", "manifest")
         .as("child_pulled_at_ms"),
     )
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom("manifest_references as n")
-            .select("n.manifest_id")
-            .whereRef("n.repository_id", "=", "m.repository_id")
-            .whereRef("n.digest", "=", "m.digest")
-            .where("n.kind", "=", "manifest"),
-        ),
-      ),
-    )
+    .where("m.is_root", "=", 1)
     .orderBy("r.path")
     .orderBy("m.digest")
     .limit(limit);
   if (registryId !== undefined) query = query.where("r.registry_id", "=", registryId);
   if (path !== undefined) query = query.where("r.path", "=", path);
+  if (digest !== undefined) query = query.where("m.digest", "=", digest);
   if (except !== undefined) query = query.where(isListed(except));
   if (after === undefined) return query;
   return query
@@ -89,7 +79,7 @@ interface TagRow {
   readonly last_pulled_at_ms: number | null;
 }
 
-/** By the image's id, in lexical order: those that point to it, and those that point to what it names. */
+/** By the image's id, in lexical order: those that point to it, to what it names, or to what refers to it. */
 async function tagsOfImages(db: CatalogDb, ids: readonly number[]): Promise<ReadonlyMap<number, ImageTag[]>> {
   if (ids.length === 0) return new Map();
   const { rows } = await sql<TagRow>`
@@ -98,6 +88,9 @@ async function tagsOfImages(db: CatalogDb, ids: readonly number[]): Promise<Read
       union
       select manifest_id, repository_id, digest from manifest_references
       where kind = 'manifest' and manifest_id in (${sql.join(ids)})
+      union
+      select m.id, s.repository_id, s.digest from manifests as m
+      join manifests as s on s.repository_id = m.repository_id and s.subject = m.digest where m.id in (${sql.join(ids)})
     )
     select led.image, t.tag, t.digest, t.first_seen_at_ms, t.confirmed_at_ms, p.pulls, p.last_pulled_at_ms from led
     join tags as t on t.repository_id = led.repository_id and t.digest = led.digest

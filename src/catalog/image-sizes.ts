@@ -8,7 +8,7 @@ import type { CatalogDb } from "./schema.ts";
 /** An image, an index, an index of indexes: nobody nests deeper. */
 const DEPTH_MAX = 4;
 
-/** Each content counts once for an image, however many of its manifests name it. */
+/** Each content counts once for an image, however many of its manifests name it; what refers to the image is part of it. */
 export async function imageSizes(db: CatalogDb, ids: readonly number[]): Promise<ReadonlyMap<number, number>> {
   if (ids.length === 0) return new Map();
   const { rows } = await sql<{ root: number; size: number }>`
@@ -18,6 +18,11 @@ export async function imageSizes(db: CatalogDb, ids: readonly number[]): Promise
       select tree.root, c.id, tree.depth + 1 from tree
       join manifest_references as n on n.manifest_id = tree.id and n.kind = 'manifest'
       join manifests as c on c.repository_id = n.repository_id and c.digest = n.digest
+      where tree.depth < ${DEPTH_MAX}
+      union
+      select tree.root, s.id, tree.depth + 1 from tree
+      join manifests as m on m.id = tree.id
+      join manifests as s on s.repository_id = m.repository_id and s.subject = m.digest
       where tree.depth < ${DEPTH_MAX}
     ),
     contents (root, digest, size) as (
@@ -45,11 +50,9 @@ interface SummaryRow {
 /** A digest that a repository has as a manifest and as a blob counts as a manifest. */
 export async function repositorySummaries(db: CatalogDb, query: RepositoriesQuery): Promise<RepositoryRow[]> {
   const { rows } = await sql<SummaryRow>`
-    with held as (${repositoriesQuery(db, query).select("r.id").select("r.path")})
+    with held as ${repositoriesQuery(db, query).select("r.id").select("r.path")}
     select held.registry_id, held.serves, held.name,
-      (select count(*) from manifests as m where m.repository_id = held.id and not exists (
-        select 1 from manifest_references as n
-        where n.repository_id = m.repository_id and n.digest = m.digest and n.kind = 'manifest')) as images,
+      (select count(*) from manifests as m where m.repository_id = held.id and m.is_root = 1) as images,
       (select count(*) from tags as t where t.repository_id = held.id and t.manifest_id is not null) as tags,
       (select sum(m.size) from manifests as m where m.repository_id = held.id) as manifest_bytes,
       (select sum(b.size) from blobs as b where b.repository_id = held.id and not exists (

@@ -14,14 +14,16 @@ export interface ImagesQuery {
   readonly registryId?: string | undefined;
   /** One repository alone. */
   readonly path?: string | undefined;
+  /** Of one image. */
+  readonly digest?: Digest | undefined;
   readonly after?: ImagePlace | undefined;
   readonly limit: number;
   readonly except?: Unlisted | undefined;
 }
 
 /**
- * A manifest that a repository has and that no other held manifest of it names. Times are milliseconds since the epoch,
- * sizes bytes.
+ * A manifest that a repository has and that no other held manifest of it leads to, by naming it or by being its subject. Times are
+ * milliseconds since the epoch, sizes bytes.
  */
 export interface ImageRow {
   /** Of its manifest, in this catalog. */
@@ -40,10 +42,9 @@ export interface ImageRow {
   readonly tags: readonly ImageTag[];
 }
 
-/** A tag that leads to the image, by itself or by a manifest that the image names. */
+/** A tag that points to the image, or to a manifest that the image leads to. */
 export interface ImageTag {
   readonly tag: Tag;
-  /** Where it points: to the image, or to one of its platforms. */
   readonly digest: Digest;
   readonly firstSeenAtMs: number;
   readonly confirmedAtMs: number;

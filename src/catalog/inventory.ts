@@ -14,6 +14,7 @@ export function repositoriesQuery(db: CatalogDb, query: RepositoriesQuery) {
     .orderBy("r.path")
     .limit(query.limit);
   if (query.registryId !== undefined) found = found.where("r.registry_id", "=", query.registryId);
+  if (query.path !== undefined) found = found.where("r.path", "=", query.path);
   if (query.last !== undefined) found = found.where("r.path", ">", query.last);
   const { except } = query;
   return except === undefined ? found : found.where(isListed(except));

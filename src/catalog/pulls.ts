@@ -80,9 +80,7 @@ async function addToManifests(db: CatalogDb, images: ReadonlyMap<number, Sum>): 
   await db
     .insertInto("manifest_pulls")
     .values([...images].map(([id, { pulls, atMs }]) => ({ manifest_id: id, pulls, last_pulled_at_ms: atMs })))
-    .onConflict((conflict) =>
-      conflict.column("manifest_id").doUpdateSet(more("manifest_pulls")),
-    )
+    .onConflict((conflict) => conflict.column("manifest_id").doUpdateSet(more("manifest_pulls")))
     .execute();
 }
 
@@ -97,10 +95,7 @@ function more(table: "manifest_pulls" | "tag_pulls" | "pullers") {
 }
 
 /** A tag that is not there, since the catalog could not be told of it, is passed over. */
-async function addToTags(
-  db: CatalogDb,
-  tags: readonly (Sum & { repositoryId: number; tag: string })[],
-): Promise<void> {
+async function addToTags(db: CatalogDb, tags: readonly (Sum & { repositoryId: number; tag: string })[]): Promise<void> {
   if (tags.length === 0) return;
   const rows = sql.join(
     tags.map(({ repositoryId, tag, pulls, atMs }) => sql`(${repositoryId}, ${tag}, ${pulls}, ${atMs})`),
@@ -128,9 +123,7 @@ async function addToPullers(
         last_pulled_at_ms: atMs,
       })),
     )
-    .onConflict((conflict) =>
-      conflict.columns(["manifest_id", "puller"]).doUpdateSet(more("pullers")),
-    )
+    .onConflict((conflict) => conflict.columns(["manifest_id", "puller"]).doUpdateSet(more("pullers")))
     .execute();
 }
 

@@ -1,61 +1,109 @@
 import { once } from "node:events";
-import { type IncomingMessage, request } from "node:http";
+import { type IncomingMessage, request, type RequestOptions } from "node:http";
+import { request as requestTls } from "node:https";
 import { createInterface } from "node:readline";
 import { controlPlace } from "../admin/control.ts";
 import { CliError } from "./failure.ts";
 
 /** A cache that does not answer a command within it is not going to. */
-const ANSWER_MS_MAX = 30_000;
-const BODY_BYTES_MAX = 16 * 1024 * 1024;
+const ANSWER_MS_MAX = 60_000;
+const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 const BROKEN_OFF = "the cache has broken off: it was stopped, or something is wrong with it";
 
+/** A cache elsewhere, and what it is shown. */
+export interface ServerPlace {
+  /** Origin. */
+  readonly url: string;
+  /** A secret. */
+  readonly authorization?: string | undefined;
+  /** PEM texts. */
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+/** Where the running cache is asked: by the local socket in its data folder, or elsewhere. */
+export type CachePlace = string | ServerPlace;
+
 export interface ControlQuestion {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** With its query. */
   readonly path: string;
   readonly body?: unknown;
   readonly signal: AbortSignal;
 }
 
-/** Asks the running cache by its local socket; rejects with a `CliError` where none runs, and for what it refuses. */
-export async function askCache(dataDir: string, question: ControlQuestion): Promise<unknown> {
-  return JSON.parse(await textOf(await answerOf(dataDir, question))) as unknown;
+/** Asks the running cache; rejects with a `CliError` where none runs, and for what it refuses. */
+export async function askCache(place: CachePlace, question: ControlQuestion): Promise<unknown> {
+  return JSON.parse(await textOf(await answerOf(place, question))) as unknown;
 }
 
 /** The lines of an answer as they come. */
-export async function* linesOfCache(dataDir: string, question: ControlQuestion): AsyncIterable<unknown> {
-  const answer = await answerOf(dataDir, question);
+export async function* linesOfCache(place: CachePlace, question: ControlQuestion): AsyncIterable<unknown> {
+  for await (const line of rawLines(place, question)) if (line !== "") yield JSON.parse(line) as unknown;
+}
+
+/** One of the server-sent events. */
+export interface ToldEvent {
+  readonly type: string;
+  readonly data: unknown;
+}
+
+/** What is told as it happens; it ends when the cache does. */
+export async function* eventsOfCache(
+  place: CachePlace,
+  question: Omit<ControlQuestion, "method">,
+): AsyncIterable<ToldEvent> {
+  let type = "message";
+  for await (const line of rawLines(place, { ...question, method: "GET" })) {
+    if (line === "") type = "message";
+    else if (line.startsWith("event: ")) type = line.slice("event: ".length);
+    else if (line.startsWith("data: ")) yield { type, data: JSON.parse(line.slice("data: ".length)) as unknown };
+  }
+}
+
+async function* rawLines(place: CachePlace, question: ControlQuestion): AsyncIterable<string> {
+  const answer = await answerOf(place, question);
   try {
-    for await (const line of createInterface({ input: answer, crlfDelay: Infinity })) {
-      if (line !== "") yield JSON.parse(line) as unknown;
-    }
+    yield* createInterface({ input: answer, crlfDelay: Infinity });
     if (!answer.complete) throw new CliError(BROKEN_OFF);
   } catch (error) {
-    throw question.signal.aborted ? question.signal.reason : explained(error, dataDir);
+    throw question.signal.aborted ? question.signal.reason : explained(error, place);
   } finally {
     answer.destroy();
   }
 }
 
-async function answerOf(dataDir: string, { method, path, body, signal }: ControlQuestion): Promise<IncomingMessage> {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  const headers =
-    text === undefined ? {} : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) };
-  let place;
+async function answerOf(place: CachePlace, { method, path, body, signal }: ControlQuestion): Promise<IncomingMessage> {
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const ofBody =
+    method === "GET" ? {} : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) };
+  let local;
   try {
-    place = await controlPlace(dataDir);
-    const asking = request({ socketPath: place.path, path, method, headers, signal, timeout: ANSWER_MS_MAX });
-    asking.end(text);
+    local = typeof place === "string" ? await controlPlace(place) : undefined;
+    const options: RequestOptions = { path, method, headers: ofBody, signal, timeout: ANSWER_MS_MAX };
+    const asking =
+      typeof place === "string" ? request({ ...options, socketPath: local?.path }) : askingAt(place, options);
+    asking.once("timeout", () => asking.destroy(new CliError("the cache does not answer")));
+    asking.end(method === "GET" ? undefined : text);
     const [answer] = (await once(asking, "response")) as [IncomingMessage];
     // From now on it may take as long as it takes.
     asking.setTimeout(0);
-    if (answer.statusCode === 200) return answer;
-    throw await refusal(answer);
+    const { statusCode = 0 } = answer;
+    if (statusCode >= 200 && statusCode < 300) return answer;
+    throw await refusal(answer, place);
   } catch (error) {
-    throw signal.aborted ? signal.reason : explained(error, dataDir);
+    throw signal.aborted ? signal.reason : explained(error, place);
   } finally {
-    await place?.folder?.close();
+    await local?.folder?.close();
   }
+}
+
+function askingAt({ url, authorization, ca, cert, key }: ServerPlace, options: RequestOptions) {
+  const headers = { ...options.headers, ...(authorization === undefined ? {} : { Authorization: authorization }) };
+  if (!url.startsWith("https:")) return request(url, { ...options, headers });
+  return requestTls(url, { ...options, headers, ca, cert, key });
 }
 
 async function textOf(answer: IncomingMessage): Promise<string> {
@@ -69,27 +117,59 @@ async function textOf(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(pieces).toString();
 }
 
-async function refusal(answer: IncomingMessage): Promise<CliError> {
+async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliError> {
+  const { statusCode = 0 } = answer;
   const text = await textOf(answer);
+  const hint = hintFor(statusCode, place);
   try {
     const { detail } = JSON.parse(text) as { detail?: unknown };
-    if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`);
+    if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`, { hint });
   } catch {
     // Then the status has to do.
   }
-  return new CliError(`the cache answers ${answer.statusCode}`);
+  if (typeof place !== "string" && statusCode === 404) {
+    return new CliError(`there is no Registry Cache at ${place.url}`, { hint: "or one that is too old for this" });
+  }
+  return new CliError(`the cache answers ${statusCode}`, { hint });
 }
 
-function explained(error: unknown, dataDir: string): unknown {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+function hintFor(status: number, place: CachePlace): string | undefined {
+  if (status !== 401 || typeof place === "string") return undefined;
+  return "say who you are with --user NAME, or --cert FILE --key FILE";
+}
+
+function explained(error: unknown, place: CachePlace): unknown {
+  if (error instanceof CliError) return error;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "ECONNRESET" || code === "EPIPE") return new CliError(BROKEN_OFF, { cause: error });
+  return typeof place === "string" ? explainedLocal(error, code, place) : explainedServer(error, code, place);
+}
+
+function explainedLocal(error: unknown, code: string, dataDir: string): unknown {
   if (code === "ENOENT" || code === "ECONNREFUSED") {
-    const hint = "start it with `registry-cache serve`, or say with --config which one is meant";
+    const hint =
+      "start it with `registry-cache serve`, or say with --config which one is meant, or with --server where";
     return new CliError(`no cache is running on ${dataDir}`, { hint, cause: error });
   }
   if (code === "EACCES" || code === "EPERM") {
     const hint = "run this command as root, or as the user that the cache runs as";
     return new CliError(`this user may not give commands to the cache on ${dataDir}`, { hint, cause: error });
   }
-  if (code === "ECONNRESET" || code === "EPIPE") return new CliError(BROKEN_OFF, { cause: error });
   return error;
+}
+
+/** How a certificate is called that nobody here trusts (OpenSSL's names for what is wrong with it). */
+const UNTRUSTED = /^(?:DEPTH_ZERO_)?SELF_SIGNED_CERT|^UNABLE_TO_|^CERT_/;
+
+function explainedServer(error: unknown, code: string, { url }: ServerPlace): unknown {
+  const reason = error instanceof Error && error.message !== "" ? error.message : code;
+  if (UNTRUSTED.test(code)) {
+    const hint = "name the authority of its certificate with --ca FILE";
+    return new CliError(`the certificate of ${url} is not trusted here: ${reason}`, { hint, cause: error });
+  }
+  if (code === "" && !(error instanceof Error)) return error;
+  return new CliError(`no cache can be asked at ${url}: ${reason}`, {
+    hint: "look at the address, and whether it runs",
+    cause: error,
+  });
 }

@@ -6,15 +6,14 @@ import { printable } from "../lib/printable.ts";
 import { parsePlatform } from "../upkeep/warm/platforms.ts";
 import { REFERENCES_BYTES_MAX, ReferencesError, referencesIn } from "../upkeep/warm/references.ts";
 import type { WarmImage } from "../upkeep/warm/warm.ts";
-import { configurationOf, type GlobalOptions } from "./configuration.ts";
-import { askCache, linesOfCache } from "./control-client.ts";
-import { watchForEnding } from "./ending.ts";
+import { placeOf, type PlaceOptions, untilAsked } from "./cache-place.ts";
+import { askCache, type CachePlace, linesOfCache } from "./control-client.ts";
 import { CliError } from "./failure.ts";
 import { Progress, Rate } from "./progress.ts";
 import type { ExitCode, Terminal } from "./terminal.ts";
 import { outcomeLine, progressLines } from "./warm-text.ts";
 
-export interface WarmCommandOptions extends GlobalOptions {
+export interface WarmCommandOptions extends PlaceOptions {
   readonly file?: readonly string[];
   readonly platform?: readonly string[];
   readonly concurrency?: number;
@@ -34,26 +33,23 @@ export async function warm(
   options: WarmCommandOptions,
 ): Promise<ExitCode> {
   const platforms = platformsOf(options.platform);
-  const { dataDir } = await configurationOf(terminal, options, "err");
-  const stopping = new AbortController();
-  const ending = watchForEnding(process, (error) => terminal.err.write(`${String(error)}\n`));
-  void ending.asked.then(() => stopping.abort(new CliError("stopped; what has come stays")));
-  const { signal } = stopping;
-  if (options.list === true) return await listed(terminal, dataDir, options, signal);
+  const place = await placeOf(terminal, options);
+  const signal = untilAsked(terminal, "stopped; what has come stays");
+  if (options.list === true) return await listed(terminal, place, options, signal);
   const ofFiles = await fromFiles(terminal, options.file ?? []);
   const references = [...new Set([...images, ...ofFiles.references])];
   if (references.length === 0) {
     const hint = "name images, or a file that names them: registry-cache warm -f compose.yaml";
     throw new CliError("there is nothing to warm", { hint, exitCode: 2 });
   }
-  if (options.forget === true) return await forgotten(terminal, dataDir, references, signal);
+  if (options.forget === true) return await forgotten(terminal, place, references, signal);
   const body = {
     references,
     platforms,
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     keepFresh: options.keepFresh === true,
   };
-  const lines = linesOfCache(dataDir, { method: "POST", path: WARM, body, signal }) as AsyncIterable<WarmEvent>;
+  const lines = linesOfCache(place, { method: "POST", path: WARM, body, signal }) as AsyncIterable<WarmEvent>;
   const exitCode =
     options.json === true
       ? await told(terminal, lines)
@@ -194,11 +190,11 @@ interface ListedImage {
 
 async function listed(
   terminal: Terminal,
-  dataDir: string,
+  place: CachePlace,
   { json }: WarmCommandOptions,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const answer = (await askCache(dataDir, { method: "GET", path: KEEP_FRESH, signal })) as { images: ListedImage[] };
+  const answer = (await askCache(place, { method: "GET", path: KEEP_FRESH, signal })) as { images: ListedImage[] };
   if (json === true) terminal.out.write(`${JSON.stringify(answer, null, 2)}\n`);
   else
     terminal.out.write(answer.images.length === 0 ? "nothing is kept fresh\n" : answer.images.map(listedLine).join(""));
@@ -213,12 +209,12 @@ function listedLine({ reference, platforms, last }: ListedImage): string {
 
 async function forgotten(
   terminal: Terminal,
-  dataDir: string,
+  place: CachePlace,
   references: readonly string[],
   signal: AbortSignal,
 ): Promise<ExitCode> {
   const question = { method: "DELETE", path: KEEP_FRESH, body: { references }, signal } as const;
-  const { removed } = (await askCache(dataDir, question)) as { removed: string[] };
+  const { removed } = (await askCache(place, question)) as { removed: string[] };
   terminal.out.write(removed.map((reference) => `${printable(reference)} is kept fresh no longer\n`).join(""));
   if (removed.length === references.length) return 0;
   throw new CliError(`${references.length - removed.length} of them were not kept fresh`, {

@@ -1,11 +1,12 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { Invocation } from "./terminal.ts";
+import { withPlace } from "./cache-place.ts";
 import type { WarmCommandOptions } from "./warm-run.ts";
 
 const CONCURRENCY_MAX = 32;
 
 export function warmCommand({ terminal, exit }: Invocation): Command {
-  return new Command("warm")
+  return withPlace(new Command("warm"))
     .summary("pull images ahead of time, into the running cache")
     .description("Pull images ahead of time into the running cache, so that the first client finds them there.")
     .argument("[images...]", "images such as nginx:1.27 or ghcr.io/org/app@sha256:...")

@@ -38,3 +38,17 @@ export function humanDuration(ms: number): string {
 function joined(most: number, unit: string, rest: number, restUnit: string): string {
   return rest === 0 ? `${most} ${unit}` : `${most} ${unit} ${rest} ${restUnit}`;
 }
+
+const HOUR_MS = HOUR_MIN * MINUTE_S * SECOND_MS;
+const DAY_MS = 24 * HOUR_MS;
+/** Hours say more than one or two days. */
+const DAYS_FROM_MS = 2 * DAY_MS;
+
+/** How long ago something was: `just now`, `42 s`, `5 min`, `3 h`, `12 d`. A clock that was put back makes it now. */
+export function humanAge(ms: number): string {
+  if (ms < SECOND_MS) return "just now";
+  if (ms < MINUTE_S * SECOND_MS) return `${Math.floor(ms / SECOND_MS)} s`;
+  if (ms < HOUR_MS) return `${Math.floor(ms / (MINUTE_S * SECOND_MS))} min`;
+  if (ms < DAYS_FROM_MS) return `${Math.floor(ms / HOUR_MS)} h`;
+  return `${Math.floor(ms / DAY_MS)} d`;
+}

@@ -16,6 +16,7 @@ import { ManifestPull } from "./manifests.ts";
 import { NamedSizes } from "./named-sizes.ts";
 import { Notebook } from "./notebook.ts";
 import { OpenlyHeld } from "./openly-held.ts";
+import { Platforms } from "./platform.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
@@ -64,6 +65,8 @@ export interface Pull {
   doubt(digest: Digest): Promise<void>;
   /** What goes on in this moment. */
   activity(): PullActivity;
+  /** For which an image is that stands in no index, as `Platforms` says. */
+  platformOf(digest: Digest): Promise<string | undefined>;
   start(): void;
   /** Waits for questions and fills under way. */
   idle(): Promise<void>;
@@ -88,6 +91,7 @@ export function createPull(options: PullOptions): Pull {
   const fills = new Fills({ store, held, blobs, chunks, registries, fillsMax, log, onFill: options.onFill });
   const shared = { held, tags, notebook, proof, refusals, registries, log, signal: life.signal };
   const manifests = new ManifestPull(shared);
+  const platforms = new Platforms({ store, manifest: async (digest) => await held.manifestBytes(digest) });
   const lists = new SavedLists({ ...shared, catalog });
   const blobPull = new BlobPull({ ...shared, blobs, fills });
   return {
@@ -107,6 +111,7 @@ export function createPull(options: PullOptions): Pull {
     bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what),
     note: (uses) => uses.forEach((use) => notebook.note(use)),
     doubt: async (digest) => await blobs.doubt(digest),
+    platformOf: async (digest) => await platforms.of(digest),
     activity: () => pullActivity(fills.activity(), blobs.activity()),
     start: () => notebook.start(),
     idle: async () => {

@@ -1,13 +1,14 @@
 import type { UpstreamObserver } from "./observer.ts";
 
-/** All of them hear of everything. */
-export function together(observers: readonly UpstreamObserver[]): UpstreamObserver {
+/** Several that hear the same. */
+export function observedBy(...observers: readonly (UpstreamObserver | undefined)[]): UpstreamObserver {
+  const all = observers.filter((one) => one !== undefined);
   return {
-    answered: (...what) => observers.forEach((one) => one.answered?.(...what)),
-    received: (...what) => observers.forEach((one) => one.received?.(...what)),
-    tokenFetched: (...what) => observers.forEach((one) => one.tokenFetched?.(...what)),
-    failed: (...what) => observers.forEach((one) => one.failed?.(...what)),
-    availability: (...what) => observers.forEach((one) => one.availability?.(...what)),
-    quota: (...what) => observers.forEach((one) => one.quota?.(...what)),
+    answered: (...told) => all.forEach((one) => one.answered?.(...told)),
+    received: (...told) => all.forEach((one) => one.received?.(...told)),
+    tokenFetched: (...told) => all.forEach((one) => one.tokenFetched?.(...told)),
+    failed: (...told) => all.forEach((one) => one.failed?.(...told)),
+    availability: (...told) => all.forEach((one) => one.availability?.(...told)),
+    quota: (...told) => all.forEach((one) => one.quota?.(...told)),
   };
 }

@@ -2,6 +2,7 @@ import { describe, type TestContext } from "node:test";
 import type { Catalog } from "../../src/catalog/catalog.ts";
 import type { CatalogDb } from "../../src/catalog/schema.ts";
 import { contents } from "./catalog/contents.ts";
+import { counting } from "./catalog/counting.ts";
 import { lists } from "./catalog/lists.ts";
 import { manifestsAndBlobs } from "./catalog/manifests.ts";
 import { replacing } from "./catalog/replacing.ts";
@@ -28,6 +29,7 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     lists(setUp);
     statistics(setUp);
     replacing(setUp);
+    counting(setUp);
     contents(setUp);
   });
 }

@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import type { z } from "zod";
 import { LATE, within } from "../../lib/wait.ts";
 import { badRequest, PROBLEM_TYPE, ProblemError, type ProblemField, problemOf } from "../../server/problem.ts";
+import { InventoryError } from "../images/errors.ts";
 import { noSuchPath } from "../no-such-path.ts";
 import type { ApiAnswer, ApiQuestion, AskedApi } from "./asked.ts";
 import type { ApiApp, ApiBindings } from "./common.ts";
@@ -73,10 +74,11 @@ export class Api implements AskedApi {
     if (found === undefined) throw noSuchPath(path);
     const asked = method === "HEAD" ? "GET" : method;
     if (asked !== "GET") this.#log.info({ by: caller.name, method, path }, "told to act");
+    const { contentType } = headers;
     const request = new Request(`http://api${found.path}?${query.toString()}`, {
       method: asked,
-      headers: headers.contentType === undefined ? {} : { "Content-Type": headers.contentType },
       ...(body === undefined || asked === "GET" ? {} : { body: new Uint8Array(body) }),
+      headers: body === undefined || contentType === undefined ? {} : { "Content-Type": contentType },
     });
     const bindings: ApiBindings = { caller, signal, lastEventId: headers.lastEventId };
     const response = await this.#app.fetch(request, bindings);
@@ -84,7 +86,7 @@ export class Api implements AskedApi {
   }
 
   #refused(error: unknown): Response {
-    const problem = error instanceof HTTPException ? ofLibrary(error) : problemOf(error);
+    const problem = problemFor(error);
     if (problem === undefined) this.#log.error({ err: error }, "a question of the API could not be answered");
     const told = problem ?? new ProblemError(500, "a fault in the cache; its log says more");
     const headers = { ...told.headers, "Content-Type": PROBLEM_TYPE };
@@ -93,6 +95,13 @@ export class Api implements AskedApi {
 }
 
 const RETRY_SOON = { headers: { "Retry-After": "1" } };
+
+function problemFor(error: unknown): ProblemError | undefined {
+  if (error instanceof HTTPException) return ofLibrary(error);
+  if (!(error instanceof InventoryError)) return problemOf(error);
+  const { parameter, message } = error;
+  return badRequest(`${parameter}: ${message}`, [{ parameter, detail: message }]);
+}
 
 function ofLibrary(error: HTTPException): ProblemError {
   if (error.status === 415) return new ProblemError(415, "send a body as JSON, with Content-Type: application/json");

@@ -14,6 +14,7 @@ const client = z
 
 const route = createRoute({
   method: "get",
+  operationId: "listBypassing",
   path: "/api/v1/bypassing",
   summary: "Hosts that pull without the cache",
   description: "They were asked who they are and never came back; those who were asked lately come first.",

@@ -58,8 +58,8 @@ export function readRefusals<const More extends readonly Refusal[]>(
 /** The errors of an operation that acts. */
 export function actRefusals<const More extends readonly Refusal[]>(
   ...more: More
-): RefusalOf<readonly [400, 401, 403, 413, 415, ...More]> {
-  return refusals([400, 401, 403, 413, 415, ...more]);
+): RefusalOf<readonly [401, 403, 413, 415, ...More]> {
+  return refusals([401, 403, 413, 415, ...more]);
 }
 
 function refusals<const All extends readonly Refusal[]>(all: All): RefusalOf<All> {

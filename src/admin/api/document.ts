@@ -4,6 +4,7 @@ import { type ApiApp, jsonOf, readRefusals } from "./common.ts";
 
 const route = createRoute({
   method: "get",
+  operationId: "getDocument",
   path: "/api/v1/openapi.json",
   summary: "This document",
   tags: ["About the API"],

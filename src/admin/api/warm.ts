@@ -63,6 +63,7 @@ export const warmEvent = z
 
 const warm = createRoute({
   method: "post",
+  operationId: "warm",
   path: "/api/v1/warm",
   summary: "Pull images ahead of time",
   description:
@@ -71,7 +72,7 @@ const warm = createRoute({
   request: { body: { required: true, content: { "application/json": { schema: warmRequest } } } },
   responses: {
     200: { description: "Lines of JSON.", content: { "application/x-ndjson": { schema: warmEvent } } },
-    ...actRefusals(503),
+    ...actRefusals(400, 503),
   },
 });
 
@@ -87,6 +88,7 @@ const kept = z
 
 const list = createRoute({
   method: "get",
+  operationId: "listKeptFresh",
   path: "/api/v1/keep-fresh",
   summary: "Images that are refreshed again and again",
   tags: ["Warming"],
@@ -95,6 +97,7 @@ const list = createRoute({
 
 const forget = createRoute({
   method: "delete",
+  operationId: "forgetKeptFresh",
   path: "/api/v1/keep-fresh",
   summary: "Keep images fresh no longer",
   description: "What is held stays.",
@@ -107,7 +110,7 @@ const forget = createRoute({
   },
   responses: {
     200: jsonOf(z.object({ removed: z.array(z.string()) }), "Those that were kept fresh until now."),
-    ...actRefusals(),
+    ...actRefusals(400),
   },
 });
 

@@ -171,6 +171,7 @@ export function dayText(day: number): string {
 /** Of `2026-11-26`. */
 export function dayNumber(text: string): number {
   const day = dayOf(Date.parse(`${text}T00:00:00Z`));
-  if (!/^\d{4}-\d\d-\d\d$/.test(text) || Number.isNaN(day)) throw new RangeError(`${text} is no day such as 2026-11-26`);
+  if (!/^\d{4}-\d\d-\d\d$/.test(text) || Number.isNaN(day))
+    throw new RangeError(`${text} is no day such as 2026-11-26`);
   return day;
 }

@@ -1,4 +1,4 @@
-import type { ImageTag, Puller } from "../../catalog/images.ts";
+import type { ImageTag, Puller, RepositoryRow } from "../../catalog/images.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName } from "../../oci/reference.ts";
 
@@ -19,16 +19,16 @@ export interface InventoryImage {
   readonly platforms: readonly InventoryPlatform[];
   /** Distinct bytes of all that is held of it. */
   readonly size: number;
-  /** What would come back if it were evicted: what nobody else has. */
-  readonly own: number | undefined;
+  /** What would come back if it were evicted: what no other image has. */
+  readonly own: number;
   readonly heldSinceMs: number;
   /** When upstream last said that one of its tags points to it. */
   readonly confirmedAtMs: number | undefined;
-  /** Undefined where nobody has since pulls are counted. */
+  /** Also of one of its platforms; undefined where nobody has since pulls are counted. */
   readonly lastPulledAtMs: number | undefined;
   /** Of the image itself, by tag or digest; those of its platforms are not among them. */
   readonly pulls: number;
-  /** The latest first, at most `PULLERS_SHOWN_MAX`. */
+  /** The latest first; in lists at most `PULLERS_SHOWN_MAX`. */
   readonly pullers: readonly Puller[];
 }
 
@@ -76,37 +76,45 @@ export interface ImagesPage {
 }
 
 export const IMAGES_PER_PAGE_MAX = 100;
+/** Pullers of one image that lists show. */
+export const PULLERS_SHOWN_MAX = 10;
 
-/** What is held of a repository, and of a registry. */
+/** What is held of a registry. */
 export interface HeldSummary {
   readonly registryId: string;
   readonly repositories: number;
   readonly images: number;
   /** Held repository:tag pairs. */
   readonly tags: number;
-  /** Distinct stored contents. */
+  /** Distinct stored contents; those that other registries have too count for each. */
   readonly bytes: number;
 }
 
-export interface RepositorySummary {
-  readonly registryId: string;
-  readonly serves: string;
-  readonly repository: RepositoryName;
-  readonly images: number;
-  readonly tags: number;
-  /** Distinct bytes of all that is held of it. */
-  readonly bytes: number;
-  readonly lastPulledAtMs: number | undefined;
+export interface RepositoriesAsked {
+  readonly registryId?: string | undefined;
+  /** `next` of the page before. */
+  readonly after?: string | undefined;
+  /** At most `IMAGES_PER_PAGE_MAX`. */
+  readonly limit: number;
 }
 
-/** What is held, for lists. Made with or without what is private. Rejects with `InventoryError` for a filter or a place that is none. */
+export interface RepositoriesPage {
+  readonly repositories: readonly RepositoryRow[];
+  readonly next: string | undefined;
+}
+
+/**
+ * What is held, for lists. One that is made without what is private leaves that out of all but the sums of registries. Rejects with an
+ * `InventoryError` for a question that means nothing, and with the signal's reason.
+ */
 export interface ImagesView {
   images(asked: ImagesAsked, signal: AbortSignal): Promise<ImagesPage>;
-  /** With all its pullers; undefined where it is not held, or not shown. A reference is a tag or a digest; a digest may be one of a platform. */
+  /**
+   * With all its pullers; undefined where it is not held, or not shown. `path` is `docker.io/library/nginx`, `reference` a tag or a
+   * digest; of something that an image leads to, it is that image.
+   */
   image(path: string, reference: string): Promise<InventoryImage | undefined>;
-  repositories(
-    asked: { readonly registryId?: string | undefined; readonly after?: string | undefined; readonly limit: number },
-    signal: AbortSignal,
-  ): Promise<{ readonly repositories: readonly RepositorySummary[]; readonly next: string | undefined }>;
-  registries(): Promise<readonly HeldSummary[]>;
+  repositories(asked: RepositoriesAsked): Promise<RepositoriesPage>;
+  /** In the order of their ids. */
+  registries(signal: AbortSignal): Promise<readonly HeldSummary[]>;
 }

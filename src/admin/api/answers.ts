@@ -1,0 +1,4 @@
+/** What answers look like, for programs of ours that ask. */
+export type { ImageAnswer, ImagesAnswer } from "./images.ts";
+export type { HistoryAnswer } from "./history.ts";
+export type { StatusAnswer } from "./status.ts";

@@ -1,0 +1,123 @@
+import { createRoute, z } from "@hono/zod-openapi";
+import { badRequest } from "../../server/problem.ts";
+import { actRefusals, type ApiApp, bytesCount, digestText, jsonOf, readRefusals, when } from "./common.ts";
+import { optionalTime } from "./images.ts";
+import type { Evicting, Eviction, Going } from "./parts.ts";
+
+const IMAGES_MAX = 1_000;
+const IMAGE_LENGTH_MAX = 1_024;
+
+const going = z.object({
+  registry: z.string().openapi({ description: "By id." }),
+  repository: z.string().openapi({ example: "docker.io/library/nginx" }),
+  digest: digestText,
+  tags: z.array(z.string()),
+  bytes: bytesCount.openapi({ description: "Bytes that come back." }),
+  reason: z.string().openapi({ description: "Why it goes.", example: "nobody has pulled it for 94 days" }),
+  lastPulledAt: when.optional(),
+});
+
+const evictionSchema = z
+  .object({
+    images: z.array(going).openapi({ description: "In the order in which they go; of many the first ones." }),
+    imageCount: z.int().openapi({ description: "All of them." }),
+    bytes: bytesCount.openapi({ description: "Bytes that come back in all." }),
+    kept: z
+      .array(z.object({ image: z.string(), why: z.string() }))
+      .openapi({ description: "What was named, and stays." }),
+  })
+  .openapi("Eviction");
+
+const tags = ["Eviction"];
+
+const evict = createRoute({
+  method: "post",
+  operationId: "evict",
+  path: "/api/v1/evict",
+  summary: "Take images away",
+  description: "The next pull of them fetches them anew. What is pinned stays, and what other images need.",
+  tags,
+  request: {
+    body: {
+      required: true,
+      content: {
+        "application/json": {
+          schema: z
+            .strictObject({
+              images: z
+                .array(z.string().min(1).max(IMAGE_LENGTH_MAX))
+                .max(IMAGES_MAX)
+                .default([])
+                .openapi({
+                  description: "Images and globs over images.",
+                  example: ["nginx:1.25", "ghcr.io/org/**:pr-*"],
+                }),
+              registry: z.string().optional().openapi({ description: "All that is held of one registry, by id." }),
+              dryRun: z.boolean().default(false).openapi({ description: "Only tell what would go." }),
+            })
+            .openapi("EvictRequest"),
+        },
+      },
+    },
+  },
+  responses: { 200: jsonOf(evictionSchema, "What has gone, or would go."), ...actRefusals(400) },
+});
+
+const plan = createRoute({
+  method: "get",
+  operationId: "planPrune",
+  path: "/api/v1/prune",
+  summary: "What would go by budgets and ages now, and why",
+  tags,
+  responses: { 200: jsonOf(evictionSchema, "Nothing has gone by this."), ...readRefusals() },
+});
+
+const prune = createRoute({
+  method: "post",
+  operationId: "prune",
+  path: "/api/v1/prune",
+  summary: "Let go what goes by budgets and ages",
+  description: "It happens by itself as well; this is for those who do not want to wait.",
+  tags,
+  responses: { 200: jsonOf(evictionSchema, "What has gone."), ...actRefusals() },
+});
+
+export interface EvictParts {
+  readonly registries: readonly { readonly id: string }[];
+  readonly evicting: Evicting;
+}
+
+export function evictResource(app: ApiApp, { registries, evicting }: EvictParts): void {
+  app.openapi(evict, async (c) => {
+    const { images, registry: registryId, dryRun: isDryRun } = c.req.valid("json");
+    if ((images.length === 0) === (registryId === undefined)) {
+      throw badRequest("say either images or a registry", [
+        { pointer: "#/images", detail: "or registry, and not both" },
+      ]);
+    }
+    if (registryId !== undefined && !registries.some(({ id }) => id === registryId)) {
+      throw badRequest(`registry: there is no ${JSON.stringify(registryId)} here`, [
+        { pointer: "#/registry", detail: `is none of ${registries.map(({ id }) => id).join(", ")}` },
+      ]);
+    }
+    return c.json(toldEviction(await evicting.evict({ images, registryId, isDryRun }, c.env.signal)), 200);
+  });
+  app.openapi(plan, async (c) => c.json(toldEviction(await evicting.plan(c.env.signal)), 200));
+  app.openapi(prune, async (c) => c.json(toldEviction(await evicting.prune(c.env.signal)), 200));
+}
+
+function toldEviction({ images, imageCount, bytes, kept }: Eviction): z.infer<typeof evictionSchema> {
+  return { images: images.map(toldGoing), imageCount, bytes, kept: kept.map(({ image, why }) => ({ image, why })) };
+}
+
+function toldGoing({ registryId, serves, repository, digest, bytes, reason, ...one }: Going): z.infer<typeof going> {
+  return {
+    registry: registryId,
+    repository: `${serves}/${repository}`,
+    digest,
+    tags: [...one.tags],
+    bytes,
+    reason,
+    ...optionalTime("lastPulledAt", one.lastPulledAtMs),
+  };
+}

@@ -1,0 +1,116 @@
+import type { TagSighting } from "../../catalog/catalog.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { Repository, RepositoryName, Tag } from "../../oci/reference.ts";
+
+/**
+ * What the API tells of and acts on, as it needs it: `app.ts` brings what the rooms have into these shapes. Times are
+ * milliseconds since the epoch, sizes bytes.
+ */
+
+/** What is held, and what may be. */
+export interface RoomView {
+  now(): Promise<Room>;
+}
+
+export interface Room {
+  /** Distinct stored contents. */
+  readonly heldBytes: number;
+  /** What fills have left unfinished. */
+  readonly partialBytes: number;
+  /** Undefined: as much as the disk has room for. */
+  readonly maxBytes: number | undefined;
+  readonly byRegistry: ReadonlyMap<string, { readonly bytes: number; readonly maxBytes: number | undefined }>;
+  /** Undefined where the system does not say. */
+  readonly disk: { readonly freeBytes: number; readonly totalBytes: number; readonly minFreeBytes: number } | undefined;
+}
+
+/** What is never evicted, and which tags are held at a digest. */
+export interface PinBook {
+  list(): Promise<readonly Pin[]>;
+  /** As it stands in the list then; one of the same image is replaced. Rejects with a `ProblemError` what can be no image. */
+  put(image: string, note: string | undefined): Promise<Pin>;
+  /** As it stood in the list; undefined where it did not. Rejects with a `ProblemError` for one of the configuration. */
+  remove(image: string): Promise<Pin | undefined>;
+}
+
+export interface Pin {
+  /** `docker.io/library/nginx:1.27`, a glob, or with `@sha256:...` behind a tag, which is then held there. */
+  readonly image: string;
+  /** A tag that is held at a digest, whatever upstream says. */
+  readonly isHold: boolean;
+  readonly note: string | undefined;
+  /** It stands under `pins` in the configuration. */
+  readonly isConfigured: boolean;
+}
+
+/** An image that goes, or would go. */
+export interface Going {
+  readonly registryId: string;
+  readonly serves: string;
+  readonly repository: RepositoryName;
+  readonly digest: Digest;
+  readonly tags: readonly Tag[];
+  /** That come back. */
+  readonly bytes: number;
+  /** Why: `age`, `registry size`, `size`, `disk`, `asked`. */
+  readonly reason: string;
+  readonly lastPulledAtMs: number | undefined;
+}
+
+export interface Eviction {
+  /** In the order in which they go; of many the first ones. */
+  readonly images: readonly Going[];
+  readonly imageCount: number;
+  /** All that comes back. */
+  readonly bytes: number;
+  /** What was named and stays, and why. */
+  readonly kept: readonly { readonly image: string; readonly why: string }[];
+}
+
+export interface Evicting {
+  /** What policy would take away now. */
+  plan(signal: AbortSignal): Promise<Eviction>;
+  /** Takes it away. */
+  prune(signal: AbortSignal): Promise<Eviction>;
+  evict(asked: EvictAsked, signal: AbortSignal): Promise<Eviction>;
+}
+
+export interface EvictAsked {
+  /** References and globs over whole images. */
+  readonly images: readonly string[];
+  /** All that is held of a registry, by id. */
+  readonly registryId: string | undefined;
+  /** Only tell what would go. */
+  readonly isDryRun: boolean;
+}
+
+export interface Scrubbing {
+  state(): ScrubState;
+  /** False where it is under way already. */
+  start(): boolean;
+  /** False where nothing is under way. It goes on from there the next time. */
+  stop(): boolean;
+}
+
+export interface ScrubState {
+  readonly isRunning: boolean;
+  readonly blobsDone: number;
+  readonly blobs: number;
+  readonly bytesDone: number;
+  readonly bytes: number;
+  readonly damaged: number;
+  readonly healed: number;
+  readonly startedAtMs: number | undefined;
+  readonly finishedAtMs: number | undefined;
+}
+
+export interface TagHistories {
+  of(repository: Repository, tag: Tag): Promise<TagHistory>;
+}
+
+export interface TagHistory {
+  /** The latest first; none where the tag is not known. */
+  readonly sightings: readonly TagSighting[];
+  /** Where it is held, whatever upstream says. */
+  readonly heldAt: Digest | undefined;
+}

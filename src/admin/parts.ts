@@ -1,0 +1,67 @@
+import { statfs } from "node:fs/promises";
+import type { Catalog, Unlisted } from "../catalog/catalog.ts";
+import type { Config } from "../config/config.ts";
+import type { Holds } from "../pull/holds.ts";
+import { packageVersion } from "../lib/version.ts";
+import type { ApiParts } from "./api/create.ts";
+import type { Room, TagHistory } from "./api/parts.ts";
+import { imagesView, type ImagesViewOptions } from "./images/view.ts";
+
+export interface PartsSources extends Pick<
+  ApiParts,
+  "activity" | "bypassing" | "counters" | "events" | "isListed" | "log" | "upstreams" | "warming"
+> {
+  readonly config: Config;
+  readonly catalog: Catalog;
+  /** What lists leave out for all but admins. */
+  readonly except: Unlisted;
+  readonly platformOf: ImagesViewOptions["platformOf"];
+  readonly holds: Pick<Holds, "digestOf"> | undefined;
+  /** Bytes of transfers that were not finished. */
+  readonly partialBytes: () => Promise<number>;
+}
+
+/** Brings what the rooms know into the shapes in which the API tells it. */
+export function apiParts(sources: PartsSources): ApiParts {
+  const { config, catalog, except, platformOf, holds } = sources;
+  const all = imagesView({ catalog, platformOf });
+  const listed = imagesView({ catalog, platformOf, except });
+  return {
+    ...sources,
+    version: packageVersion(),
+    startedAtMs: Date.now(),
+    registries: config.registries,
+    images: all,
+    imagesFor: ({ isAdmin }) => (isAdmin ? all : listed),
+    room: { now: async () => await roomOf(sources) },
+    histories: {
+      of: async (repository, tag): Promise<TagHistory> => ({
+        sightings: await catalog.tagHistory(repository, tag),
+        heldAt: holds?.digestOf(repository, tag),
+      }),
+    },
+  };
+}
+
+async function roomOf({ config, catalog, partialBytes }: PartsSources): Promise<Room> {
+  const [held, partials, disk] = await Promise.all([catalog.heldBytes(), partialBytes(), diskOf(config)]);
+  const ofRegistry = config.registries.map(({ id, maxSizeBytes: maxBytes }) => {
+    return [id, { bytes: held.byRegistry.get(id)?.bytes ?? 0, maxBytes }] as const;
+  });
+  return {
+    heldBytes: held.bytes,
+    partialBytes: partials,
+    maxBytes: config.maxSizeBytes,
+    byRegistry: new Map(ofRegistry),
+    disk,
+  };
+}
+
+async function diskOf({ dataDir, minFreeDiskBytes: minFreeBytes }: Config): Promise<Room["disk"]> {
+  try {
+    const { bavail, blocks, bsize } = await statfs(dataDir);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, minFreeBytes };
+  } catch {
+    return undefined;
+  }
+}
