@@ -70,7 +70,10 @@ for (const workers of [1, 2]) {
     assert.equal(value("served_bytes_total") - refused, served);
     const sent = upstream.requests.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
     assert.equal(value("fetched_bytes_total"), sent);
-    assert.ok(sent > image.bytes.length + image.config.bytes.length + (image.layers[0]?.bytes.length ?? 0));
+    const held = image.bytes.length + image.config.bytes.length + (image.layers[0]?.bytes.length ?? 0);
+    assert.ok(sent > held);
+    assert.deepEqual([value("held_bytes"), value("held_contents")], [held, 3]);
+    assert.equal(valueOf(families, `${PREFIX}stored_bytes`), held);
     assert.equal(value("requests_total", { outcome: "miss" }), 3);
     assert.equal(value("requests_total", { outcome: "refused" }), 1);
     assert.equal(value("pulls_total") - value("pulls_saved_total"), 1);
@@ -118,6 +121,26 @@ for (const workers of [1, 2]) {
   });
 }
 
+/** What is there once something has happened. */
+const OF_TRAFFIC = [
+  "first_byte_seconds",
+  "response_seconds",
+  "upstream_answers_total",
+  "upstream_failures_total",
+  "upstream_answer_seconds",
+  "token_fetches_total",
+  "quota_limit_pulls",
+  "quota_remaining_pulls",
+  "held_bytes",
+  "held_contents",
+  "partials",
+  "partial_bytes",
+  "evictions_total",
+  "eviction_bytes_total",
+  "webhook_events_total",
+  "webhook_waiting_events",
+];
+
 test("without traffic, and with a certificate, everything that does not depend on it is there", async (t) => {
   const tls = selfSignedCertificate();
   const { cache } = await setUp(t, 1, { tls: { ...tls, files: { cert: "", key: "" } }, maxSizeBytes: 5_000_000_000 });
@@ -129,6 +152,9 @@ test("without traffic, and with a certificate, everything that does not depend o
   assert.equal(valueOf(families, `${PREFIX}budget_bytes`, { scope: "all" }), 5_000_000_000);
   assert.ok(valueOf(families, `${PREFIX}disk_free_bytes`) > 0);
   assert.equal(valueOf(families, `${PREFIX}collector_failures_total`), 0);
+  const absent = Object.keys(FAMILIES).filter((name) => !families.has(PREFIX + name));
+  assert.deepEqual(absent, OF_TRAFFIC);
+  assert.equal(families.get(`${PREFIX}requests_total`)?.samples.filter(({ value }) => value === 0).length, 20);
 });
 
 test("the counters survive a restart, what is measured begins anew", async (t) => {

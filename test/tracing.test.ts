@@ -1,26 +1,31 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
+import { hashSync } from "bcryptjs";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { context, propagation, SpanStatusCode } from "@opentelemetry/api";
 import { pino } from "pino";
-import { startCache, testRegistry } from "./support/cache.ts";
+import type { Config } from "../src/config/config.ts";
+import { OPEN_ACCESS, startCache, testRegistry } from "./support/cache.ts";
 import { ask } from "./support/client.ts";
 import { startFakeUpstream } from "./support/fake-upstream.ts";
 import { eventually } from "./support/open-files.ts";
-import type { HasAfter } from "./support/temp.ts";
+import { type HasAfter, tempDir } from "./support/temp.ts";
 import { startTracing, treeOf } from "./support/tracing.ts";
+import { basic } from "./support/whole.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 const CALLER = "b7ad6b7169203331";
 const TRACEPARENT = { traceparent: `00-${TRACE}-${CALLER}-01`, tracestate: "vendor=secret" };
 
-async function setUp(t: HasAfter) {
+async function setUp(t: HasAfter, config: Partial<Config> = {}) {
   const upstream = await startFakeUpstream();
   t.after(async () => await upstream.stop());
   const image = upstream.addImage("library/nginx", "latest");
   const lines: string[] = [];
   const log = pino({ level: "info" }, { write: (line: string) => void lines.push(line) });
-  const cache = await startCache(t, [testRegistry(upstream.url)], { log });
+  const cache = await startCache(t, [testRegistry(upstream.url)], { log, config });
   return { upstream, image, cache, lines };
 }
 
@@ -67,6 +72,19 @@ test("a blob's fill is a span of its own, open until it has ended", async (t) =>
     "      store openBlob",
     "      store link",
   ]);
+});
+
+test("who is asking is a span of its own where that has to be found out", async (t) => {
+  const exporter = startTracing(t);
+  const htpasswd = join(await tempDir(t), "users.htpasswd");
+  await writeFile(htpasswd, `me:${hashSync("correct horse", 4)}\n`);
+  const { cache } = await setUp(t, { access: { ...OPEN_ACCESS, anonymous: false, htpasswd } });
+  const headers = { authorization: basic("me", "correct horse") };
+  assert.equal((await ask(`${cache.url}/v2/library/nginx/manifests/latest`, { headers })).status, 200);
+  await eventually(async () => exporter.getFinishedSpans().some(({ name }) => name === "GET manifest"));
+  assert.deepEqual(treeOf(exporter.getFinishedSpans()).slice(0, 3), ["GET manifest", "  access", "  pull manifest"]);
+  const attributes = exporter.getFinishedSpans().flatMap((span) => Object.values(span.attributes));
+  assert.doesNotMatch(JSON.stringify(attributes), /correct horse|Basic/);
 });
 
 test("a failing upstream shows in its span, and in no message", async (t) => {

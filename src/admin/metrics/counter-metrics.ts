@@ -1,11 +1,24 @@
+import type { Config } from "../../config/config.ts";
 import { COUNTED_OUTCOMES } from "../../server/request-sums.ts";
 import { FILL_ENDS } from "../../pull/activity.ts";
-import type { CountersView } from "../counters/counts.ts";
+import { countsOf, type CountersView } from "../counters/counts.ts";
 import type { Samples } from "./samples.ts";
 
-/** The counters of all time, as whoever else asks for them is told. */
-export async function collectCounters(counters: Pick<CountersView, "total">, samples: Samples): Promise<void> {
-  for (const { registryId: registry, counts } of await counters.total()) {
+export interface CounterSources {
+  readonly config: Pick<Config, "registries">;
+  readonly counters: Pick<CountersView, "total">;
+}
+
+/**
+ * The counters of all time, as whoever else asks for them is told. A registry that nobody has asked for counts from 0: what came to
+ * a counter before Prometheus had seen it is in no rate.
+ */
+export async function collectCounters({ config, counters }: CounterSources, samples: Samples): Promise<void> {
+  const known = await counters.total();
+  const ids = new Set(known.map(({ registryId }) => registryId));
+  const unasked = config.registries.filter(({ id }) => !ids.has(id));
+  const zeros = unasked.map(({ id }) => ({ registryId: id, counts: countsOf(new Map()) }));
+  for (const { registryId: registry, counts } of [...known, ...zeros]) {
     for (const outcome of COUNTED_OUTCOMES) {
       samples.put("requests_total", { registry, outcome }, counts.requests[outcome]);
       samples.put("served_bytes_total", { registry, outcome }, counts.bytesServed[outcome]);

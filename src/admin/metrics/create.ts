@@ -51,7 +51,7 @@ export interface Measuring {
 }
 
 export function createMetrics(options: MetricsOptions): Measuring {
-  const { config, counters, events, webhooks, log } = options;
+  const { config, events, webhooks, log } = options;
   const upstreams = new UpstreamMetrics(config.registries.map(({ id }) => id));
   const [latencies, happened, certificates] = [new LatencyMetrics(), new EventMetrics(), new CertificateMetrics()];
   const lag = new EventLoopLag();
@@ -60,7 +60,7 @@ export function createMetrics(options: MetricsOptions): Measuring {
     buildCollector(options),
     async (samples) => {
       // Whoever asks for the counters has the processes tell first what they have counted.
-      await collectCounters(counters, samples);
+      await collectCounters(options, samples);
       latencies.collect(samples);
     },
     (samples) => upstreams.collect(samples),
