@@ -4,6 +4,17 @@ import type { Quota } from "../upstream/quota.ts";
 import type { QuotaVerdict } from "../upstream/upstream.ts";
 import type { Events } from "./events.ts";
 
+/** An image, or a blob that no held manifest names (then without a digest of one), that was taken away. */
+interface Evicted {
+  readonly repository: Repository;
+  readonly digest: Digest | undefined;
+  readonly tags: readonly Tag[];
+  /** That came back. */
+  readonly bytes: number;
+  /** One of few. */
+  readonly why: string;
+}
+
 /** Callbacks for those who see what happens, and who know nothing of events. */
 export function eventSources(events: Pick<Events, "publish">) {
   return {
@@ -13,6 +24,12 @@ export function eventSources(events: Pick<Events, "publish">) {
       events.publish({ name: "tag.moved", data: { image: `${repositoryPath(repository)}:${tag}`, from, to } }),
     onVanished: (repository: Repository, tag: Tag, digest: Digest) =>
       events.publish({ name: "tag.vanished", data: { image: `${repositoryPath(repository)}:${tag}`, digest } }),
+    onEvicted: ({ repository, digest, tags: [tag], bytes, why }: Evicted) => {
+      if (digest === undefined) return;
+      const path = repositoryPath(repository);
+      const image = tag === undefined ? `${path}@${digest}` : `${path}:${tag}`;
+      events.publish({ name: "image.evicted", data: { image, digest, bytes, reason: why } });
+    },
     onDamaged: (digest: Digest) => events.publish({ name: "content.damaged", data: { digest } }),
     onTrouble: (names: readonly string[], reason: string) =>
       events.publish({ name: "certificate.trouble", data: { names, reason } }),

@@ -49,3 +49,18 @@ test("promtool takes the rules and the configuration, and the rules wake whom th
   await writeFile(rules, (await readFile(rules, "utf8")).replace("== 0\n        for: 5m", "== 2\n        for: 5m"));
   await assert.rejects(run("test", "rules", path.join(copy, "registry-cache.rules.test.yml")));
 });
+
+test("promtool understands every expression of the dashboard", { skip }, async (t) => {
+  const dashboard = await readFile(path.join(folder, "../grafana/registry-cache.json"), "utf8");
+  const { panels } = JSON.parse(dashboard) as { panels: { targets?: { expr: string }[] }[] };
+  const rules = panels
+    .flatMap(({ targets = [] }) => targets)
+    .map(({ expr }, index) => ({
+      record: `panel:${index}`,
+      expr: expr.replaceAll("$__rate_interval", "5m").replaceAll("$__range", "1h").replaceAll("$instance", ".*"),
+    }));
+  const file = path.join(await tempDir(t), "dashboard.yml");
+  // JSON is YAML.
+  await writeFile(file, JSON.stringify({ groups: [{ name: "dashboard", rules }] }));
+  assert.match((await run("check", "rules", file)).stdout, new RegExp(`SUCCESS: ${rules.length} rules found`));
+});
