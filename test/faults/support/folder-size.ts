@@ -9,20 +9,20 @@ import { filesBelow } from "./agreement.ts";
 export async function keptBytes(dataDir: string): Promise<number> {
   const [before, after] = [await looked(dataDir), await looked(dataDir)];
   let sum = 0;
-  for (const [inode, size] of before) sum += Math.min(size, after.get(inode) ?? 0);
+  for (const [file, size] of before) sum += Math.min(size, after.get(file) ?? 0);
   return sum;
 }
 
-/** Sizes by inode, so that a file that is moved meanwhile counts once. */
-async function looked(dataDir: string): Promise<ReadonlyMap<number, number>> {
-  const sizes = new Map<number, number>();
+/** Sizes by inode, so that a file that is moved meanwhile counts once; with its birth, since a new file gets the number of one that went. */
+async function looked(dataDir: string): Promise<ReadonlyMap<string, number>> {
+  const sizes = new Map<string, number>();
   // In this order, which is the one that a file goes.
   for (const folder of [join(dataDir, "spool"), join(dataDir, "docker", "registry", "v2", "blobs")]) {
     for (const path of await filesBelow(folder)) {
       // The note beside a partial is none of its bytes.
       if (path.endsWith(".json")) continue;
       const stats = await lstat(path).catch(() => undefined);
-      if (stats !== undefined) sizes.set(stats.ino, stats.size);
+      if (stats !== undefined) sizes.set(`${stats.ino} ${stats.birthtimeMs}`, stats.size);
     }
   }
   return sizes;
