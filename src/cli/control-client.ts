@@ -5,8 +5,9 @@ import { createInterface } from "node:readline";
 import { controlPlace } from "../admin/control.ts";
 import { CliError } from "./failure.ts";
 
-/** A cache that does not answer a command within it is not going to. */
+/** A cache that does not answer within it is not going to; what acts has more time. */
 const ANSWER_MS_MAX = 60_000;
+const ACT_MS_MAX = 15 * 60_000;
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 const BROKEN_OFF = "the cache has broken off: it was stopped, or something is wrong with it";
@@ -82,7 +83,13 @@ async function answerOf(place: CachePlace, { method, path, body, signal }: Contr
   let local;
   try {
     local = typeof place === "string" ? await controlPlace(place) : undefined;
-    const options: RequestOptions = { path, method, headers: ofBody, signal, timeout: ANSWER_MS_MAX };
+    const options: RequestOptions = {
+      path,
+      method,
+      headers: ofBody,
+      signal,
+      timeout: method === "GET" ? ANSWER_MS_MAX : ACT_MS_MAX,
+    };
     const asking =
       typeof place === "string" ? request({ ...options, socketPath: local?.path }) : askingAt(place, options);
     asking.once("timeout", () => asking.destroy(new CliError("the cache does not answer")));
