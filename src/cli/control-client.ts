@@ -127,17 +127,17 @@ async function textOf(answer: IncomingMessage): Promise<string> {
 async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliError> {
   const { statusCode = 0 } = answer;
   const text = await textOf(answer);
-  const hint = hintFor(statusCode, place);
+  const options = { hint: hintFor(statusCode, place), exitCode: statusCode === 400 ? 2 : 1 } as const;
   try {
     const { detail } = JSON.parse(text) as { detail?: unknown };
-    if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`, { hint });
+    if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`, options);
   } catch {
     // Then the status has to do.
   }
   if (typeof place !== "string" && statusCode === 404) {
     return new CliError(`there is no Registry Cache at ${place.url}`, { hint: "or one that is too old for this" });
   }
-  return new CliError(`the cache answers ${statusCode}`, { hint });
+  return new CliError(`the cache answers ${statusCode}`, options);
 }
 
 function hintFor(status: number, place: CachePlace): string | undefined {

@@ -5,6 +5,8 @@ import { shortDigest } from "./ls-text.ts";
 import { tableLines } from "./table.ts";
 
 const BAR_COLUMNS = 20;
+/** In a table, which eighty columns have to be enough for. */
+const SHORT_BAR_COLUMNS = 10;
 const LABEL_WIDTH = 8;
 /** Rows without which the live screen says nothing. */
 const FILLS_SHOWN_MIN = 2;
@@ -14,8 +16,8 @@ const COLUMNS = [
   { title: "SERVED", isNumber: true },
   { title: "SAVED", isNumber: true },
   { title: "PULLS", isNumber: true },
-  { title: "UPSTREAM" },
   { title: "LEFT", isNumber: true },
+  { title: "UPSTREAM" },
 ] as const;
 
 export interface StatusPaper {
@@ -79,7 +81,8 @@ function headLines({ version, uptimeSeconds, held, disk, counts, activity }: Sta
 }
 
 function diskText({ freeBytes, totalBytes, minFreeBytes }: NonNullable<StatusAnswer["disk"]>): string {
-  return `${humanSize(freeBytes)} of ${humanSize(totalBytes)} free, ${humanSize(minFreeBytes)} of them are kept free`;
+  const reserve = minFreeBytes === 0 ? "" : `, of which ${humanSize(minFreeBytes)} stay free`;
+  return `${humanSize(freeBytes)} of ${humanSize(totalBytes)} free${reserve}`;
 }
 
 function registryLines({ registries }: StatusAnswer, width: number | undefined): string[] {
@@ -89,8 +92,8 @@ function registryLines({ registries }: StatusAnswer, width: number | undefined):
     humanSize(served(counts)),
     share(counts.bytesSaved, served(counts)),
     String(counts.pulls),
+    upstream.quota === undefined ? "-" : `${upstream.quota.remaining} of ${upstream.quota.limit}`,
     upstreamText(upstream),
-    upstream.quota === undefined ? "" : `${upstream.quota.remaining} of ${upstream.quota.limit}`,
   ]);
   return tableLines(COLUMNS, rows, width);
 }
@@ -101,13 +104,15 @@ function upstreamText({
   bytesPerSecond,
 }: StatusAnswer["registries"][number]["upstream"]): string {
   if (state === "available") return bytesPerSecond === 0 ? "available" : `${humanSize(bytesPerSecond)}/s`;
-  return askedAgainInSeconds === undefined ? state : `${state}, asked in ${askedAgainInSeconds} s`;
+  return askedAgainInSeconds === undefined ? state : `${state} (${askedAgainInSeconds} s)`;
 }
 
 function fillLines({ activity }: StatusAnswer, width: number | undefined): string[] {
   const rows = activity.fills.map(({ digest, repository, registry, state, bytes, size, bytesPerSecond, readers }) => [
-    `${printable(repository ?? registry)}@${shortDigest(digest)}`,
-    size === undefined ? state : `${bar(bytes / size)} ${share(bytes, size).padStart(PERCENT_WIDTH)}`,
+    `${printable(repository ?? registry)}@${shortDigest(digest).replace("sha256:", "")}`,
+    size === undefined
+      ? state
+      : `${bar(bytes / size, SHORT_BAR_COLUMNS)} ${share(bytes, size).padStart(PERCENT_WIDTH)}`,
     size === undefined ? humanSize(bytes) : `${humanSize(bytes)} of ${humanSize(size)}`,
     `${humanSize(Math.round(bytesPerSecond))}/s`,
     String(readers),
@@ -140,9 +145,9 @@ function share(part: number, whole: number): string {
   return whole === 0 ? "-" : `${Math.floor((part * 100) / whole)}%`;
 }
 
-function bar(part: number): string {
-  const full = Math.floor(Math.min(1, Math.max(0, part)) * BAR_COLUMNS);
-  return `[${"=".repeat(full)}${" ".repeat(BAR_COLUMNS - full)}]`;
+function bar(part: number, columns = BAR_COLUMNS): string {
+  const full = Math.floor(Math.min(1, Math.max(0, part)) * columns);
+  return `[${"=".repeat(full)}${" ".repeat(columns - full)}]`;
 }
 
 function labelled(label: string, text: string): string {
