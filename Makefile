@@ -4,7 +4,7 @@ TESTS = 'src/**/*.test.ts' 'test/*.test.ts' 'test/{attacks,faults,support}/**/*.
 E2E_TESTS = 'test/e2e/*.test.ts'
 # Concurrency suits two cores; a file that hangs fails after the timeout instead of holding everything up.
 TEST_FLAGS = --test-reporter=spec --test-concurrency=3 --test-timeout=120000
-E2E_FLAGS = --test-reporter=spec --test-concurrency=2 --test-timeout=900000
+E2E_FLAGS = --test-reporter=spec --test-concurrency=3 --test-timeout=900000
 # Every file with a property, and the suites that run one of the contracts which have some.
 FUZZ_FILES = grep -rl --include='*.test.ts' 'prove(' src test
 FUZZ_SUITES = src/catalog/sqlite.test.ts

@@ -209,10 +209,7 @@ export function leavingBlobsQuery(
       eb(
         "b.digest",
         "in",
-        eb
-          .selectFrom("manifest_references as n")
-          .select("n.digest")
-          .where("n.manifest_id", "in", [...ids, ...gone]),
+        eb.selectFrom("manifest_references as n").select("n.digest").where("n.manifest_id", "in", ids),
       ),
     )
     .where((eb) =>

@@ -13,7 +13,7 @@ const TAGS_MAX = 5_000;
 export function imagesQuery(db: CatalogDb, { registryId, path, digest, after, limit, except }: ImagesQuery) {
   let query = db
     .selectFrom("repositories as r")
-    .innerJoin("manifests as m", "m.repository_id", "r.id")
+    .crossJoin("manifests as m")
     .leftJoin("manifest_pulls as p", "p.manifest_id", "m.id")
     .select(["r.registry_id", "r.serves", "r.name", "m.id", "m.repository_id", "m.digest", "m.media_type"])
     .select(["m.artifact_type", "m.held_at_ms", "p.pulls", "p.last_pulled_at_ms"])
@@ -29,11 +29,14 @@ export function imagesQuery(db: CatalogDb, { registryId, path, digest, after, li
         .where("n.kind", "=", "manifest")
         .as("child_pulled_at_ms"),
     )
-    .where("m.is_root", "=", 1)
+    .whereRef("m.repository_id", "=", "r.id")
+    // Without the sign SQLite would go by the index of all roots, and sort them.
+    .where(sql<boolean>`+m.is_root = 1`)
     .orderBy("r.path")
     .orderBy("m.digest")
     .limit(limit);
-  if (registryId !== undefined) query = query.where("r.registry_id", "=", registryId);
+  // By the index of a registry's names SQLite would have to sort them by path.
+  if (registryId !== undefined) query = query.where(sql<string>`r.registry_id || ''`, "=", registryId);
   if (path !== undefined) query = query.where("r.path", "=", path);
   if (digest !== undefined) query = query.where("m.digest", "=", digest);
   if (except !== undefined) query = query.where(isListed(except));

@@ -11,29 +11,30 @@ const DEPTH_MAX = 4;
 /** Each content counts once for an image, however many of its manifests name it; what refers to the image is part of it. */
 export async function imageSizes(db: CatalogDb, ids: readonly number[]): Promise<ReadonlyMap<number, number>> {
   if (ids.length === 0) return new Map();
-  const { rows } = await sql<{ root: number; size: number }>`
+  const { rows } = await imageSizesQuery(ids).execute(db);
+  return new Map(rows.map(({ root, size }) => [root, size]));
+}
+
+/** Cross joins say in which order: SQLite would go through everything that manifests name, and look those up among the few wanted. */
+export function imageSizesQuery(ids: readonly number[]) {
+  return sql<{ root: number; size: number }>`
     with recursive tree (root, id, depth) as (
       select id, id, 1 from manifests where id in (${sql.join(ids)})
       union
-      select tree.root, c.id, tree.depth + 1 from tree
-      join manifest_references as n on n.manifest_id = tree.id and n.kind = 'manifest'
-      join manifests as c on c.repository_id = n.repository_id and c.digest = n.digest
-      where tree.depth < ${DEPTH_MAX}
+      select tree.root, c.id, tree.depth + 1 from tree cross join manifest_references as n cross join manifests as c
+      where tree.depth < ${DEPTH_MAX} and n.manifest_id = tree.id and n.kind = 'manifest'
+        and c.repository_id = n.repository_id and c.digest = n.digest
       union
-      select tree.root, s.id, tree.depth + 1 from tree
-      join manifests as m on m.id = tree.id
-      join manifests as s on s.repository_id = m.repository_id and s.subject = m.digest
-      where tree.depth < ${DEPTH_MAX}
+      select tree.root, s.id, tree.depth + 1 from tree cross join manifests as m cross join manifests as s
+      where tree.depth < ${DEPTH_MAX} and m.id = tree.id and s.repository_id = m.repository_id and s.subject = m.digest
     ),
     contents (root, digest, size) as (
-      select tree.root, m.digest, m.size from tree join manifests as m on m.id = tree.id
+      select tree.root, m.digest, m.size from tree cross join manifests as m where m.id = tree.id
       union
-      select tree.root, b.digest, b.size from tree
-      join manifest_references as n on n.manifest_id = tree.id and n.kind = 'blob'
-      join blobs as b on b.repository_id = n.repository_id and b.digest = n.digest
+      select tree.root, b.digest, b.size from tree cross join manifest_references as n cross join blobs as b
+      where n.manifest_id = tree.id and n.kind = 'blob' and b.repository_id = n.repository_id and b.digest = n.digest
     )
-    select root, sum(size) as size from contents group by root`.execute(db);
-  return new Map(rows.map(({ root, size }) => [root, size]));
+    select root, sum(size) as size from contents group by root`;
 }
 
 interface SummaryRow {

@@ -10,6 +10,7 @@ import { readingOf } from "../../test/support/damage.ts";
 import { tempDir } from "../../test/support/temp.ts";
 import { openSqliteCatalog, IN_MEMORY } from "../catalog/sqlite.ts";
 import { openFilesystemStore } from "../store/filesystem.ts";
+import { NoRoomError } from "../store/store.ts";
 import { type Upstream, UpstreamError } from "../upstream/upstream.ts";
 import { ChunkCache } from "./chunks.ts";
 import { Fills } from "./fills.ts";
@@ -20,7 +21,7 @@ import { StoredBlobs } from "./stored-blobs.ts";
 
 const A = { ...repo("library/a"), registryId: "dockerhub" };
 const B = { ...repo("library/b"), registryId: "dockerhub" };
-const HAS_IT = async () => {};
+const HAS_IT = async () => undefined;
 const PATIENT = new AbortController().signal;
 
 interface Blob {
@@ -66,6 +67,7 @@ async function setUp(
   );
   const chunks = new ChunkCache();
   const room = new Room({ store, catalog, budgets: { all: undefined, byRegistry: new Map() } });
+  const heard: string[] = [];
   const fills = new Fills({
     store,
     chunks,
@@ -76,9 +78,10 @@ async function setUp(
     registries,
     fillsMax,
     log: SILENT,
+    onFill: (registryId, how) => void heard.push(`${registryId} ${how}`),
   });
   const spooled = async () => (await readdir(join(dataDir, "spool"))).filter((name) => !name.endsWith(".json"));
-  return { fills, store, spooled };
+  return { fills, store, spooled, heard };
 }
 
 async function begun(fill: { writtenBytes: number; changed(signal: AbortSignal): Promise<void> }): Promise<void> {
@@ -223,4 +226,61 @@ test("the places of its upstream count too: an idle fill there is paused althoug
   read.rest.open();
   await fills.idle();
   await running[1]?.leave();
+});
+
+test("what goes on is told: what runs, how far it is, who reads, and what waits for a place", async (t) => {
+  const [first, second] = [held("goes on"), blob("waits")];
+  const { fills } = await setUp(t, 1, first, second);
+  const running = fills.start(A, first.digest, first.bytes.length, HAS_IT);
+  running.join();
+  await begun(running);
+  const waiting = fills.start(B, second.digest, undefined, HAS_IT);
+  const [one, other, ...others] = fills.activity();
+  assert.ok(one !== undefined && other !== undefined);
+  const { bytes, bytesPerSecond, sinceMs, ...its } = one;
+  assert.deepEqual(its, {
+    digest: first.digest,
+    repository: "docker.io/library/a",
+    registryId: "dockerhub",
+    state: "filling",
+    size: first.bytes.length,
+    readers: 1,
+  });
+  assert.ok(bytes > 0 && bytes < first.bytes.length && bytesPerSecond >= 0 && sinceMs <= Date.now());
+  assert.deepEqual([other.state, other.bytes, other.readers, others], ["waiting", 0, 0, []]);
+  first.rest.open();
+  await running.leave();
+  await waiting.ended;
+  await fills.idle();
+  assert.deepEqual(fills.activity(), []);
+});
+
+test("each fill is told of when it begins, and how it has ended", async (t) => {
+  const [good, paused] = [blob("good"), held("paused")];
+  const bad = { ...blob("bad"), digest: sha256(Buffer.from("nobody has it")) };
+  const { fills, store, heard } = await setUp(t, 9, good, paused);
+  for (const { digest } of [good, bad]) await fills.start(A, digest, undefined, HAS_IT).ended;
+  const pausing = fills.start(A, paused.digest, undefined, HAS_IT);
+  await begun(pausing);
+  await fills.stop();
+  await fills.idle();
+  assert.deepEqual(
+    heard,
+    ["begun", "done", "begun", "failed", "begun", "paused"].map((how) => `dockerhub ${how}`),
+  );
+  assert.equal(await store.statBlob(good.digest), good.bytes.length);
+});
+
+test("a fill that the disk has no room for is told of as not kept", async (t) => {
+  const one = blob("no room");
+  const { fills, store, heard } = await setUp(t, 2, one);
+  const openSpool = store.openSpool.bind(store);
+  t.mock.method(store, "openSpool", async (...its: Parameters<typeof openSpool>) => {
+    const spool = await openSpool(...its);
+    t.mock.method(spool, "append", async () => Promise.reject(new NoRoomError("for the test")));
+    return spool;
+  });
+  await fills.start(A, one.digest, undefined, HAS_IT).ended;
+  await fills.idle();
+  assert.deepEqual(heard, ["dockerhub begun", "dockerhub unkept"]);
 });

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
-import type { Store } from "../store/store.ts";
+import { NoRoomError, type Store } from "../store/store.ts";
 import { type TransferLane, UpstreamError } from "../upstream/upstream.ts";
 import { Changes } from "../lib/wait.ts";
 import type { FillActivity, FillEnd } from "./activity.ts";
@@ -37,6 +37,9 @@ export interface FillsOptions {
 }
 
 export type OnFill = (registryId: string, how: "begun" | FillEnd) => void;
+
+/** Rejects unless the repository has the blob; with its size where upstream has said it. */
+type Prove = () => Promise<{ readonly size: number | undefined } | undefined>;
 
 interface Entry {
   readonly fill: Fill;
@@ -93,7 +96,7 @@ export class Fills {
    * Starts a fill from this repository's upstream; the caller has seen that none is running. `prove` rejects unless the repository
    * has the blob.
    */
-  start(repository: Repository, digest: Digest, size: number | undefined, prove: () => Promise<unknown>): Fill {
+  start(repository: Repository, digest: Digest, size: number | undefined, prove: Prove): Fill {
     const previous = this.#entries.get(digest)?.fill;
     const registry = registryOf(this.#o.registries, repository);
     const repositories = new Map([[repositoryPath(repository), repository]]);
@@ -110,6 +113,7 @@ export class Fills {
       },
       isNew: async () => await this.#isNew(origin.registryId, digest, size),
       openSpool: async (known) => {
+        await this.#assertMeant(origin.registryId, digest, known, prove);
         const opened = await openReserved(this.#o.room, this.#o.store, digest, { ...origin, size: known });
         reservation = opened.reservation;
         return opened.spool;
@@ -124,11 +128,21 @@ export class Fills {
     const entry: Entry = { ...from, sinceMs: Date.now(), admitted: false };
     this.#entries.set(digest, entry);
     this.#o.onFill?.(registry.config.id, "begun");
-    void fill.ended.then(() => {
-      this.#o.onFill?.(registry.config.id, fill.end);
-      this.#forget(digest, entry);
-    });
+    void fill.ended.then(() => this.#forget(digest, entry));
     return fill;
+  }
+
+  /**
+   * Nobody is to have others' images evicted by a manifest that says anything: the upstream has to say that there is such a blob,
+   * of that size.
+   */
+  async #assertMeant(registryId: string, digest: Digest, size: number | undefined, prove: Prove): Promise<void> {
+    const { room, store } = this.#o;
+    const bytes = size === undefined ? 0 : Math.max(0, size - (await store.partialBytes(digest)));
+    if (await room.has({ registryId, bytes })) return;
+    const said = (await prove())?.size;
+    if (size !== undefined && said !== undefined && said !== size)
+      throw new NoRoomError(`nothing is evicted for it: a manifest says ${size} bytes, upstream ${said}`);
   }
 
   /** No partial, and room for it: the whole will be asked for. */
@@ -195,6 +209,7 @@ export class Fills {
   }
 
   #forget(digest: Digest, entry: Entry): void {
+    this.#o.onFill?.(entry.registry.config.id, entry.fill.end);
     entry.sources.close();
     if (this.#entries.get(digest) === entry) this.#entries.delete(digest);
     this.#changes.notify();

@@ -208,7 +208,8 @@ export class Held {
   /** Upstream says that it does not have the tag, of which we know this. What is held stays. */
   async vanishTag(repository: Repository, tag: Tag, { digest, confirmedAtMs }: TagState, atMs: number): Promise<void> {
     const known = this.#tags.get(tagKey(repository, tag));
-    if (known?.vanishedAtMs !== undefined || (known !== undefined && known.digest !== digest)) return;
+    // It may have moved meanwhile, or be gone here as well.
+    if (known?.digest !== digest || known.vanishedAtMs !== undefined) return;
     this.#setState(repository, tag, { digest, confirmedAtMs, vanishedAtMs: atMs });
     this.#news.onVanished?.(repository, tag, digest);
     await this.#toCatalog(
@@ -247,6 +248,7 @@ export class Held {
       reservation = await room();
       for (const key of [repositoryPath(repository), digest]) releases.push(await this.locks.shared(key));
       const record = await keep();
+      reservation?.stored();
       if (record !== undefined) await this.#toCatalog(record, end);
       else end();
       return record !== undefined;
@@ -287,7 +289,12 @@ export class Held {
       recorded(false);
       return;
     }
-    const record = this.#recorded(write).then((isKnown) => {
+    let isKnown = false;
+    const told = async () => {
+      await write();
+      isKnown = true;
+    };
+    const record = this.#recorded(told).finally(() => {
       this.#records.delete(record);
       recorded(isKnown);
     });
@@ -295,14 +302,12 @@ export class Held {
     await within(record, RECORD_WAIT_MS);
   }
 
-  async #recorded(write: () => Promise<void>): Promise<boolean> {
+  async #recorded(write: () => Promise<void>): Promise<void> {
     try {
       await write();
-      return true;
     } catch (error) {
       this.#hasMissedRecords = true;
       this.#log.error({ err: error }, "the catalog could not be written; the next start mends it");
-      return false;
     }
   }
 }

@@ -19,7 +19,7 @@ export async function openReserved(
 ): Promise<ReservedSpool> {
   const { registryId, size } = origin;
   const there = await store.partialBytes(digest);
-  const bytes = size === undefined ? room.growthBytes(registryId) : Math.max(0, size - there);
+  const bytes = size === undefined ? room.growthBytes(0) : Math.max(0, size - there);
   const reservation = await room.reserve({ registryId, bytes });
   try {
     const spool = await store.openSpool(digest, origin);
@@ -53,9 +53,8 @@ class CountedSpool implements Spool {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    const { registryId } = this.#reservation;
     if (this.#reservation.bytes < bytes.length)
-      await this.#room.grow(this.#reservation, Math.max(bytes.length, this.#room.growthBytes(registryId)));
+      await this.#room.grow(this.#reservation, Math.max(bytes.length, this.#room.growthBytes(this.#bytes)));
     await this.#spool.append(bytes);
     this.#bytes += bytes.length;
     this.#reservation.written(bytes.length);

@@ -8,8 +8,9 @@ export const ROOM_WAIT_MS = 20_000;
 export const HIGH_WATER_SHARE = 0.95;
 /** and goes on down to this one, so that not every fill has to wait for it. */
 export const LOW_WATER_SHARE = 0.9;
-/** Where nobody says how much will come, so much is reserved at a time. */
-export const GROWTH_BYTES = 16 * 1024 * 1024;
+/** Where nobody says how much will come, as much as has come is reserved further at a time, between these. */
+const GROWTH_BYTES_MIN = 256 * 1024;
+const GROWTH_BYTES_MAX = 16 * 1024 * 1024;
 
 /** The budgets that the configuration gives, bytes. */
 export interface Budgets {
@@ -54,12 +55,15 @@ export class Reservation {
   readonly registryId: string;
   #bytes: number;
   #registryBytes: number;
+  /** Of those, what the disk has still to take. */
+  #unwritten: number;
   readonly #onLess: () => void;
 
   constructor(need: Need, onLess: () => void) {
     this.registryId = need.registryId;
     this.#bytes = need.bytes;
     this.#registryBytes = need.registryBytes ?? need.bytes;
+    this.#unwritten = need.bytes;
     this.#onLess = onLess;
   }
 
@@ -71,16 +75,33 @@ export class Reservation {
     return this.#registryBytes;
   }
 
+  get unwritten(): number {
+    return this.#unwritten;
+  }
+
   /** So many of them lie in `spool/` now, where they count as a partial. */
   written(bytes: number): void {
     this.#bytes = Math.max(0, this.#bytes - bytes);
     this.#registryBytes = Math.max(0, this.#registryBytes - bytes);
+    this.#unwritten = Math.max(0, this.#unwritten - bytes);
+  }
+
+  extend(bytes: number): void {
+    this.#bytes += bytes;
+    this.#registryBytes += bytes;
+    this.#unwritten += bytes;
   }
 
   /** So many lie in the store, or will in a moment; until the catalog knows it they count here. */
   becomes(bytes: number): void {
     this.#bytes = bytes;
     this.#registryBytes = bytes;
+    this.#unwritten = 0;
+  }
+
+  /** All of them do. */
+  stored(): void {
+    this.#unwritten = 0;
   }
 
   release(): void {
@@ -135,11 +156,9 @@ export class Room {
     }
   }
 
-  /** How much is reserved at a time for what nobody knows the size of. */
-  growthBytes(registryId: string): number {
-    const { all = Number.POSITIVE_INFINITY, byRegistry } = this.#o.budgets;
-    const least = Math.min(all, byRegistry.get(registryId) ?? Number.POSITIVE_INFINITY);
-    return Math.min(GROWTH_BYTES, Math.ceil(least / 16));
+  /** How much is reserved next for what nobody knows the size of. */
+  growthBytes(thereBytes: number): number {
+    return Math.min(GROWTH_BYTES_MAX, Math.max(GROWTH_BYTES_MIN, thereBytes));
   }
 
   /** Rejects with a `NoRoomError` where there is not as much, and nothing can be evicted for it in time. */
@@ -149,6 +168,7 @@ export class Room {
     for (;;) {
       const reservation = await this.#facts((facts) => this.#tryReserve(facts, need));
       if (reservation !== undefined) return reservation;
+      await this.#assertWorthwhile(need);
       const made = this.#maker?.makeRoom(async () => await this.shortage([need]));
       const hasGone = made !== undefined && (await within(made, untilMs - performance.now()));
       if (hasGone !== true) throw new NoRoomError(await this.#reason(need, hasGone === LATE));
@@ -159,13 +179,15 @@ export class Room {
   async grow(reservation: Reservation, bytes: number): Promise<void> {
     const more = await this.reserve({ registryId: reservation.registryId, bytes });
     // In one go: nobody else shall see the bytes free.
-    reservation.becomes(reservation.bytes + bytes);
+    reservation.extend(bytes);
     this.#reserved.delete(more);
   }
 
   /** For bytes that go, and count until they are gone. */
   going(registryId: string, bytes: number): Reservation {
-    return this.#add({ registryId, bytes, registryBytes: 0 });
+    const reservation = this.#add({ registryId, bytes, registryBytes: 0 });
+    reservation.stored();
+    return reservation;
   }
 
   /**
@@ -187,6 +209,15 @@ export class Room {
     const own = byRegistry.get(registryId);
     if (own !== undefined && registryBytes > own)
       throw new NoRoomError(`${registryBytes} bytes are more than the registry's max_size`);
+  }
+
+  /** What does not fit where all that is held has gone is nothing to be evicted for. */
+  async #assertWorthwhile(need: Need): Promise<void> {
+    const shortage = await this.shortage([need]);
+    if (shortage === undefined || this.#maker === undefined) return;
+    const [{ bytes: held }, partials] = await Promise.all([this.#allHeld(), this.#o.store.partials()]);
+    if (Math.max(shortage.all, shortage.disk) > held + partials.bytes + this.#orphanBytes)
+      throw new NoRoomError(`${need.bytes} bytes would not fit if everything were evicted`);
   }
 
   async #reason(need: Need, isLate: boolean): Promise<string> {
@@ -217,7 +248,7 @@ export class Room {
   #shortage(facts: Facts, needs: readonly Need[], share = 1): Shortage | undefined {
     const { all, byRegistry } = this.#o.budgets;
     const wanted = sum(needs.map(({ bytes }) => bytes));
-    const promised = sum([...this.#reserved].map(({ bytes }) => bytes));
+    const promised = sum([...this.#reserved].map(({ unwritten }) => unwritten));
     const over = (used: number, more: number, budget: number) =>
       Math.max(0, used + more - budget, share < 1 ? used - budget * share : 0);
     const lacking = new Map<string, number>();
@@ -258,10 +289,14 @@ export class Room {
     if (all === undefined && byRegistry.size === 0) return NOTHING;
     if (this.#isKnown !== undefined && (await within(this.#isKnown, ROOM_WAIT_MS)) === LATE)
       throw new NoRoomError("the catalog is being rebuilt: nobody knows yet what is left of the budget");
+    return await this.#allHeld();
+  }
+
+  async #allHeld(): Promise<HeldBytes> {
     try {
       return await this.#o.catalog.heldBytes();
     } catch (error) {
-      throw new NoRoomError("the catalog cannot be read: nobody knows what is left of the budget", { cause: error });
+      throw new NoRoomError("the catalog cannot be read: nobody knows what is held", { cause: error });
     }
   }
 }

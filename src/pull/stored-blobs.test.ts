@@ -243,3 +243,17 @@ test("a small blob is not hashed behind large ones", async (t) => {
   for (const piece of await Promise.all(ends)) piece?.release();
   for (const one of opened) await one?.close();
 });
+
+test("who reads from files is told of, while it reads; whoever hashes a file is no reader", async (t) => {
+  const { store, hot } = await setUp(t);
+  const bytes = seededBytes(HOT_BLOB_BYTES_MAX + 1, "read");
+  const digest = sha256(bytes);
+  await store.putBlob(digest, bytes);
+  assert.deepEqual(hot.activity(), []);
+  const open = await Promise.all([1, 2].map(async () => await hot.open(digest, UNNAMED, PATIENT)));
+  assert.deepEqual(hot.activity(), [{ digest, readers: 2 }]);
+  await open[0]?.close();
+  assert.deepEqual(hot.activity(), [{ digest, readers: 1 }]);
+  await open[1]?.close();
+  assert.deepEqual(hot.activity(), []);
+});

@@ -49,6 +49,8 @@ export class StoredBlobs {
   readonly #files = new Map<Digest, SharedFile>();
   /** Grows with all that goes: what was read before may be what has gone. */
   #departures = 0;
+  /** Those that were opened at the same moment, or that others have taken the place of, too. */
+  readonly #inUse = new Set<SharedFile>();
   /** Sizes that no manifest contradicts. */
   readonly #agreed = growingCache<Digest, number>(AGREED_MAX);
   readonly #hot = new LRUCache<Digest, Buffer>({
@@ -117,8 +119,9 @@ export class StoredBlobs {
 
   /** Those who read from files, which are bounded by clients; what is in memory is sent at once. */
   activity(): StoredActivity[] {
-    const read = [...this.#files.values()].map(({ digest, readers }) => ({ digest, readers }));
-    return read.filter(({ readers }) => readers > 0);
+    const sums = new Map<Digest, number>();
+    for (const { digest, readers } of this.#inUse) sums.set(digest, (sums.get(digest) ?? 0) + readers);
+    return [...sums].map(([digest, readers]) => ({ digest, readers })).filter(({ readers }) => readers > 0);
   }
 
   /** It was hashed while it was written: its first reader need not do that again. */
@@ -157,10 +160,12 @@ export class StoredBlobs {
       blob,
       chunks: this.#chunks,
       onUnused: () => {
+        this.#inUse.delete(file);
         if (this.#files.get(digest) === file) this.#files.delete(digest);
       },
     });
     file.use();
+    this.#inUse.add(file);
     // Another may have opened it meanwhile; both are good, and the later one is joined from now on.
     this.#files.set(digest, file);
     return file;

@@ -72,7 +72,9 @@ export const MS_PER_DAY = 24 * 60 * 60 * 1000;
 /** Adds up what the requests of one process come to, until somebody asks. */
 export class RequestSums {
   #requests = new Map<string, Sum>();
-  #pulled = new Map<string, Pull>();
+  /** By digest and puller. */
+  #pulled = new Map<string, Map<string, Pull[]>>();
+  #pulledCount = 0;
   /** Requests come in crowds of their like. */
   #last: Sum | undefined;
 
@@ -86,9 +88,11 @@ export class RequestSums {
 
   /** What has come since the last time. */
   take(): Counted {
-    const counted = { requests: [...this.#requests.values()], pulled: [...this.#pulled.values()] };
+    const pulled = [...this.#pulled.values()].flatMap((pullers) => [...pullers.values()].flat());
+    const counted = { requests: [...this.#requests.values()], pulled };
     this.#requests = new Map();
     this.#pulled = new Map();
+    this.#pulledCount = 0;
     this.#last = undefined;
     return counted;
   }
@@ -114,23 +118,31 @@ export class RequestSums {
     return sum;
   }
 
-  #notePulled({ registry, repository, reference, principal, client, atMs }: RequestFacts, digest: string): void {
-    if (registry === undefined || repository === undefined) return;
-    const tag = reference === undefined || reference.includes(":") ? undefined : reference;
-    const puller = principal ?? client ?? "";
-    const key = `${registry} ${repository} ${digest} ${tag} ${puller}`;
-    const known = this.#pulled.get(key);
+  /** One text of all these would take longer to make than everything else here. */
+  #notePulled(facts: RequestFacts, digest: string): void {
+    const { registry, repository, reference, atMs } = facts;
+    if (registry === undefined || repository === undefined || this.#pulledCount >= PULLED_MAX) return;
+    const puller = facts.principal ?? facts.client ?? "";
+    let pullers = this.#pulled.get(digest);
+    if (pullers === undefined) this.#pulled.set(digest, (pullers = new Map()));
+    let pulls = pullers.get(puller);
+    if (pulls === undefined) pullers.set(puller, (pulls = []));
+    const tag = reference === undefined || reference.includes(":") || pulls.length >= NAMES_MAX ? undefined : reference;
+    const known = pulls.find((one) => one.tag === tag && one.repository === repository && one.registry === registry);
     if (known !== undefined) {
       known.pulls += 1;
       known.atMs = Math.max(known.atMs, atMs);
-    } else if (this.#pulled.size < PULLED_MAX) {
-      this.#pulled.set(key, { registry, repository, digest, tag, puller, pulls: 1, atMs });
+      return;
     }
+    this.#pulledCount += 1;
+    pulls.push({ registry, repository, digest, tag, puller, pulls: 1, atMs });
   }
 }
 
 /** Different images and pullers between two questions; what is beyond is in the sums, but in no image's own numbers. */
 const PULLED_MAX = 20_000;
+/** By so many names has somebody pulled one image between two questions; beyond, what it was pulled by is not told apart. */
+const NAMES_MAX = 32;
 
 type Pull = { -readonly [Key in keyof PulledImage]: PulledImage[Key] };
 

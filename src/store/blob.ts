@@ -7,12 +7,13 @@ import type { Layout } from "./layout.ts";
 import type { StoredBlob, StoredBytes } from "./store.ts";
 
 /** Every file that is a blob by its name. */
-export async function* walkBlobs({ blobs, blob }: Layout): AsyncIterable<StoredBytes> {
+export async function* walkBlobs(layout: Layout): AsyncIterable<StoredBytes> {
+  const { blobs } = layout;
   for (const algorithm of await entriesOf(blobs)) {
     for (const prefix of await entriesOf(join(blobs, algorithm.name))) {
       for (const { name } of await entriesOf(join(blobs, algorithm.name, prefix.name))) {
         const digest = parseDigest(`${algorithm.name}:${name}`);
-        const stats = digest === undefined ? undefined : await statFileIfPresent(blob(digest));
+        const stats = digest === undefined ? undefined : await statFileIfPresent(layout.blob(digest));
         if (digest !== undefined && stats !== undefined)
           yield { digest, size: stats.size, atMs: Math.floor(stats.mtimeMs) };
       }

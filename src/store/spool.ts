@@ -164,8 +164,8 @@ class FileSpool implements Spool {
     } catch (error) {
       rethrowNoRoom(error);
     }
-    onStored?.();
     this.#options.onEnd(false);
+    onStored?.();
     await rm(originPath(this.#options.path), { force: true });
   }
 

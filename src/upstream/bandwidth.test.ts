@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import * as fc from "fast-check";
@@ -6,6 +8,7 @@ import { seededBytes } from "../../test/support/bytes.ts";
 import { prove } from "../../test/support/property.ts";
 import { lookupTest, name, patient, registryConfig, startBench } from "../../test/support/upstreams.ts";
 import { Bandwidth } from "./bandwidth.ts";
+import { TransferBody } from "./bodies.ts";
 import { createUpstreams } from "./create.ts";
 
 const app = name("team/app");
@@ -151,16 +154,29 @@ test("with a cap that holds it back for longer than a body may be idle, a transf
   assert.ok((await buffer(body)).equals(bytes));
 });
 
-test("a transfer that is given up while it waits for its turn gives its place back", async (t) => {
-  const { fake, upstream } = await startBench(t, { registry: { bytesPerSecond: 16 * KIB, transfersMax: 1 } });
-  const digest = fake.addBlob(app, seededBytes(500_000, "given up"));
-  const { body, wasHeldBack } = await upstream.openBlob(app, digest, undefined, patient());
-  body.on("data", () => undefined);
-  await fake.until(() => wasHeldBack?.() === true || fake.requests[0]?.bytesSent === 500_000);
+test("a transfer that is given up while it waits for its turn leaves the queue", async () => {
+  const left: unknown[] = [];
+  const bandwidth = new (class extends Bandwidth {
+    override leave(...which: Parameters<Bandwidth["leave"]>) {
+      left.push(...which);
+      super.leave(...which);
+    }
+  })(16 * KIB, () => 0);
+  assert.equal(bandwidth.take({ bytes: 100 * KIB, go: () => undefined }), true);
+  const source = Readable.from([Buffer.alloc(KIB), Buffer.alloc(KIB)]);
+  const url = new URL("http://registry.test/");
+  const body = new TransferBody(
+    { method: "GET", url, status: 200, headers: {}, body: source },
+    undefined,
+    patient(),
+    bandwidth,
+  );
+  body.on("data", () => assert.fail("it was not its turn"));
+  while (!body.wasHeldBack()) await new Promise((resolve) => setImmediate(resolve));
   body.destroy();
-  const again = await upstream.openBlob(app, digest, { start: 0, end: 9 }, patient());
-  again.body.destroy();
-  assert.equal(upstream.state().transfers.waiting, 0);
+  await once(body, "close");
+  assert.equal(left.length, 1);
+  assert.equal(source.destroyed, true);
 });
 
 test("of caps that differ the strictest counts for all registries at one place, and for them together", async (t) => {

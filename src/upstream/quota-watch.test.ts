@@ -61,6 +61,8 @@ test("a registry without such headers is never touched by it", async (t) => {
 test("the last pull is the last one: no manifest is asked for, but blobs are", async (t) => {
   const { upstream, fake, image, get, head, asked, verdicts } = await startMetered(t, { limit: 20, remaining: 2 });
   await get();
+  // Told as soon as it is known.
+  assert.deepEqual(verdicts, ["test low 1"]);
   assert.equal(upstream.quota.verdict, "low");
   await get();
   assert.equal(upstream.quota.verdict, "spent");
@@ -141,7 +143,7 @@ test("a repository that counts for nothing is had with no pulls left", async (t)
 });
 
 test("what a refusal says is left to somebody without credentials is not what is left to us", async (t) => {
-  const { upstream, fake, get } = await startMetered(
+  const { upstream, fake, get, verdicts } = await startMetered(
     t,
     { limit: 200, remaining: 150 },
     {
@@ -154,6 +156,7 @@ test("what a refusal says is left to somebody without credentials is not what is
   await get();
   assert.equal(fake.requests[0]?.status, 401);
   assert.equal(upstream.quota.seen?.remaining, 149);
+  assert.deepEqual(verdicts, []);
 });
 
 test("with credentials that need not be shown, what a stranger has left does not count", async (t) => {

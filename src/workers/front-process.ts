@@ -57,10 +57,10 @@ export class FrontProcess {
     };
     this.#child.once("exit", (code, signal) => {
       this.#isReady = false;
-      const ended = () => end(String(signal ?? code));
+      const gone = () => end(String(signal ?? code));
       // Its last words may still be on their way.
-      if (this.#child.connected) this.#child.once("disconnect", ended);
-      else ended();
+      if (this.#child.connected) this.#child.once("disconnect", gone);
+      else gone();
     });
     // Not even started: no memory, no processes left.
     this.#child.on("error", (error) => {

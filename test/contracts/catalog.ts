@@ -1,7 +1,7 @@
 import { describe, type TestContext } from "node:test";
 import type { Catalog } from "../../src/catalog/catalog.ts";
 import type { CatalogDb } from "../../src/catalog/schema.ts";
-import { contents } from "./catalog/contents.ts";
+import { heldContents } from "./catalog/contents.ts";
 import { counting } from "./catalog/counting.ts";
 import { lists } from "./catalog/lists.ts";
 import { manifestsAndBlobs } from "./catalog/manifests.ts";
@@ -30,6 +30,6 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     statistics(setUp);
     replacing(setUp);
     counting(setUp);
-    contents(setUp);
+    heldContents(setUp);
   });
 }

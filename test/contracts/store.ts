@@ -1,23 +1,12 @@
 import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import { type Digest, digestOf, hasherFor } from "../../src/oci/digest.ts";
-import { parseRepositoryName, parseTag, type Repository, type Tag } from "../../src/oci/reference.ts";
-import type { ForeignBlob, SpoolOrigin, Store } from "../../src/store/store.ts";
+import type { ForeignBlob, Store } from "../../src/store/store.ts";
 import { seededBytes } from "../support/bytes.ts";
+import { leavingTests } from "./store-leaving.ts";
+import { ORIGIN, repo, tagOf } from "./store-samples.ts";
 
-export const ORIGIN: SpoolOrigin = { registryId: "dockerhub", repository: "docker.io/library/app", size: undefined };
-
-export function repo(name: string, serves = "docker.io"): Repository {
-  const parsed = parseRepositoryName(name);
-  if (parsed === undefined) throw new Error(`no repository name: ${name}`);
-  return { registryId: serves, serves, name: parsed };
-}
-
-export function tagOf(text: string): Tag {
-  const tag = parseTag(text);
-  if (tag === undefined) throw new Error(`no tag: ${text}`);
-  return tag;
-}
+export { ORIGIN, repo, tagOf } from "./store-samples.ts";
 
 export async function readAll(store: Pick<Store, "openBlob">, digest: Digest): Promise<Buffer | undefined> {
   const blob = await store.openBlob(digest);
@@ -287,6 +276,8 @@ export function storeContract(kind: string, prepare: (t: TestContext) => Promise
       await spool.close();
       assert.deepEqual(await store.reapPartials(-60_000), { partials: 0, bytes: 0 });
     });
+
+    leavingTests(prepare);
 
     test("links say which repository has what, by kind, also after a restart", async (t) => {
       const open = await prepare(t);

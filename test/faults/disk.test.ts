@@ -27,7 +27,8 @@ interface World {
 async function createWorld(t: FaultTest, dataDir: string): Promise<World> {
   const upstream = await startFakeUpstream();
   t.after(async () => await upstream[Symbol.asyncDispose]());
-  const config = testConfig(dataDir, [testRegistry(upstream.url)]);
+  // A full disk has what is unused evicted; what is pinned is there to see that it goes on being served.
+  const config = testConfig(dataDir, [testRegistry(upstream.url)], { pins: [`docker.io/${REPOSITORY}:held`] });
   return { upstream, dataDir, start: async () => await startSubject(t, config) };
 }
 

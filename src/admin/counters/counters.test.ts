@@ -173,7 +173,8 @@ suite("counters", () => {
     counters.evicted("ghcr", 2, 77);
     const days = await counters.byDay("1970-01-01", "1970-01-09");
     const told = days.map(({ day, registries }) => {
-      const { bytesFetched, fills, evictions, bytesEvicted } = registries[0]?.counts as Counts;
+      assert.ok(registries[0] !== undefined);
+      const { bytesFetched, fills, evictions, bytesEvicted } = registries[0].counts;
       return [day, bytesFetched, fills.begun, fills.done, evictions, bytesEvicted];
     });
     assert.deepEqual(told, [

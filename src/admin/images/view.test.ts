@@ -84,7 +84,7 @@ class Model {
 
   /** Contents, as `digest`, of some manifests. */
   contents(at: number, names: readonly string[]): Set<string> {
-    const blobs = names.flatMap((name) => MANIFESTS[name]?.blobs.map((one) => one.digest as string) ?? []);
+    const blobs = names.flatMap((name) => MANIFESTS[name]?.blobs.map((one) => one.digest) ?? []);
     return new Set([...names.map((name) => digest(name)), ...blobs.filter((one) => this.blobs[at]?.has(one) === true)]);
   }
 
@@ -172,7 +172,7 @@ function expected(model: Model) {
       return {
         image: `${where.serves}/${where.name}@${digest(name)}`,
         registryId: where.registryId,
-        repository: where.name as string,
+        repository: where.name,
         tags: tags.toSorted(),
         size: sum(model.contents(at, led)),
         own: sum(model.own(at, name)),

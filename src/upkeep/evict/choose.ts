@@ -10,8 +10,8 @@ export type Refetch = "easy" | "counted" | "unreachable" | "gone";
 export interface Weighed {
   /** Since it was last pulled, milliseconds. */
   readonly idleMs: number;
-  /** That come back. */
-  readonly bytes: number;
+  /** Its share of what it has: what several have is shared out evenly, since it comes back with the last of them. */
+  readonly shareBytes: number;
   readonly refetch: Refetch;
   /** Somebody reads one of its blobs, or one of them is being fetched. */
   readonly isUnderWay: boolean;
@@ -35,8 +35,8 @@ const MIB = 1024 * 1024;
  * half of it where having it again costs a counted pull. It orders a few of the longest unused images among each other, so
  * that it is their age that counts most.
  */
-export function scoreOf({ idleMs, bytes, refetch }: Weighed): number {
-  const bySize = 1 + Math.log10(1 + bytes / MIB) / 2;
+export function scoreOf({ idleMs, shareBytes, refetch }: Weighed): number {
+  const bySize = 1 + Math.log10(1 + shareBytes / MIB) / 2;
   return (Math.max(1, idleMs) * bySize) / (refetch === "counted" ? COUNTED_FACTOR : 1);
 }
 
@@ -45,19 +45,30 @@ export function inOrder<W extends Weighed>(images: readonly W[]): W[] {
   return images.toSorted((a, b) => scoreOf(b) - scoreOf(a));
 }
 
-/** Bytes that come back on the disk, where so many of the links have gone already; and those of the registry's budget. */
-export function comingBack(
+/** What an image is worth to budgets, in bytes. */
+export interface Worth {
+  /** That come back. */
+  readonly bytes: number;
+  /** Of the registry's budget. */
+  readonly registryBytes: number;
+  readonly shareBytes: number;
+}
+
+/** Where so many of the links to some content have gone already. */
+export function worthOf(
   contents: readonly LeavingContent[],
   goneLinks: (content: LeavingContent) => { readonly all: number; readonly registry: number } = () => NONE,
-): { readonly bytes: number; readonly registryBytes: number } {
-  let [bytes, registryBytes] = [0, 0];
+): Worth {
+  let [bytes, registryBytes, shareBytes] = [0, 0, 0];
   for (const content of contents) {
-    const { size, links, registryLinks, leaves } = content;
+    const { size, leaves } = content;
     const gone = goneLinks(content);
-    if (links - gone.all <= leaves) bytes += size;
-    if (registryLinks - gone.registry <= leaves) registryBytes += size;
+    const links = Math.max(leaves, content.links - gone.all);
+    if (links === leaves) bytes += size;
+    if (content.registryLinks - gone.registry <= leaves) registryBytes += size;
+    shareBytes += (size * leaves) / links;
   }
-  return { bytes, registryBytes };
+  return { bytes, registryBytes, shareBytes };
 }
 
 const NONE = { all: 0, registry: 0 };

@@ -3,7 +3,7 @@ import type { Catalog, HeldRoot, Leaving } from "../../catalog/catalog.ts";
 import { type Repository, repositoryPath, type Tag } from "../../oci/reference.ts";
 import type { Shortage } from "../../pull/room.ts";
 import type { PinsNow } from "../pins/pins.ts";
-import { type Group, groupOf, GROUPS, inOrder, type Refetch, type Weighed } from "./choose.ts";
+import { type Group, groupOf, GROUPS, inOrder, type Refetch, type Weighed, type Worth } from "./choose.ts";
 
 /** So many of the longest unused images are weighed against each other. */
 export const WINDOW = 16;
@@ -14,8 +14,6 @@ export type Why = "budget" | "registry budget" | "disk" | "age" | "asked" | "nob
 /** An image that may go. */
 export interface Candidate extends Weighed {
   readonly leaving: Leaving;
-  readonly lastUsedAtMs: number;
-  readonly registryBytes: number;
 }
 
 /** Takes images away, or only notes that it would. */
@@ -23,8 +21,7 @@ export interface Hand {
   /** What must go still; undefined: nothing. */
   lack(): Promise<Shortage | undefined>;
   leaving(root: HeldRoot): Promise<Leaving | undefined>;
-  /** Bytes that come back. */
-  worth(leaving: Leaving): { readonly bytes: number; readonly registryBytes: number };
+  worth(leaving: Leaving): Worth;
   /** `busy`: somebody keeps something there just now; undefined: it is not there any more. */
   take(leaving: Leaving, why: Why): Promise<number | "busy" | undefined>;
 }
@@ -51,8 +48,8 @@ export interface Cleared {
 }
 
 /**
- * Evicts until nothing is lacking: of each group the longest unused images first, weighed a few at a time; what brings nothing
- * back goes at last, for it may share all it has with another that goes then.
+ * Evicts until nothing is lacking: of each group the longest unused images first, weighed a few at a time. One that shares all it has
+ * with others brings nothing back by itself, and goes in its turn all the same: else two of the same would stay for ever.
  */
 export async function clear(options: ClearOptions): Promise<Cleared> {
   const { hand } = options;
@@ -68,7 +65,7 @@ export async function clear(options: ClearOptions): Promise<Cleared> {
       const found = await weighed(options, page, lack, group);
       pinned += found.pinned;
       for (const candidate of inOrder(found.candidates)) {
-        const why = whyOf(await hand.lack(), candidate, group);
+        const why = whyOf(await hand.lack(), candidate);
         if (why === undefined) continue;
         const took = await hand.take(candidate.leaving, why);
         if (took === "busy") busy += 1;
@@ -113,9 +110,8 @@ export function isPinned(pins: PinsNow, { repository, tags, manifests }: Leaving
 
 async function weigh(options: ClearOptions, { lastUsedAtMs }: HeldRoot, leaving: Leaving): Promise<Candidate> {
   return {
-    ...options.hand.worth(leaving),
     leaving,
-    lastUsedAtMs,
+    shareBytes: options.hand.worth(leaving).shareBytes,
     idleMs: options.now() - lastUsedAtMs,
     refetch: await options.refetch(leaving.repository, leaving.tags),
     isUnderWay: options.isUnderWay(leaving),
@@ -123,15 +119,9 @@ async function weigh(options: ClearOptions, { lastUsedAtMs }: HeldRoot, leaving:
 }
 
 /** Undefined where it would be no help. */
-function whyOf(
-  lack: Shortage | undefined,
-  { bytes, registryBytes, leaving }: Candidate,
-  group: Group,
-): Why | undefined {
+function whyOf(lack: Shortage | undefined, { leaving }: Candidate): Why | undefined {
   if (lack === undefined) return undefined;
-  const isLast = group === GROUPS.at(-1);
-  if (lack.byRegistry.has(leaving.repository.registryId) && (registryBytes > 0 || isLast)) return "registry budget";
-  if (bytes === 0 && !isLast) return undefined;
+  if (lack.byRegistry.has(leaving.repository.registryId)) return "registry budget";
   if (lack.all > 0) return "budget";
   return lack.disk > 0 ? "disk" : undefined;
 }

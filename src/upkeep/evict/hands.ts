@@ -3,7 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../../oci/reference.ts";
 import type { Departed, Departures } from "../../pull/departures.ts";
 import type { Shortage } from "../../pull/room.ts";
-import { comingBack } from "./choose.ts";
+import { type Worth, worthOf } from "./choose.ts";
 import type { Hand, Why } from "./clear.ts";
 
 /** Something that has gone, or would go. */
@@ -58,8 +58,8 @@ export class TakingHand implements Hand {
     return await this.#catalog.leaving(repository, digest);
   }
 
-  worth({ contents }: Leaving) {
-    return comingBack(contents);
+  worth({ contents }: Leaving): Worth {
+    return worthOf(contents);
   }
 
   /** What leaves is found out anew, when nobody keeps anything there. */
@@ -119,8 +119,8 @@ export class PlanningHand implements Hand {
     return await this.#catalog.leaving(repository, digest, this.#goneOf.get(repositoryPath(repository)) ?? []);
   }
 
-  worth({ contents, repository }: Leaving) {
-    return comingBack(contents, (content) => this.#gone(repository, content));
+  worth({ contents, repository }: Leaving): Worth {
+    return worthOf(contents, (content) => this.#gone(repository, content));
   }
 
   async take(leaving: Leaving, why: Why): Promise<number | undefined> {

@@ -99,9 +99,7 @@ export class Pins {
 
   /** One change after the other. */
   async #changed(change: (before: PinsText) => string): Promise<void> {
-    const changing = this.#writing.then(async () => {
-      await replaceOwnText(this.#o.path, change(await this.#parsed()));
-    });
+    const changing = this.#writing.then(async () => await replaceOwnText(this.#o.path, change(await this.#parsed())));
     this.#writing = changing.catch(() => undefined);
     await changing;
   }

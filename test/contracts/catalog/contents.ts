@@ -69,7 +69,7 @@ export function indexOf(...children: string[]): Manifest {
 const digests = (sized: readonly { readonly digest: Digest }[]) => sized.map((one) => one.digest).toSorted();
 const named = (...names: string[]) => names.map(digest).toSorted();
 
-export function contents(setUp: SetUp): void {
+export function heldContents(setUp: SetUp): void {
   const blob = async (catalog: Catalog, where: Repository, name: string, size = 7, atMs = 10) =>
     await catalog.recordBlob({ repository: where, digest: digest(name), size, fetchedWith: undefined, atMs });
   const roots = async (catalog: Catalog) => (await catalog.leastUsed({ limit: 99 })).map((root) => root.digest);
