@@ -158,7 +158,7 @@ suite("commands for the running cache", () => {
     assert.match(notAdmin.err, /me is not among api\.admins/);
     const nowhere = await startCommand(t, ["ls", "--server", "http://127.0.0.1:9"], { cwd: folder }).ended();
     assert.deepEqual(
-      [nowhere.exitCode, /^error: no cache can be asked at http:\/\/127\.0\.0\.1:9/.test(nowhere.err)],
+      [nowhere.exitCode, nowhere.err.startsWith("error: no cache can be asked at http://127.0.0.1:9")],
       [1, true],
     );
   });
