@@ -6,6 +6,7 @@ import { packageVersion } from "../lib/version.ts";
 import type { Store } from "../store/store.ts";
 import type { Evictor } from "../upkeep/evict/evictor.ts";
 import type { Pins } from "../upkeep/pins/pins.ts";
+import type { Counters } from "./counters/counters.ts";
 import { evictingBy, pinBook } from "./governing.ts";
 import type { ApiParts } from "./api/create.ts";
 import type { Room, TagHistory } from "./api/parts.ts";
@@ -13,10 +14,11 @@ import { imagesView, type ImagesViewOptions } from "./images/view.ts";
 
 export interface PartsSources extends Pick<
   ApiParts,
-  "activity" | "bypassing" | "counters" | "events" | "isListed" | "log" | "upstreams" | "warming"
+  "activity" | "bypassing" | "events" | "isListed" | "log" | "upstreams" | "warming"
 > {
   readonly config: Config;
   readonly catalog: Catalog;
+  readonly counters: Counters;
   /** What lists leave out for all but admins. */
   readonly except: Unlisted;
   readonly platformOf: ImagesViewOptions["platformOf"];
@@ -39,6 +41,7 @@ export function apiParts(sources: PartsSources): ApiParts {
     startedAtMs: Date.now(),
     registries: config.registries,
     images: all,
+    settlePulls: async () => await sources.counters.flush(),
     imagesFor: ({ isAdmin }) => (isAdmin ? all : listed),
     room: { now: async () => await roomOf(sources) },
     histories: {

@@ -5,8 +5,9 @@ import { createInterface } from "node:readline";
 import { controlPlace } from "../admin/control.ts";
 import { CliError } from "./failure.ts";
 
-/** A cache that does not answer a command within it is not going to. */
+/** A cache that does not answer within it is not going to; what acts has more time. */
 const ANSWER_MS_MAX = 60_000;
+const ACT_MS_MAX = 15 * 60_000;
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 const BROKEN_OFF = "the cache has broken off: it was stopped, or something is wrong with it";
@@ -82,7 +83,8 @@ async function answerOf(place: CachePlace, { method, path, body, signal }: Contr
   let local;
   try {
     local = typeof place === "string" ? await controlPlace(place) : undefined;
-    const options: RequestOptions = { path, method, headers: ofBody, signal, timeout: ANSWER_MS_MAX };
+    const timeout = method === "GET" ? ANSWER_MS_MAX : ACT_MS_MAX;
+    const options: Asked = { path, method, headers: ofBody, signal, timeout };
     const asking =
       typeof place === "string" ? request({ ...options, socketPath: local?.path }) : askingAt(place, options);
     asking.once("timeout", () => asking.destroy(new CliError("the cache does not answer")));
@@ -100,7 +102,11 @@ async function answerOf(place: CachePlace, { method, path, body, signal }: Contr
   }
 }
 
-function askingAt({ url, authorization, ca, cert, key }: ServerPlace, options: RequestOptions) {
+interface Asked extends RequestOptions {
+  readonly headers: Readonly<Record<string, string | number>>;
+}
+
+function askingAt({ url, authorization, ca, cert, key }: ServerPlace, options: Asked) {
   const headers = { ...options.headers, ...(authorization === undefined ? {} : { Authorization: authorization }) };
   if (!url.startsWith("https:")) return request(url, { ...options, headers });
   return requestTls(url, { ...options, headers, ca, cert, key });
@@ -120,17 +126,17 @@ async function textOf(answer: IncomingMessage): Promise<string> {
 async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliError> {
   const { statusCode = 0 } = answer;
   const text = await textOf(answer);
-  const hint = hintFor(statusCode, place);
+  const options = { hint: hintFor(statusCode, place), exitCode: statusCode === 400 ? 2 : 1 } as const;
   try {
     const { detail } = JSON.parse(text) as { detail?: unknown };
-    if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`, { hint });
+    if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`, options);
   } catch {
     // Then the status has to do.
   }
   if (typeof place !== "string" && statusCode === 404) {
     return new CliError(`there is no Registry Cache at ${place.url}`, { hint: "or one that is too old for this" });
   }
-  return new CliError(`the cache answers ${statusCode}`, { hint });
+  return new CliError(`the cache answers ${statusCode}`, options);
 }
 
 function hintFor(status: number, place: CachePlace): string | undefined {

@@ -23,6 +23,7 @@ function outputTo(stream: typeof process.stdout | typeof process.stderr): Proces
     isTerminal,
     hasColors: isTerminal && stream.hasColors(),
     columns: () => stream.columns,
+    rows: () => stream.rows,
     write: (text) => stream.write(text, note),
     flushed: async () => {
       await new Promise<void>((resolve) => stream.write("", () => resolve()));

@@ -12,6 +12,11 @@ import { reindexCommand } from "./reindex.ts";
 import { serveCommand } from "./serve.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 import { userCommand } from "./user.ts";
+import { statusCommand } from "./status.ts";
+import { lsCommand } from "./ls.ts";
+import { historyCommand, showCommand } from "./show.ts";
+import { pinCommand, unpinCommand } from "./pin.ts";
+import { evictCommand, pruneCommand } from "./evict.ts";
 import { warmCommand } from "./warm.ts";
 
 const NAME = "registry-cache";
@@ -63,7 +68,15 @@ function programOf(invocation: Invocation): Command {
     connectCommand,
     doctorCommand,
     importCommand,
+    statusCommand,
+    lsCommand,
+    showCommand,
+    historyCommand,
     warmCommand,
+    pinCommand,
+    unpinCommand,
+    evictCommand,
+    pruneCommand,
     userCommand,
     certificateCommand,
     reindexCommand,
@@ -110,6 +123,16 @@ const MEANT: Readonly<Record<string, string>> = {
   validate: `did you mean ${NAME} check?`,
   setup: `did you mean ${NAME} config?`,
   init: `did you mean ${NAME} config?`,
+  list: `did you mean ${NAME} ls?`,
+  images: `did you mean ${NAME} ls?`,
+  inspect: `did you mean ${NAME} show?`,
+  rm: `did you mean ${NAME} evict?`,
+  rmi: `did you mean ${NAME} evict?`,
+  remove: `did you mean ${NAME} evict?`,
+  delete: `did you mean ${NAME} evict?`,
+  gc: `did you mean ${NAME} prune?`,
+  top: `did you mean ${NAME} status --watch?`,
+  stats: `did you mean ${NAME} status?`,
   pull: `did you mean ${NAME} warm?`,
   preload: `did you mean ${NAME} warm?`,
   prefetch: `did you mean ${NAME} warm?`,

@@ -7,7 +7,9 @@ export interface Column {
 /** Columns are parted by so many spaces. */
 const GAP = 2;
 /** The first column is not made narrower, however narrow the terminal is. */
-const FIRST_MIN = 24;
+const FIRST_MIN = 20;
+/** What is longer in the last column does not make the first one narrower: it is cut. */
+const LAST_MAX = 20;
 
 /** Lines with their ends; where there is a width, the first column gives way, from its beginning on, and the last is cut. */
 export function tableLines(
@@ -16,7 +18,9 @@ export function tableLines(
   width: number | undefined,
 ): string[] {
   const widths = columns.map(({ title }, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
-  const others = widths.slice(1).reduce((sum, one) => sum + one + GAP, 0);
+  const others = widths
+    .slice(1)
+    .reduce((sum, one, at) => sum + GAP + (at === widths.length - 2 ? Math.min(one, LAST_MAX) : one), 0);
   const [first = 0] = widths;
   if (width !== undefined) widths[0] = Math.min(first, Math.max(FIRST_MIN, width - others));
   const all = [columns.map(({ title }) => title), ...rows];

@@ -30,6 +30,8 @@ export interface Output {
   readonly hasColors: boolean;
   /** A terminal's width as it is now; undefined where nobody knows. */
   readonly columns?: () => number | undefined;
+  /** And its height. */
+  readonly rows?: () => number | undefined;
 }
 
 /** 0: done; 1: it could not be done; 2: the command line or the configuration is wrong; 130: somebody gave up, as by Ctrl+C. */

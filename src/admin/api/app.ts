@@ -18,6 +18,8 @@ import { Routes } from "./routing.ts";
 const QUESTIONS_MAX = 64;
 /** A question that is not answered within it has met something that is broken. Streams begin within it. */
 const ANSWER_MS_MAX = 30_000;
+/** Thousands of images are not taken away in a moment. */
+const ACT_MS_MAX = 10 * 60_000;
 
 /** Adds the operations of one resource. */
 export type Resource = (app: ApiApp) => void;
@@ -62,7 +64,7 @@ export class Api implements AskedApi {
     this.#open += 1;
     try {
       const answering = this.#asked(question);
-      const answer = await within(answering, ANSWER_MS_MAX);
+      const answer = await within(answering, isRead(question.method) ? ANSWER_MS_MAX : ACT_MS_MAX);
       if (answer !== LATE) return answer;
       answering.catch(() => undefined);
       throw new ProblemError(503, "the answer took too long; the cache's log may say why", RETRY_SOON);
@@ -94,6 +96,10 @@ export class Api implements AskedApi {
     const headers = { ...told.headers, "Content-Type": PROBLEM_TYPE };
     return new Response(JSON.stringify(told.toJSON()), { status: told.status, headers });
   }
+}
+
+function isRead(method: string): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 const RETRY_SOON = { headers: { "Retry-After": "1" } };
@@ -130,7 +136,7 @@ function invalid(target: string, { issues }: z.ZodError): ProblemError {
 }
 
 /** JSON as a whole, which can be told from what was sent before; anything else as it comes. */
-async function answerOf(response: Response, known: string | undefined, isRead: boolean): Promise<ApiAnswer> {
+async function answerOf(response: Response, known: string | undefined, wasRead: boolean): Promise<ApiAnswer> {
   const { status } = response;
   const headers = Object.fromEntries(response.headers);
   const type = headers["content-type"] ?? "";
@@ -139,7 +145,7 @@ async function answerOf(response: Response, known: string | undefined, isRead: b
   }
   const text = await response.text();
   const body = Buffer.from(text === "" ? "" : `${text}\n`);
-  if (!isRead || status !== 200) return { status, headers: { ...NO_STORE, ...headers }, body };
+  if (!wasRead || status !== 200) return { status, headers: { ...NO_STORE, ...headers }, body };
   const tag = `"${createHash("sha256").update(body).digest("base64url").slice(0, TAG_LENGTH)}"`;
   // Kept by whoever asks alone, and asked for again each time.
   const kept: Record<string, string> = { "cache-control": "private, no-cache", ...headers, etag: tag };

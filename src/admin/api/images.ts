@@ -120,9 +120,11 @@ export interface ImagesParts {
   readonly registries: readonly NamedRegistry[];
   /** What the caller may see. */
   readonly imagesFor: (caller: { readonly isAdmin: boolean }) => ImagesView;
+  /** Writes down the pulls that were heard of until now. */
+  readonly settlePulls: () => Promise<void>;
 }
 
-export function imagesResource(app: ApiApp, { registries, imagesFor }: ImagesParts): void {
+export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls }: ImagesParts): void {
   app.openapi(list, async (c) => {
     const { registry, notPulledSince, sort, limit, after, ...filter } = c.req.valid("query");
     assertRegistry(registry, registries);
@@ -137,6 +139,7 @@ export function imagesResource(app: ApiApp, { registries, imagesFor }: ImagesPar
       after,
     };
     const { caller, signal } = c.env;
+    await settlePulls();
     const page = await imagesFor(caller).images(asked, signal);
     const body = {
       images: page.images.map((image) => toldImage(image, caller.isAdmin)),
@@ -147,6 +150,7 @@ export function imagesResource(app: ApiApp, { registries, imagesFor }: ImagesPar
   app.openapi(single, async (c) => {
     const { caller } = c.env;
     const name = nameOf(c.req.valid("param").reference, registries);
+    await settlePulls();
     const image = await imagesFor(caller).image(repositoryPath(name.repository), referenceOf(name));
     if (image === undefined) throw new ProblemError(404, `${c.req.valid("param").reference} is not held`);
     return c.json(toldImage(image, caller.isAdmin), 200);

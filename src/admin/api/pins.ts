@@ -20,6 +20,11 @@ const pinSchema = z
   })
   .openapi("Pin");
 
+export type PinAnswer = z.infer<typeof pinSchema>;
+export interface PinsAnswer {
+  readonly pins: readonly PinAnswer[];
+}
+
 const list = createRoute({
   method: "get",
   operationId: "listPins",

@@ -40,10 +40,11 @@ const route = createRoute({
   },
 });
 
-export function repositoriesResource(app: ApiApp, { registries, imagesFor }: ImagesParts): void {
+export function repositoriesResource(app: ApiApp, { registries, imagesFor, settlePulls }: ImagesParts): void {
   app.openapi(route, async (c) => {
     const { registry, limit, after } = c.req.valid("query");
     assertRegistry(registry, registries);
+    await settlePulls();
     const page = await imagesFor(c.env.caller).repositories({ registryId: registry, limit, after });
     const repositories = page.repositories.map(({ registryId, serves, repository: name, lastPulledAtMs, ...sums }) => ({
       registry: registryId,
