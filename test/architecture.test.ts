@@ -149,6 +149,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   "app.ts": [
     "traced.ts",
+    "whole-catalog.ts",
     "held-files.ts",
     "access",
     "certificates",

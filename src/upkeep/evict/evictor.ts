@@ -199,7 +199,7 @@ export class Evictor implements RoomMaker {
       note?.(evicted);
       this.#evicted(evicted);
     };
-    return new TakingHand({ catalog, departures: pull.departures, shortage, onEvicted });
+    return new TakingHand({ catalog, departures: pull.departures, shortage, onEvicted, log: this.#o.log });
   }
 
   async #clearing<H>(hand: H) {
