@@ -65,7 +65,7 @@ test("what only clients' own credentials have opened is told to admins alone, an
   const isListed = async () => (await bodies({ Authorization: basic("ops", "correct horse") }))[0]?.includes(HIDDEN);
   for (const lastMs = Date.now() + 10_000; Date.now() < lastMs && !(await isListed());) await delay(10);
   for (const headers of [{}, { Authorization: basic("me", "battery staple") }]) {
-    const all = await bodies(headers as Record<string, string>);
+    const all = await bodies(headers);
     for (const body of all) {
       // Where it was asked for by its name the refusal has that.
       assert.ok(!body.includes(HIDDEN) || /"status":404/.test(body), body);
