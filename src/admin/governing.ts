@@ -56,7 +56,7 @@ function pinOf({ reference, note, from }: ListedPin): Pin {
 }
 
 export interface EvictingOptions {
-  readonly evictor: Pick<Evictor, "evict" | "plan" | "prune">;
+  readonly evictor: Pick<Evictor, "evict" | "plan" | "prune" | "reckoning">;
   readonly registries: readonly NamedRegistry[];
 }
 
@@ -88,9 +88,10 @@ export function evictingBy({ evictor, registries }: EvictingOptions): Evicting {
     },
     evict: async (asked) => {
       const reports: Eviction[] = [];
+      const reckoned = evictor.reckoning();
       for (const request of requestsOf(asked, registries)) {
         const named = request.kind === "registry" ? request.registryId : request.named;
-        reports.push(evictionOf(await evictor.evict(request), named));
+        reports.push(evictionOf(await evictor.evict(request, reckoned), named));
       }
       return reports.reduce(together, NOTHING);
     },
