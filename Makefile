@@ -11,6 +11,8 @@ FUZZ_SUITES = src/catalog/sqlite.test.ts
 FUZZ_FLAGS = --test-reporter=spec --test-concurrency=2 --test-timeout=3600000
 FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
+# Every test file, and every program that one starts, would compile the same sources again.
+COMPILED = NODE_COMPILE_CACHE='$(CURDIR)/node_modules/.cache/compiled'
 
 .DEFAULT_GOAL := help
 # Quoted, since a value may have spaces.
@@ -53,7 +55,7 @@ destroy: tools ## Remove it with its configuration and all cached images; asks f
 	@$(DEPLOY) destroy
 
 test: tools ## Run the tests
-	@$(WITH_NODE) node --test $(TEST_FLAGS) $(TESTS)
+	@$(COMPILED) $(WITH_NODE) node --test $(TEST_FLAGS) $(TESTS)
 
 check: tools ## Check types, lint rules and format (all three, whatever fails)
 	@$(MAKE) --no-print-directory -k types lint format-check
@@ -71,7 +73,7 @@ format: tools ## Format the sources
 	@$(WITH_NODE) oxfmt
 
 e2e: tools ## Pull with real clients (root and Debian's docker.io, containerd, podman, skopeo, buildah, ...)
-	@$(WITH_NODE) node --test $(E2E_FLAGS) $(E2E_TESTS)
+	@$(COMPILED) $(WITH_NODE) node --test $(E2E_FLAGS) $(E2E_TESTS)
 
 e2e-tools: tools ## Build what Debian has no package of, with Go where it is installed: crane, oras, helm, BuildKit, Step-CA, ...
 	@$(WITH_NODE) node test/e2e/support/build-tools.ts

@@ -27,7 +27,7 @@ export interface Command {
 
 export interface CommandOptions {
   readonly cwd: string;
-  /** The only variables that the command sees, besides the search path. */
+  /** The only variables that the command sees, besides the search path and where compiled sources are kept. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -35,7 +35,7 @@ export interface CommandOptions {
 export function startCommand(t: HasAfter, args: readonly string[], options: CommandOptions): Command {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: options.cwd,
-    env: { PATH: process.env["PATH"], ...options.environment },
+    env: { PATH: process.env["PATH"], ...compiled(), ...options.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const closed = once(child, "close");
@@ -54,6 +54,12 @@ export function startCommand(t: HasAfter, args: readonly string[], options: Comm
       return { exitCode: child.exitCode ?? undefined, out: out.text, err: err.text };
     },
   };
+}
+
+/** What the tests have compiled already. */
+function compiled(): Readonly<Record<string, string>> {
+  const folder = process.env["NODE_COMPILE_CACHE"];
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder };
 }
 
 /** Runs it to its end. */
