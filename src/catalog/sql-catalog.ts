@@ -167,6 +167,10 @@ export class SqlCatalog implements catalog.Catalog {
     await this.#transaction(async (db) => await evicting.forget(db, leaving));
   }
 
+  async holdersOf(digest: Digest): Promise<catalog.Holder[]> {
+    return await evicting.holdersOf(this.#reads, digest);
+  }
+
   async forgetBlob(digest: Digest): Promise<Repository[]> {
     return await evicting.forgetBlob(async (run) => await this.#transaction(run), digest);
   }

@@ -79,8 +79,8 @@ export interface Eviction {
 
 export interface Scrubbing {
   state(): ScrubState;
-  /** False where it is under way already. */
-  start(): boolean;
+  /** False where it is under way already. Without a rate it is the usual one. */
+  start(bytesPerSecond?: number): boolean;
   /** False where nothing is under way. It goes on from there the next time. */
   stop(): boolean;
 }
