@@ -8,14 +8,12 @@ import { type Control, type LazyApi, listenForControl } from "./admin/control.ts
 import type { AskedApi } from "./admin/api/asked.ts";
 import type { ApiParts } from "./admin/api/create.ts";
 import { activityView } from "./admin/activity.ts";
-import { Events } from "./admin/events.ts";
 import { apiParts } from "./admin/parts.ts";
 import { publicApi } from "./admin/public-api.ts";
-import { createCounting } from "./admin/counters/create.ts";
 import { statisticsRoutes } from "./admin/statistics.ts";
 import { Warming } from "./admin/warm.ts";
+import { createWatching, metricsReaders } from "./admin/watching.ts";
 import { WhoMay } from "./admin/who-may.ts";
-import type { Catalog } from "./catalog/catalog.ts";
 import { withoutPrivate } from "./catalog/listed.ts";
 import { connectHandler } from "./connect/routes.ts";
 import { openCertificates } from "./certificates/certificates.ts";
@@ -39,7 +37,6 @@ import { LISTENER_LIMITS, type ListenerLimits } from "./server/listener-server.t
 import { type LocalRoutes, localHandler } from "./server/local.ts";
 import { Seen } from "./server/seen.ts";
 import { tokenEndpoint } from "./server/token-endpoint.ts";
-import type { Store } from "./store/store.ts";
 import { budgetsOf, createEvicting } from "./upkeep/evict/create.ts";
 import { HeldTags } from "./upkeep/held-tags.ts";
 import { reapPartialsStep } from "./upkeep/reap-partials.ts";
@@ -48,10 +45,12 @@ import { startUpkeep } from "./upkeep/steps.ts";
 import { tellBypassingStep } from "./upkeep/tell-bypassing.ts";
 import { warmPullBy } from "./upkeep/warm/by-pull.ts";
 import { KeepFresh } from "./upkeep/warm/keep-fresh.ts";
+import { traceParts } from "./traced.ts";
 import { createUpstreams, type UpstreamsOptions } from "./upstream/create.ts";
 import { observedBy } from "./upstream/observers.ts";
 import { quotaText } from "./upstream/quota.ts";
 import { FETCHED_BY_CLIENTS, type QuotaVerdict } from "./upstream/upstream.ts";
+import { markedInUse, markLeft, rebuild } from "./whole-catalog.ts";
 import { createDoors } from "./workers/doors.ts";
 
 /** The cache as one thing that starts and stops. */
@@ -97,15 +96,34 @@ async function builtApp(
   lookup: LookupFunction | undefined,
   { holds: givenHolds, heldNews, ...ofUpstreams }: AppAdditions,
 ): Promise<App> {
-  const certificates = await openCertificates(config, log);
   const { dataDir, listen, registries: ofAll } = config;
+  const hosts = new KnownHosts(config);
+  const activity = activityView({ pull: () => pull.activity(), doors: () => doors.inUse() });
+  const watching = createWatching({
+    config,
+    catalog,
+    version: packageVersion(),
+    tags: async () => await catalog.countImages(),
+    held: async () => await catalog.heldBytes(),
+    activity: () => activity.now(),
+    partials: async () => await store.partials(),
+    fronts: async () => await doors.fares(),
+    assertMayRead: metricsReaders(config.api, hosts),
+    log,
+  });
+  const { counting, sources } = watching;
+  const certificates = await openCertificates(config, log, sources.onTrouble);
+  watching.useCertificate(certificates.certificate);
   const ofAccess = { config: config.access, listen, dataDir, registries: ofAll, log };
   const opened = await openAccess(ofAccess, (news) => doors.accessChanged(news));
-  const counting = createCounting({ catalog, registries: ofAll, log });
   const upstreams = createUpstreams(config.registries, {
-    ...ofUpstreams,
-    observer: observedBy(counting.counters.observer, ofUpstreams.observer),
+    observer: observedBy(watching.observer, ofUpstreams.observer),
+    onUpstream: (...what) => {
+      sources.onUpstream(...what);
+      ofUpstreams.onUpstream?.(...what);
+    },
     onQuota: (registryId, verdict, quota) => {
+      sources.onQuota(registryId, verdict, quota);
       log.info({ registry: registryId, left: quotaText(quota) }, QUOTA_WORDS[verdict]);
       doors.quotaChanged({ registryId, verdict });
       ofUpstreams.onQuota?.(registryId, verdict, quota);
@@ -125,6 +143,7 @@ async function builtApp(
     fillsMax: config.fillsMax,
     log,
     holds,
+    ...sources,
     ...heldNews,
     onTag: (repository, tag, state) => doors.tell({ repository, tag, state }),
     onFill: counting.counters.fill,
@@ -139,11 +158,15 @@ async function builtApp(
     pull,
     catalogComplete: async () => await completing,
     isCatalogWhole: () => isCatalogWhole && !pull.hasMissedRecords,
-    onEvicted: ({ repository, bytes }) => counting.counters.evicted(repository.registryId, 1, bytes),
+    onEvicted: (evicted) => {
+      sources.onEvicted(evicted);
+      counting.counters.evicted(evicted.repository.registryId, 1, evicted.bytes);
+    },
     log,
   });
   const listedHolds = async () => (await pins.now()).holds().values();
   const heldTags = new HeldTags({ listed: listedHolds, registries: ofAll, holds: pinnedTags, log });
+  traceParts({ accesses: opened.accesses, pull, upstreams, store });
   const keepFresh = new KeepFresh({
     path: join(dataDir, KEEP_FRESH_FILE),
     registries: ofAll,
@@ -161,12 +184,10 @@ async function builtApp(
   const except = { fetchedWith: FETCHED_BY_CLIENTS, privateOf };
   const listed = withoutPrivate(catalog, except);
   const table = new RegistryTable(config.registries, config.defaultRegistry);
-  const hosts = new KnownHosts(config);
   const api = new Api({ pull, catalog, listed, registries: table, hosts });
   const life = new AbortController();
   const bypassing = new Bypassing();
   const seen = new Seen();
-  const events = new Events();
   const parts = apiParts({
     config,
     catalog,
@@ -179,9 +200,9 @@ async function builtApp(
     onPinned: async () => await heldTags.refresh(),
     evictor,
     counters: counting.counters,
-    activity: activityView({ pull: () => pull.activity(), doors: () => doors.inUse() }),
+    activity,
     upstreams,
-    events,
+    events: watching.events,
     bypassing,
     warming,
     log,
@@ -205,6 +226,7 @@ async function builtApp(
         seenProbe: (nonce) => seen.ofProbe(nonce),
       }),
       connectHandler(config, (exchange) => hosts.assertOwn(exchange)),
+      watching.handler,
       publicApi({ api: administration, whoMay: new WhoMay(config.api, hosts), life: life.signal }),
       localHandler(statistics, (exchange) => {
         exchange.access.assertInEverywhere(exchange.identity, () => challengedOf(exchange));
@@ -239,9 +261,12 @@ async function builtApp(
       await heldTags.refresh();
       const isWhole = await markedInUse(catalog, log);
       const addresses = await doors.open();
-      await certificates.start((news) => doors.useTls(news));
+      await certificates.start((changed) => {
+        watching.useCertificate(changed.certificate);
+        doors.useTls(changed);
+      });
       pull.start();
-      counting.counters.start();
+      watching.start();
       const refreshing = keepFresh.step(config.keepFreshEveryMs, Math.random);
       const reaping = reapPartialsStep(store, PARTIAL_AGE_MAX_MS, log);
       upkeep = startUpkeep(
@@ -269,7 +294,7 @@ async function builtApp(
       const wasCompleted = await completing;
       const { allRecorded } = await pull.stop();
       await Promise.all([...new Set(upstreams.values())].map((upstream) => upstream.close()));
-      await counting.counters.stop();
+      await watching.stop();
       await markLeft(catalog, wasCompleted && allRecorded, log);
       await catalog.close();
       lock.release();
@@ -320,59 +345,6 @@ export async function reindexStore(config: Config, log: Logger): Promise<Reindex
     await catalog.close();
     lock.release();
   }
-}
-
-interface Rebuild {
-  readonly config: Config;
-  readonly store: Store;
-  readonly catalog: Catalog;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
-}
-
-/**
- * False where the catalog lacks what the store has: it may be deleted at any time, and whoever was killed, or met a full
- * disk, could not tell it of everything.
- */
-async function markedInUse(catalog: Catalog, log: Logger): Promise<boolean> {
-  try {
-    const wasLeftInUse = await catalog.markInUse();
-    return !wasLeftInUse && !(await catalog.isEmpty());
-  } catch (error) {
-    log.error({ err: error }, "the catalog cannot be written; pulls work without it, statistics do not");
-    return false;
-  }
-}
-
-/** Only a catalog that was told of everything may be taken for whole by the next start. */
-async function markLeft(catalog: Catalog, isWhole: boolean, log: Logger): Promise<void> {
-  try {
-    if (isWhole) await catalog.markSettled();
-    else await catalog.markInUse();
-  } catch (error) {
-    log.error({ err: error }, "the catalog could not be marked; `registry-cache reindex` brings it up to date");
-  }
-}
-
-/** Fills the catalog from the store while we already serve. True where it was brought to its end. */
-async function rebuild({ config, store, catalog, log, signal }: Rebuild): Promise<boolean> {
-  try {
-    if (!(await hasRepositories(store)) && (await catalog.isEmpty())) return true;
-    const report = await reindex(store, catalog, config.registries, log, signal);
-    log.info({ ...report, problems: report.problemCount }, "the catalog was rebuilt from the store");
-    return true;
-  } catch (error) {
-    // The next start goes on where this one was stopped.
-    if (!signal.aborted) {
-      log.error({ err: error }, "the catalog could not be rebuilt; pulls work without it, statistics do not");
-    }
-    return false;
-  }
-}
-
-async function hasRepositories(store: Store): Promise<boolean> {
-  for await (const _ of store.repositories()) return true;
-  return false;
 }
 
 function healthRoutes(stopping: AbortSignal, headers: Record<string, string>): LocalRoutes {

@@ -1,11 +1,14 @@
 import { isatty } from "node:tty";
 import { createFront, type Front } from "./front.ts";
+import { EventLoopLag, processFacts } from "./lib/process-facts.ts";
 import { createLogger } from "./lib/logger.ts";
 import type { FrontSetup } from "./workers/messages.ts";
 import { ownerLink } from "./workers/owner-link.ts";
 
 // What the owner starts where several processes answer clients. It lives as long as the owner wants, and not without it.
 const link = ownerLink(process);
+const lag = new EventLoopLag();
+lag.start();
 let front: Front | undefined;
 
 link.onEnd(() => process.exit(0));
@@ -39,6 +42,9 @@ link.onMessage((message, socket) => {
     case "seen":
       link.send({ kind: "seen", id: message.id, requests: front?.seen(message.client) ?? [] });
       return;
+    case "fares":
+      void fares(message.id);
+      return;
     case "stop":
       void end();
   }
@@ -53,6 +59,10 @@ function begin(setup: FrontSetup): void {
   });
   front = createFront(setup, link, log);
   link.send({ kind: "ready" });
+}
+
+async function fares(id: number): Promise<void> {
+  link.send({ kind: "fares", id, facts: await processFacts(lag) });
 }
 
 async function end(): Promise<void> {

@@ -19,12 +19,22 @@ const OF_CLIENTS = {
   "a password for a proxy": "password-for-a-proxy",
   "a query": "secret-in-a-query",
 } as const;
-/** What we say to upstreams. */
+/** What we say to upstreams, and to receivers of webhooks. */
 const OF_UPSTREAMS = {
   "the password for dockerhub": "upstream-password-1",
   "the token for corp": "upstream-token-2",
   "the password for the proxy": "proxy-password-3",
+  "a webhook's password": "webhook-password-4",
+  "a webhook's path": "webhook-path-5",
+  "a webhook's secret": "webhook-secret-6",
 } as const;
+
+/** Nobody listens there: what cannot be told is in the log. */
+const WEBHOOKS = `
+webhooks:
+  - url: http://hook:${OF_UPSTREAMS["a webhook's password"]}@127.0.0.1:9/${OF_UPSTREAMS["a webhook's path"]}
+    secret: ${OF_UPSTREAMS["a webhook's secret"]}
+`;
 
 const HASH = hashSync(OF_CLIENTS["a password"], 4);
 const server = selfSignedCertificate(["127.0.0.1", "localhost", "hub.cache.test", "corp.cache.test"]);
@@ -55,6 +65,7 @@ listen: 127.0.0.1:0
 workers: ${workers}
 data_dir: ./data
 log: { level: debug, format: json }
+${WEBHOOKS}
 tls: { mode: files, cert: cert.pem, key: key.pem }
 access:
   basic: { htpasswd: users }

@@ -8,7 +8,7 @@ import { Authority } from "./authority.ts";
 import type { Challenges } from "./challenges.ts";
 import { HttpChallenges } from "./http-challenges.ts";
 import { coversAll } from "./renewal.ts";
-import { Renewing } from "./renewing.ts";
+import { type OnTrouble, Renewing } from "./renewing.ts";
 import { selfSigned } from "./self-signed.ts";
 
 /** How long a stop waits for a question under way, which cannot be taken back. */
@@ -29,6 +29,7 @@ export async function openAcme(
   config: AcmeConfig,
   { dataDir, listen }: Pick<Config, "dataDir"> & { readonly listen: readonly Pick<Listen, "port" | "tls">[] },
   log: Logger,
+  onTrouble?: OnTrouble,
 ): Promise<Acme> {
   const store = new AcmeStore(dataDir, config.directory);
   const shown = await openShown(config, store);
@@ -50,7 +51,7 @@ export async function openAcme(
       const all = shown.parts.map(({ name, names, own }) => {
         const keep = async (certificate: Certificate) => await store.keep(name, certificate);
         const useIt = (certificate: Certificate) => use(shown.replace(name, certificate));
-        return new Renewing({ names, directory, issue, keep, use: useIt, log, signal }, own?.cert);
+        return new Renewing({ names, directory, issue, keep, use: useIt, log, signal, onTrouble }, own?.cert);
       });
       running = Promise.all(all.map(async (one) => await one.run()));
     },

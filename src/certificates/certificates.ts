@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { ClientAuthorities, Config, ShownCertificate } from "../config/config.ts";
 import type { Screening } from "../server/entrance.ts";
 import { openAcme } from "./acme.ts";
+import type { OnTrouble } from "./renewing.ts";
 import { followCertificate, followClients, type Following } from "./follow-files.ts";
 
 /** What TLS is spoken with from now on. */
@@ -22,9 +23,9 @@ export interface Certificates {
 }
 
 /** Rejects with the system's error. */
-export async function openCertificates(config: Config, log: Logger): Promise<Certificates> {
+export async function openCertificates(config: Config, log: Logger, onTrouble?: OnTrouble): Promise<Certificates> {
   const { tls, access } = config;
-  const acme = config.acme && (await openAcme(config.acme, config, log));
+  const acme = config.acme && (await openAcme(config.acme, config, log, onTrouble));
   const certificate = acme?.certificate ?? tls;
   const following: Following[] = [];
   return {
@@ -37,7 +38,8 @@ export async function openCertificates(config: Config, log: Logger): Promise<Cer
       const change = (news: Partial<TlsNews>) => use((used = { ...used, ...news }));
       if (access.mtls !== undefined) following.push(followClients(access.mtls, log, (clients) => change({ clients })));
       if (acme !== undefined) await acme.start((changed) => change({ certificate: changed }));
-      else if (tls !== undefined) following.push(followCertificate(tls, log, (read) => change({ certificate: read })));
+      else if (tls !== undefined)
+        following.push(followCertificate(tls, log, (read) => change({ certificate: read }), onTrouble));
     },
     stop: async () => {
       await Promise.all([acme?.stop(), ...following.map(async (one) => await one.stop())]);

@@ -4,6 +4,7 @@ import type { Certificate, ClientAuthorities, ClientCertificates, TlsConfig } fr
 import type { Finding } from "../config/issues.ts";
 import { readTls } from "../config/tls.ts";
 import { WatchedFiles } from "../lib/watched-file.ts";
+import type { OnTrouble } from "./renewing.ts";
 
 /** Something that is followed until it is stopped. */
 export interface Following {
@@ -13,7 +14,12 @@ export interface Following {
 type Log = Pick<Logger, "info" | "warn" | "error">;
 
 /** Reads certificate and key anew when one of their files changes; what cannot be used leaves the ones before in use. */
-export function followCertificate(tls: TlsConfig, log: Log, use: (certificate: Certificate) => void): Following {
+export function followCertificate(
+  tls: TlsConfig,
+  log: Log,
+  use: (certificate: Certificate) => void,
+  onTrouble?: OnTrouble,
+): Following {
   let used: Certificate = tls;
   const read = async () => {
     const { tls: found, findings, warnings } = await readTls({ mode: "files", ...tls.files }, "/");
@@ -25,7 +31,7 @@ export function followCertificate(tls: TlsConfig, log: Log, use: (certificate: C
     log.info({ cert: tls.files.cert }, "the certificates were read anew");
     for (const warning of warnings) log.warn(warning);
   };
-  return followed([tls.files.cert, tls.files.key], read, log);
+  return followed([tls.files.cert, tls.files.key], read, log, (reason) => onTrouble?.([], reason));
 }
 
 /** The same for what clients' certificates are judged by. */
@@ -68,11 +74,17 @@ class Unusable extends Error {
   }
 }
 
-function followed(paths: readonly string[], read: () => Promise<void>, log: Log): Following {
+function followed(
+  paths: readonly string[],
+  read: () => Promise<void>,
+  log: Log,
+  onTrouble: (reason: string) => void = () => undefined,
+): Following {
   const failed = (error: Error) => {
     const findings = error instanceof Unusable ? error.findings : [{ message: error.message, hint: undefined }];
     for (const { message, hint } of findings)
       log.error({ hint }, `the certificates from before stay in use: ${message}`);
+    onTrouble(error.message);
   };
   const watched = new WatchedFiles({ paths, read, failed });
   watched.start();

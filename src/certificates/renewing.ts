@@ -18,7 +18,11 @@ export interface RenewingOptions {
   readonly use: (certificate: Certificate) => void;
   readonly log: Pick<Logger, "info" | "error">;
   readonly signal: AbortSignal;
+  readonly onTrouble?: OnTrouble | undefined;
 }
+
+/** Hears of what an operator should look at, and which names it is about; none: all of them. */
+export type OnTrouble = (names: readonly string[], reason: string) => void;
 
 /** Has a certificate, and has it anew before it expires. */
 export class Renewing {
@@ -99,6 +103,7 @@ export class Renewing {
     // What the library throws has the whole exchange in it.
     const about = { directory, names, retryInS: retryMs / 1000, reason: reasonOf(error) };
     log.error(about, `no certificate; ${until}`);
+    this.#o.onTrouble?.(names, about.reason);
   }
 
   async #wait(ms: number): Promise<void> {

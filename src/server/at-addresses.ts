@@ -5,6 +5,7 @@ import { Connections } from "./connections.ts";
 import { type Handler, requestListener, strangers } from "./handler.ts";
 import type { ListenerServer, ListenerSetup, TlsUse } from "./listener-server.ts";
 import { Proxies } from "./proxies.ts";
+import { tracedHandlers, tracedListener } from "./request-span.ts";
 import type { OnRequest } from "./request-facts.ts";
 import type { Seen } from "./seen.ts";
 
@@ -34,6 +35,7 @@ export function setupsOf({
   onRequest,
 }: SetupsOptions): readonly ListenerSetup[] {
   const connections = new Connections();
+  const traced = tracedHandlers(handlers);
   const proxies = new Proxies(config.trustedProxies, (address) =>
     log.warn(
       `${address} sends X-Forwarded-Proto and is not in \`trusted_proxies\`: if it is a proxy of yours, name it there; ` +
@@ -41,7 +43,9 @@ export function setupsOf({
     ),
   );
   return accesses.map((access, index) => ({
-    handle: requestListener(handlers, connections, requestLog, strangers(proxies, access), { seen, onRequest }),
+    handle: tracedListener(
+      requestListener(traced, connections, requestLog, strangers(proxies, access), { seen, onRequest }),
+    ),
     connections,
     tls: config.listen[index]?.tls === true ? certificate : undefined,
     clients: access.asksForCertificates ? config.access.mtls : undefined,

@@ -79,6 +79,8 @@ export interface Notes {
   /** Body bytes handed to the socket. */
   bytes: number;
   error?: unknown;
+  /** Of the trace that is being recorded of it, where one is. */
+  traceId?: string;
   /** Another process has answered it, and has written its line. */
   isForwarded?: boolean;
 }

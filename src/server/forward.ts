@@ -17,6 +17,7 @@ import {
 } from "./front-headers.ts";
 import { TOKEN_PATH } from "./guard.ts";
 import type { Handler } from "./handler.ts";
+import { tracedHeaders } from "./request-span.ts";
 import { isOfApi } from "./problem.ts";
 
 /** Connections to the owner that are kept for the next request. */
@@ -120,7 +121,7 @@ async function askedOnce(
     method: req.method,
     path: req.url,
     headers: [
-      ...kept(req.rawHeaders),
+      ...tracedHeaders(kept(req.rawHeaders)),
       ...toldOf(exchange, accesses.indexOf(exchange.access)),
       ...lengthOf(body, req.method),
     ],

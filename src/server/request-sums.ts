@@ -36,6 +36,7 @@ export interface RequestSum {
   /** `manifest`, `blob`, ...; undefined where nothing of the registry API was understood. */
   readonly endpoint: string | undefined;
   readonly outcome: CountedOutcome;
+  readonly isHead: boolean;
   readonly requests: number;
   /** Body bytes handed to clients' sockets. */
   readonly bytes: number;
@@ -97,21 +98,23 @@ export class RequestSums {
     return counted;
   }
 
-  #sumOf({ atMs, registry, endpoint }: RequestFacts, outcome: CountedOutcome): Sum {
+  #sumOf({ atMs, registry, endpoint, method }: RequestFacts, outcome: CountedOutcome): Sum {
     const day = dayOf(atMs);
+    const isHead = method === "HEAD";
     const last = this.#last;
     if (
       last !== undefined &&
       last.outcome === outcome &&
       last.endpoint === endpoint &&
+      last.isHead === isHead &&
       last.registry === registry &&
       last.day === day
     )
       return last;
-    const key = `${day} ${outcome} ${endpoint} ${registry}`;
+    const key = `${day} ${outcome} ${endpoint} ${isHead} ${registry}`;
     let sum = this.#requests.get(key);
     if (sum === undefined) {
-      sum = new Sum(day, registry, endpoint, outcome);
+      sum = new Sum({ day, registry, endpoint, outcome, isHead });
       this.#requests.set(key, sum);
     }
     this.#last = sum;
@@ -146,22 +149,26 @@ const NAMES_MAX = 32;
 
 type Pull = { -readonly [Key in keyof PulledImage]: PulledImage[Key] };
 
+type Alike = Pick<RequestSum, "day" | "registry" | "endpoint" | "outcome" | "isHead">;
+
 class Sum implements RequestSum {
   readonly day: number;
   readonly registry: string | undefined;
   readonly endpoint: string | undefined;
   readonly outcome: CountedOutcome;
+  readonly isHead: boolean;
   requests = 0;
   bytes = 0;
   pulls = 0;
   readonly firstByte = new Latencies();
   readonly duration = new Latencies();
 
-  constructor(day: number, registry: string | undefined, endpoint: string | undefined, outcome: CountedOutcome) {
+  constructor({ day, registry, endpoint, outcome, isHead }: Alike) {
     this.day = day;
     this.registry = registry;
     this.endpoint = endpoint;
     this.outcome = outcome;
+    this.isHead = isHead;
   }
 
   add({ bytes, firstByteMs, durationMs }: RequestFacts, isPull: boolean): void {

@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import type { Access } from "../access/access.ts";
 import type { AccessNews } from "../access/open.ts";
 import type { ClientAuthorities, Config, Listen, RegistryConfig, ShownCertificate } from "../config/config.ts";
+import type { ProcessFacts } from "../lib/process-facts.ts";
 import { Connections } from "../server/connections.ts";
 import {
   CERTIFICATE_HEADER,
@@ -24,6 +25,7 @@ import {
 } from "../server/listener-server.ts";
 import { newsAt, openAt, setupsOf, stopAll } from "../server/at-addresses.ts";
 import { listen, listenLocally, type Listener } from "../server/listener.ts";
+import { tracedHandlers, tracedListener } from "../server/request-span.ts";
 import type { OnRequest } from "../server/request-facts.ts";
 import type { Seen, SeenRequest } from "../server/seen.ts";
 import type { Gone } from "../pull/gone.ts";
@@ -48,6 +50,8 @@ export interface Doors {
   seen(client: string): Promise<readonly SeenRequest[]>;
   /** What clients have open, whichever process serves them; readers are those of other processes than this one. Up to a second old. */
   inUse(): InUse;
+  /** How the other processes fare, by their numbers, from 1 on. */
+  fares(): Promise<ReadonlyMap<number, ProcessFacts>>;
   /** Lets responses finish within the configured time; says how many were cut. */
   close(): Promise<number>;
 }
@@ -102,6 +106,7 @@ function ownDoors(options: DoorsOptions): Doors {
     quotaChanged: () => undefined,
     useTls: (news) => listeners.forEach((listener, index) => listener.useTls(newsAt(accesses[index], news))),
     seen: async (client) => options.seen.of(client),
+    fares: async () => new Map(),
     inUse: () => ({ ...openAt(setups), storedReaders: 0 }),
     close: async () => await stopAll(listeners, config.stopTimeoutMs),
   };
@@ -165,6 +170,7 @@ function frontDoors(options: DoorsOptions): Doors {
       const byFronts = (await fronts?.seen(client)) ?? [];
       return [...options.seen.of(client), ...byFronts].toSorted((a, b) => a.atMs - b.atMs);
     },
+    fares: async () => (await fronts?.fares()) ?? new Map<number, ProcessFacts>(),
     inUse: () => (fronts?.inUse() ?? []).reduce(together, { ...openAt(setups), storedReaders: 0 }),
     close: async () => {
       for (const entrance of entrances) entrance.close();
@@ -205,9 +211,12 @@ const ADDED_HEADER_BYTES_MAX = 1_024;
 
 function localSetup({ accesses, handlers, log, requestLog, seen, onRequest }: DoorsOptions): ListenerSetup {
   const connections = new Connections();
-  const handle = requestListener(handlers, connections, requestLog, toldByFronts(accesses), { seen, onRequest });
+  const listener = requestListener(tracedHandlers(handlers), connections, requestLog, toldByFronts(accesses), {
+    seen,
+    onRequest,
+  });
   const limits = { ...LISTENER_LIMITS, headerBytesMax: LISTENER_LIMITS.headerBytesMax + ADDED_HEADER_BYTES_MAX };
-  return { handle, connections, tls: undefined, log, limits };
+  return { handle: tracedListener(listener), connections, tls: undefined, log, limits };
 }
 
 /** As Node's `ticketKeys` wants it. */

@@ -3,6 +3,8 @@ import type { Socket } from "node:net";
 import type { ToFront, ToOwner } from "./messages.ts";
 
 export interface FrontProcessOptions {
+  /** From 1 on; one that is started in its place has the same. */
+  readonly number: number;
   /** The file that a front runs. */
   readonly entry: string;
   readonly hear: (message: Exclude<ToOwner, { kind: "ready" | "taken" }>, front: FrontProcess) => void;
@@ -25,6 +27,7 @@ export interface Handed {
 
 /** One running front, as the owner sees it. */
 export class FrontProcess {
+  readonly number: number;
   /** Resolves when it takes connections; rejects where it ends before. */
   readonly ready: Promise<void>;
   /** Resolves when it is gone, with the connections that it had not taken yet. */
@@ -35,7 +38,8 @@ export class FrontProcess {
   #nextId = 0;
   #isReady = false;
 
-  constructor({ entry, hear }: FrontProcessOptions) {
+  constructor({ number, entry, hear }: FrontProcessOptions) {
+    this.number = number;
     this.#child = fork(entry, { env: withoutSettings(process.env) });
     const ready = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<readonly Handed[]>();

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { AccessNews } from "../access/open.ts";
 import type { Use } from "../catalog/catalog.ts";
-import { LATE, orAborted, within } from "../lib/wait.ts";
+import type { ProcessFacts } from "../lib/process-facts.ts";
+import { orAborted, within } from "../lib/wait.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { Gone } from "../pull/gone.ts";
@@ -12,6 +13,7 @@ import type { Counted } from "../server/request-sums.ts";
 import type { SeenRequest } from "../server/seen.ts";
 import { FrontProcess, type FrontProcessOptions } from "./front-process.ts";
 import type { FrontSetup, InUse, QuotaNews, TagNews, TlsNews } from "./messages.ts";
+import { Questions } from "./questions.ts";
 
 /** A front that lived for less is not started again at once. */
 const SHORT_LIFE_MS = 10_000;
@@ -19,9 +21,6 @@ const RESTART_PAUSE_MS = 1_000;
 const RESTART_PAUSE_MS_MAX = 30_000;
 /** Beyond the time that responses get at a stop, for a front to end by itself. */
 const LAST_WORDS_MS = 2_000;
-
-/** A front that is too busy to answer in that time is left out. */
-const SEEN_WITHIN_MS = 2_000;
 
 /** What fronts ask of the owner's pull room. */
 export interface OwnerSide {
@@ -56,8 +55,8 @@ export class Fronts {
   #tls: TlsNews | undefined;
   #access: AccessNews | undefined;
   readonly #quotas = new Map<string, QuotaNews>();
-  readonly #asked = new Map<number, (requests: readonly SeenRequest[]) => void>();
-  #nextId = 0;
+  readonly #seen = new Questions<readonly SeenRequest[]>();
+  readonly #fares = new Questions<ProcessFacts>();
   #turn = 0;
   #cutRequests = 0;
 
@@ -67,7 +66,7 @@ export class Fronts {
 
   /** Resolves when all of them take connections; rejects when one of them ends instead. */
   async start(): Promise<void> {
-    const first = Array.from({ length: this.#o.count }, () => this.#begin());
+    const first = Array.from({ length: this.#o.count }, (_, index) => this.#begin(index));
     this.#keepers.push(...first.map(async (front, index) => await this.#keep(index, front)));
     await Promise.all(first.map(async (front) => await front.ready));
   }
@@ -116,18 +115,18 @@ export class Fronts {
   /** What a client has lately asked of any of them, in no order. */
   async seen(client: string): Promise<readonly SeenRequest[]> {
     const fronts = [...this.#running].filter((front) => front.isReady);
-    return (await Promise.all(fronts.map(async (front) => await this.#seenBy(front, client)))).flat();
+    const ask = async (front: FrontProcess) =>
+      (await this.#seen.ask(front, (id) => front.send({ kind: "seen", id, client }))) ?? [];
+    return (await Promise.all(fronts.map(ask))).flat();
   }
 
-  async #seenBy(front: FrontProcess, client: string): Promise<readonly SeenRequest[]> {
-    const id = this.#nextId++;
-    const { promise, resolve } = Promise.withResolvers<readonly SeenRequest[]>();
-    this.#asked.set(id, resolve);
-    front.send({ kind: "seen", id, client });
-    const gone = front.ended.then(() => []);
-    const requests = await within(Promise.race([promise, gone]), SEEN_WITHIN_MS);
-    this.#asked.delete(id);
-    return requests === LATE ? [] : requests;
+  /** How each of them fares, by its number, from 1 on; without those that do not answer. */
+  async fares(): Promise<ReadonlyMap<number, ProcessFacts>> {
+    const fronts = [...this.#running].filter((front) => front.isReady);
+    const ask = async (front: FrontProcess) =>
+      [front.number, await this.#fares.ask(front, (id) => front.send({ kind: "fares", id }))] as const;
+    const answers = await Promise.all(fronts.map(ask));
+    return new Map(answers.flatMap(([number, facts]) => (facts === undefined ? [] : [[number, facts] as const])));
   }
 
   /** Lets responses finish within the configured time; says how many were cut. */
@@ -141,8 +140,9 @@ export class Fronts {
     return this.#cutRequests;
   }
 
-  #begin(): FrontProcess {
+  #begin(index: number): FrontProcess {
     const front = new FrontProcess({
+      number: index + 1,
       entry: this.#o.entry,
       hear: (message, from) => this.#hear(message, from),
     });
@@ -153,7 +153,7 @@ export class Fronts {
   /** One front after the other, until the stop. */
   async #keep(index: number, first: FrontProcess): Promise<void> {
     let pauseMs = RESTART_PAUSE_MS;
-    for (let front = first; ; front = this.#begin()) {
+    for (let front = first; ; front = this.#begin(index)) {
       const startedAtMs = performance.now();
       const returned = await front.ended;
       this.#running.delete(front);
@@ -200,7 +200,10 @@ export class Fronts {
         owner.welcomed(message.client);
         return;
       case "seen":
-        this.#asked.get(message.id)?.(message.requests);
+        this.#seen.hear(message.id, message.requests);
+        return;
+      case "fares":
+        this.#fares.hear(message.id, message.facts);
         return;
       case "stopped":
         this.#cutRequests += message.cutRequests;

