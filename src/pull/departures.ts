@@ -175,6 +175,11 @@ export class Departures {
     }
   }
 
+  /** As long as it is held nothing leaves the repository, by its path; whoever keeps something there is not held up. */
+  async keepOut(path: string): Promise<Release> {
+    return await this.#o.held.locks.shared(path);
+  }
+
   #tell(gone: Gone): void {
     this.#o.held.forget(gone);
     this.#o.forget(gone);
