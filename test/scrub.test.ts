@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFile, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { suite, test, type TestContext } from "node:test";
@@ -100,6 +100,17 @@ async function flip(path: string): Promise<void> {
   await writeFile(path, bytes);
 }
 
+/** Under the same name, so that whoever has the right file open reads on. */
+async function replaceByDamaged(path: string): Promise<void> {
+  const copy = `${path}.damaged`;
+  await copyFile(path, copy).catch(() => undefined);
+  await flip(copy).then(
+    async () => await rename(copy, path),
+    // It was being fetched anew.
+    () => undefined,
+  );
+}
+
 async function assertSound(dataDir: string): Promise<void> {
   const facts = await readStore(dataDir);
   assertWhole(facts);
@@ -195,17 +206,25 @@ suite("a scrub", () => {
     test(`beside pulls with ${workers} workers no wrong byte is served`, async (t) => {
       const { cache, image } = await site(t, workers);
       let isOver = false;
+      let served = 0;
       const pulling = Promise.all(
-        [0, 1, 2].map(async () => {
-          while (!isOver) await pull(cache.url, image);
+        image.layers.map(async ({ digest, bytes }) => {
+          while (!isOver) {
+            // Damaged bytes may be an error response or a broken connection, never an answer.
+            const answer = await ask(`${cache.url}/v2/library/app/blobs/${digest}`).catch(() => undefined);
+            if (answer?.status !== 200) continue;
+            assert.ok(answer.body.equals(bytes), digest);
+            served += 1;
+          }
         }),
       );
-      for (const { digest } of image.layers) {
-        await rm(blobPath(cache.dataDir, digest));
+      for (let round = 0; round < 3; round += 1) {
+        for (const { digest } of image.layers) await replaceByDamaged(blobPath(cache.dataDir, digest));
         await scrubbed(cache.dataDir);
       }
       isOver = true;
       await pulling;
+      assert.ok(served > 0);
       await cache.app.idle();
       await assertSound(cache.dataDir);
     });
@@ -219,7 +238,7 @@ suite("a scrub", () => {
     const config = testConfig(dataDir, [testRegistry(upstream.url, { tags: KEPT })]);
     const first = await startCacheProcess(t, config);
     await pull(first.url, image);
-    await begin(dataDir, { bytesPerSecond: 100_000 });
+    await begin(dataDir, { bytesPerSecond: 200_000 });
     const place = await eventually(async () => {
       const text = await readFile(join(dataDir, SCRUB_FILE), "utf8").catch(() => "");
       const read = parsePlace(text);

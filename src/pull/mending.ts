@@ -115,7 +115,10 @@ export class Mending {
 
   /** Nobody gives it: what leads to it goes. */
   async giveUp(digest: Digest, holders: readonly ContentHolder[], signal: AbortSignal): Promise<void> {
-    for (const { repository, kind } of holders) await this.#o.departures.removeLost(repository, kind, digest, signal);
+    const { departures } = this.#o;
+    for (const { repository, kind } of holders) await departures.removeLost(repository, kind, digest, signal);
+    // Right bytes whose link was damaged are nobody's now.
+    await departures.removeUnlinked(digest);
   }
 
   /**
