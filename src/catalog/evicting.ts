@@ -366,7 +366,10 @@ export async function holdersOf(db: CatalogDb, digest: Digest): Promise<Holder[]
     .select(["r.registry_id", "r.serves", "r.name"])
     .where("held.digest", "=", digest);
   const holders: Holder[] = [];
-  for (const [kind, rows] of [["manifest", await manifests.execute()], ["blob", await blobs.execute()]] as const) {
+  for (const [kind, rows] of [
+    ["manifest", await manifests.execute()],
+    ["blob", await blobs.execute()],
+  ] as const) {
     for (const { registry_id: registryId, serves, name } of rows)
       holders.push({ kind, repository: { registryId, serves, name: name as RepositoryName } });
   }

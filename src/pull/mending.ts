@@ -76,7 +76,10 @@ export class Mending {
         await this.#ask(digest, holder, signal);
       } catch (error) {
         signal.throwIfAborted();
-        this.#o.log.debug({ digest, repository: repositoryPath(holder.repository), err: error }, "not healed from here");
+        this.#o.log.debug(
+          { digest, repository: repositoryPath(holder.repository), err: error },
+          "not healed from here",
+        );
       }
       if (await this.#isWhole(digest, holder)) return true;
     }

@@ -71,7 +71,8 @@ const stop = createRoute({
 export function scrubResource(app: ApiApp, scrubbing: Scrubbing): void {
   app.openapi(look, (c) => c.json(toldScrub(scrubbing.state()), 200));
   app.openapi(start, (c) => {
-    if (!scrubbing.start(c.req.valid("json").bytesPerSecond)) throw new ProblemError(409, "a scrub is under way already");
+    if (!scrubbing.start(c.req.valid("json").bytesPerSecond))
+      throw new ProblemError(409, "a scrub is under way already");
     return c.json(toldScrub(scrubbing.state()), 202);
   });
   app.openapi(stop, (c) => {

@@ -97,7 +97,10 @@ export class Scrubber {
     try {
       this.#place = (await readPlace(this.#o.path)) ?? NOTHING_DONE;
     } catch (error) {
-      this.#o.log.error({ err: error }, "where the last scrub stood cannot be read; the next one begins from the front");
+      this.#o.log.error(
+        { err: error },
+        "where the last scrub stood cannot be read; the next one begins from the front",
+      );
     }
     if (this.#place.state === "running") this.start(this.#place.bytesPerSecond);
   }
@@ -171,9 +174,10 @@ export class Scrubber {
     } finally {
       await blob.close();
     }
-    const holders = (await this.#o.catalog.holdersOf(digest)).map(
-      ({ repository, kind }): ContentHolder => ({ repository, kind: kind === "blob" ? "layer" : kind }),
-    );
+    const holders = (await this.#o.catalog.holdersOf(digest)).map(({ repository, kind }): ContentHolder => ({
+      repository,
+      kind: kind === "blob" ? "layer" : kind,
+    }));
     // Links that the catalog does not know of are found with the others, behind the blobs.
     if (holders.length === 0) log.warn({ digest }, "damaged bytes that nobody is known to have were removed");
     else await this.#mend(digest, holders, signal);
