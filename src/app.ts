@@ -166,7 +166,11 @@ async function builtApp(
     log,
   });
   const checks = createStoreChecks({
-    ...{ config, store, catalog, pull, log },
+    config,
+    store,
+    catalog,
+    pull,
+    log,
     catalogComplete: async () => await completing,
     onDamaged: sources.onDamaged,
   });

@@ -86,7 +86,10 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   "GET /api/v1/scrub": {},
   "POST /api/v1/scrub": { body: {}, status: 202, errors: { 400: { body: { bytesPerSecond: 0 } }, 409: scrubTwice } },
-  "DELETE /api/v1/scrub": { before: async (site) => void (await scrubSlowly(site)), errors: { 409: {} } },
+  "DELETE /api/v1/scrub": {
+    before: async (site) => void (await scrubSlowly(site)),
+    errors: { 409: scrubStoppedTwice },
+  },
   "GET /api/v1/reindex": {},
   "POST /api/v1/reindex": { status: 202, errors: { 409: reindexTwice } },
   "POST /api/v1/warm": {
@@ -107,6 +110,11 @@ async function scrubTwice(site: ApiSite): Promise<Answer> {
   await site.ask("DELETE", "/api/v1/scrub", { user: "ops" });
   await scrubSlowly(site);
   return await scrubSlowly(site);
+}
+
+async function scrubStoppedTwice(site: ApiSite): Promise<Answer> {
+  await site.ask("DELETE", "/api/v1/scrub", { user: "ops" });
+  return await site.ask("DELETE", "/api/v1/scrub", { user: "ops" });
 }
 
 async function reindexTwice(site: ApiSite): Promise<Answer> {

@@ -3,7 +3,6 @@ import type { Digest } from "../oci/digest.ts";
 import { type Repository, type RepositoryName, repositoryPath, type Tag } from "../oci/reference.ts";
 import { otherWork } from "./batches.ts";
 import type {
-  Holder,
   HeldRoot,
   LeastUsedQuery,
   Leaving,
@@ -353,29 +352,6 @@ export async function leavingBlob(db: CatalogDb, repository: Repository, digest:
 }
 
 /** Repositories that have the content as a blob, so many at once. */
-/** Every repository that has the content: see `Catalog.holdersOf`. */
-export async function holdersOf(db: CatalogDb, digest: Digest): Promise<Holder[]> {
-  const manifests = db
-    .selectFrom("manifests as held")
-    .innerJoin("repositories as r", "r.id", "held.repository_id")
-    .select(["r.registry_id", "r.serves", "r.name"])
-    .where("held.digest", "=", digest);
-  const blobs = db
-    .selectFrom("blobs as held")
-    .innerJoin("repositories as r", "r.id", "held.repository_id")
-    .select(["r.registry_id", "r.serves", "r.name"])
-    .where("held.digest", "=", digest);
-  const holders: Holder[] = [];
-  for (const [kind, rows] of [
-    ["manifest", await manifests.execute()],
-    ["blob", await blobs.execute()],
-  ] as const) {
-    for (const { registry_id: registryId, serves, name } of rows)
-      holders.push({ kind, repository: { registryId, serves, name: name as RepositoryName } });
-  }
-  return holders;
-}
-
 const HOLDERS_AT_ONCE = 100;
 
 /** The bytes are gone: nobody has them as a blob any more. Says who had. */

@@ -3,6 +3,7 @@ import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { inBatches } from "./batches.ts";
 import type * as catalog from "./catalog.ts";
 import * as contents from "./contents.ts";
+import { holdersOf } from "./holders.ts";
 import * as evicting from "./evicting.ts";
 import * as counters from "./counters.ts";
 import type * as counting from "./counting.ts";
@@ -168,7 +169,7 @@ export class SqlCatalog implements catalog.Catalog {
   }
 
   async holdersOf(digest: Digest): Promise<catalog.Holder[]> {
-    return await evicting.holdersOf(this.#reads, digest);
+    return await holdersOf(this.#reads, digest);
   }
 
   async forgetBlob(digest: Digest): Promise<Repository[]> {

@@ -134,7 +134,13 @@ export function createPull(options: PullOptions): Pull {
   const lists = new SavedLists({ ...shared, catalog });
   const blobPull = new BlobPull({ ...shared, blobs, fills });
   const mending = new Mending({
-    ...{ store, catalog, held, blobs, manifests, departures, log },
+    store,
+    catalog,
+    held,
+    blobs,
+    manifests,
+    departures,
+    log,
     bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what, () => undefined),
     forget: (gone) => {
       held.forget(gone);

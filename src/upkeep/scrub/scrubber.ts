@@ -193,7 +193,9 @@ export class Scrubber {
       const repository = repositoryAt(path, idOf);
       if (repository !== undefined) {
         await scrubLinks(repository, {
-          ...{ store, mending, signal },
+          store,
+          mending,
+          signal,
           mend: async (digest, holders) => await this.#mend(digest, holders, signal),
           onTag: async (isMended) => await this.#damaged(isMended),
         });
