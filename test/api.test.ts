@@ -87,7 +87,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "GET /api/v1/scrub": {},
   "POST /api/v1/scrub": { body: {}, status: 202, errors: { 400: { body: { bytesPerSecond: 0 } }, 409: scrubTwice } },
   "DELETE /api/v1/scrub": {
-    before: async (site) => void (await scrubSlowly(site)),
+    before: async (site) => await eventually(async () => (await scrubSlowly(site)).status === 202),
     errors: { 409: scrubStoppedTwice },
   },
   "GET /api/v1/reindex": {},
