@@ -107,7 +107,7 @@ async function builtApp(
     tags: async () => await catalog.countImages(),
     held: async () => await catalog.heldBytes(),
     activity: () => activity.now(),
-    partials: async () => await store.partials(),
+    partials: async () => store.partials(),
     fronts: async () => await doors.fares(),
     assertMayRead: metricsReaders(config.api, hosts),
     log,
@@ -159,6 +159,10 @@ async function builtApp(
     pull,
     catalogComplete: async () => await completing,
     isCatalogWhole: () => isCatalogWhole && !pull.hasMissedRecords,
+    upstreamOf: (registryId) => {
+      const upstream = upstreams.get(registryId);
+      return upstream && { isReachable: upstream.available, countsPulls: upstream.state().quota.seen !== undefined };
+    },
     onEvicted: (evicted) => {
       sources.onEvicted(evicted);
       counting.counters.evicted(evicted.repository.registryId, 1, evicted.bytes);

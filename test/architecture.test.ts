@@ -150,6 +150,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   "app.ts": [
     "traced.ts",
+    "whole-catalog.ts",
     "held-files.ts",
     "access",
     "certificates",

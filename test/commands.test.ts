@@ -109,7 +109,7 @@ suite("commands for the running cache", () => {
     assert.equal((await site.run("unpin", `app:1@${old.digest}`)).exitCode, 0);
     assert.equal(await leadsTo(), broken.digest);
     const unknown = await site.run("pin", `app:1@sha256:${"0".repeat(64)}`);
-    assert.deepEqual([unknown.exitCode, /is not held[^]*warm it first/.test(unknown.err)], [1, true]);
+    assert.match(unknown.out, /^held: .* \(not held: the next pull fetches it\)\n$/);
   });
 
   test("status, once and again and again", async (t) => {
@@ -158,7 +158,7 @@ suite("commands for the running cache", () => {
     assert.match(notAdmin.err, /me is not among api\.admins/);
     const nowhere = await startCommand(t, ["ls", "--server", "http://127.0.0.1:9"], { cwd: folder }).ended();
     assert.deepEqual(
-      [nowhere.exitCode, /^error: no cache can be asked at http:\/\/127\.0\.0\.1:9/.test(nowhere.err)],
+      [nowhere.exitCode, nowhere.err.startsWith("error: no cache can be asked at http://127.0.0.1:9")],
       [1, true],
     );
   });

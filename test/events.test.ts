@@ -16,7 +16,14 @@ function moved(to: string): CacheEvent {
 const DAMAGED: CacheEvent = { name: "content.damaged", data: { digest: "sha256:0" } };
 
 function streams(events: Events, more: Partial<ConstructorParameters<typeof EventStreams>[0]> = {}): EventStreams {
-  return new EventStreams({ events, status: async () => ({ isHere: true }), run: "r1", heartbeatMs: 60_000, ...more });
+  return new EventStreams({
+    events,
+    status: async () => ({ isHere: true }),
+    isForAll: async () => true,
+    run: "r1",
+    heartbeatMs: 60_000,
+    ...more,
+  });
 }
 
 function listen(all: EventStreams, more: Partial<Parameters<EventStreams["listen"]>[0]> = {}) {
@@ -119,6 +126,19 @@ suite("events", () => {
     assert.equal(looked, before);
     quiet.leave();
     await waiting;
+  });
+
+  test("what is private is told to admins alone", async () => {
+    const events = new Events();
+    const all = streams(events, { isForAll: async ({ name }) => name !== "tag.moved" });
+    const [admin, reader] = [listen(all, { isAdmin: true }), listen(all)];
+    const waiting = [admin.next(), reader.next()];
+    await new Promise(setImmediate);
+    events.publish(moved("sha256:1"));
+    events.publish(DAMAGED);
+    assert.deepEqual((await Promise.all(waiting)).map(short), ["r1-1 tag.moved", "r1-2 content.damaged"]);
+    admin.leave();
+    reader.leave();
   });
 
   test("something comes when nothing happens", async () => {

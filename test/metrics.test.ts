@@ -133,8 +133,6 @@ const OF_TRAFFIC = [
   "quota_remaining_pulls",
   "held_bytes",
   "held_contents",
-  "partials",
-  "partial_bytes",
   "evictions_total",
   "eviction_bytes_total",
   "webhook_events_total",

@@ -36,6 +36,8 @@ export interface EventStreamsOptions {
   readonly events: Pick<Events, "since" | "subscribe">;
   /** How things are now, as admins see it or others. */
   readonly status: (isAdmin: boolean) => Promise<unknown>;
+  /** Whether it may be told to those who are no admins. */
+  readonly isForAll: (event: NumberedEvent) => Promise<boolean>;
   /** Told apart from those of other runs of the process, which count from 1 as well. */
   readonly run: string;
   readonly heartbeatMs?: number;
@@ -88,8 +90,9 @@ export class EventStreams {
     try {
       while (!signal.aborted) {
         const next = queue.shift();
-        if (next !== undefined) yield next;
-        else if (isDropped) return void (yield { kind: "dropped" });
+        if (next !== undefined) {
+          if (isAdmin || next.kind !== "event" || (await this.#o.isForAll(next.event))) yield next;
+        } else if (isDropped) return void (yield { kind: "dropped" });
         else await news.next(signal).catch(() => undefined);
       }
     } finally {

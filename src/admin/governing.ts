@@ -1,6 +1,6 @@
 import { compileImageGlob } from "../lib/glob.ts";
 import type { Digest } from "../oci/digest.ts";
-import { DEFAULT_TAG, imageNameText, type NamedRegistry, parseImageName } from "../oci/image-name.ts";
+import { DEFAULT_TAG, type NamedRegistry, parseImageName } from "../oci/image-name.ts";
 import type { Repository } from "../oci/reference.ts";
 import type { Shortage } from "../pull/room.ts";
 import { badRequest, ProblemError } from "../server/problem.ts";
@@ -24,20 +24,18 @@ export interface PinBookOptions {
 
 /** Pins as the API has them. */
 export function pinBook({ pins, registries, isHeld, onChanged }: PinBookOptions): PinBook {
-  const assertHoldable = async (image: string): Promise<void> => {
+  const isThere = async (image: string): Promise<boolean | undefined> => {
     const name = GLOB.test(image) ? undefined : parseImageName(image, registries);
-    if (name === undefined || "problem" in name || name.tag === undefined || name.digest === undefined) return;
-    if (await isHeld(name.repository, name.digest)) return;
-    const whole = imageNameText({ ...name, tag: undefined });
-    throw new ProblemError(404, `${whole} is not held, so that no tag can be held there: warm it first`);
+    if (name === undefined || "problem" in name || name.tag === undefined || name.digest === undefined)
+      return undefined;
+    return await isHeld(name.repository, name.digest);
   };
   return {
     list: async () => (await pins.list()).map(pinOf),
     put: async (image, note) => {
-      await assertHoldable(image);
       const added = await pins.add(image, note);
       await onChanged();
-      return pinOf({ ...added, from: "file" });
+      return { ...pinOf({ ...added, from: "file" }), isHeld: await isThere(added.reference) };
     },
     remove: async (image) => {
       const before = await pins.list();
@@ -58,7 +56,7 @@ function pinOf({ reference, note, from }: ListedPin): Pin {
 }
 
 export interface EvictingOptions {
-  readonly evictor: Pick<Evictor, "evict" | "plan" | "prune">;
+  readonly evictor: Pick<Evictor, "evict" | "plan" | "prune" | "reckoning">;
   readonly registries: readonly NamedRegistry[];
 }
 
@@ -90,9 +88,10 @@ export function evictingBy({ evictor, registries }: EvictingOptions): Evicting {
     },
     evict: async (asked) => {
       const reports: Eviction[] = [];
+      const reckoned = evictor.reckoning();
       for (const request of requestsOf(asked, registries)) {
         const named = request.kind === "registry" ? request.registryId : request.named;
-        reports.push(evictionOf(await evictor.evict(request), named));
+        reports.push(evictionOf(await evictor.evict(request, reckoned), named));
       }
       return reports.reduce(together, NOTHING);
     },

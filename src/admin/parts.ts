@@ -61,13 +61,13 @@ export function apiParts(sources: PartsSources): ApiParts {
 }
 
 async function roomOf({ config, catalog, store }: PartsSources): Promise<Room> {
-  const [held, partials, disk] = await Promise.all([catalog.heldBytes(), store.partials(), diskOf(config)]);
+  const [held, disk] = await Promise.all([catalog.heldBytes(), diskOf(config)]);
   const ofRegistry = config.registries.map(({ id, maxSizeBytes: maxBytes }) => {
     return [id, { bytes: held.byRegistry.get(id)?.bytes ?? 0, maxBytes }] as const;
   });
   return {
     heldBytes: held.bytes,
-    partialBytes: partials.bytes,
+    partialBytes: store.partials().bytes,
     maxBytes: config.maxSizeBytes,
     byRegistry: new Map(ofRegistry),
     disk,

@@ -26,6 +26,13 @@ test("a catalog from before is told what it holds, and which of its manifests ar
     "drop index manifests_unused_longest",
     "drop index manifests_by_subject",
     "alter table manifests drop column is_root",
+    // What versions after it have added.
+    "alter table tags drop column vanished_at_ms",
+    "alter table tag_history drop column vanished_at_ms",
+    "alter table manifest_references drop column platform",
+    ...["day_counters", "all_time_counters", "pullers", "manifest_pulls", "tag_pulls"].map(
+      (one) => `drop table ${one}`,
+    ),
     "delete from schema_versions where version > 5",
   ])
     await sql.raw(statement).execute(writes);

@@ -83,13 +83,8 @@ async function answerOf(place: CachePlace, { method, path, body, signal }: Contr
   let local;
   try {
     local = typeof place === "string" ? await controlPlace(place) : undefined;
-    const options: RequestOptions = {
-      path,
-      method,
-      headers: ofBody,
-      signal,
-      timeout: method === "GET" ? ANSWER_MS_MAX : ACT_MS_MAX,
-    };
+    const timeout = method === "GET" ? ANSWER_MS_MAX : ACT_MS_MAX;
+    const options: Asked = { path, method, headers: ofBody, signal, timeout };
     const asking =
       typeof place === "string" ? request({ ...options, socketPath: local?.path }) : askingAt(place, options);
     asking.once("timeout", () => asking.destroy(new CliError("the cache does not answer")));
@@ -107,7 +102,11 @@ async function answerOf(place: CachePlace, { method, path, body, signal }: Contr
   }
 }
 
-function askingAt({ url, authorization, ca, cert, key }: ServerPlace, options: RequestOptions) {
+interface Asked extends RequestOptions {
+  readonly headers: Readonly<Record<string, string | number>>;
+}
+
+function askingAt({ url, authorization, ca, cert, key }: ServerPlace, options: Asked) {
   const headers = { ...options.headers, ...(authorization === undefined ? {} : { Authorization: authorization }) };
   if (!url.startsWith("https:")) return request(url, { ...options, headers });
   return requestTls(url, { ...options, headers, ca, cert, key });

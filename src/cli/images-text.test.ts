@@ -96,7 +96,7 @@ docker.io/library/nginx:1.27
       }),
       NOW,
     );
-    assert.ok(!/[\u0000-\u0009\u000b-\u001f\u007f]/.test(text));
+    assert.ok(!text.includes("\u001b") && !text.includes("\u0007"));
   });
 });
 

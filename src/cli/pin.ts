@@ -65,11 +65,13 @@ async function pinned(terminal: Terminal, images: readonly string[], options: Pi
   const body = options.note === undefined ? {} : { note: options.note };
   const pins = await each(terminal, images, options, { method: "PUT", body });
   if (options.json === true) writeJson(terminal, { pins });
-  else
-    terminal.out.write(
-      pins.map(({ image, isHold }) => `${isHold ? "held" : "pinned"}: ${printable(image)}\n`).join(""),
-    );
+  else terminal.out.write(pins.map(pinnedLine).join(""));
   return 0;
+}
+
+function pinnedLine({ image, isHold, isHeld }: PinAnswer): string {
+  const fetched = isHeld === false ? " (not held: the next pull fetches it)" : "";
+  return `${isHold ? "held" : "pinned"}: ${printable(image)}${fetched}\n`;
 }
 
 async function unpinned(terminal: Terminal, images: readonly string[], options: PinOptions): Promise<ExitCode> {

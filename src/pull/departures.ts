@@ -8,6 +8,8 @@ import type { Gone } from "./gone.ts";
 import type { Held } from "./held.ts";
 import type { Room } from "./room.ts";
 
+/** The longest that is waited for those who keep something in a repository; they are not kept from it meanwhile. */
+const BUSY_WAIT_MS = 1_000;
 /** The longest that bytes which nobody has any more wait for whoever looks at them; then they stay for those who tidy up. */
 const ALONE_WAIT_MS = 10_000;
 
@@ -50,7 +52,7 @@ export class Departures {
     repository: Repository,
     find: () => Promise<Leaving | undefined>,
   ): Promise<Departed | "busy" | undefined> {
-    const release = this.#o.held.locks.tryAlone(repositoryPath(repository));
+    const release = await this.#aloneIn(repository);
     if (release === undefined) return "busy";
     let leaving: Leaving | undefined;
     try {
@@ -59,6 +61,15 @@ export class Departures {
       return await this.#removed(leaving, release);
     } finally {
       release();
+    }
+  }
+
+  /** Keeping takes a moment; to take the next one instead would mean to evict younger ones. */
+  async #aloneIn(repository: Repository): Promise<(() => void) | undefined> {
+    try {
+      return await this.#o.held.locks.alone(repositoryPath(repository), AbortSignal.timeout(BUSY_WAIT_MS));
+    } catch {
+      return undefined;
     }
   }
 

@@ -113,8 +113,9 @@ export class Fills {
       },
       isNew: async () => await this.#isNew(origin.registryId, digest, size),
       openSpool: async (known) => {
-        await this.#assertMeant(origin.registryId, digest, known, prove);
-        const opened = await openReserved(this.#o.room, this.#o.store, digest, { ...origin, size: known });
+        const assertMeant = async () => await assertSize(known, prove);
+        const itsOrigin = { ...origin, size: known };
+        const opened = await openReserved(this.#o.room, this.#o.store, digest, itsOrigin, assertMeant);
         reservation = opened.reservation;
         return opened.spool;
       },
@@ -130,19 +131,6 @@ export class Fills {
     this.#o.onFill?.(registry.config.id, "begun");
     void fill.ended.then(() => this.#forget(digest, entry));
     return fill;
-  }
-
-  /**
-   * Nobody is to have others' images evicted by a manifest that says anything: the upstream has to say that there is such a blob,
-   * of that size.
-   */
-  async #assertMeant(registryId: string, digest: Digest, size: number | undefined, prove: Prove): Promise<void> {
-    const { room, store } = this.#o;
-    const bytes = size === undefined ? 0 : Math.max(0, size - (await store.partialBytes(digest)));
-    if (await room.has({ registryId, bytes })) return;
-    const said = (await prove())?.size;
-    if (size !== undefined && said !== undefined && said !== size)
-      throw new NoRoomError(`nothing is evicted for it: a manifest says ${size} bytes, upstream ${said}`);
   }
 
   /** No partial, and room for it: the whole will be asked for. */
@@ -252,6 +240,16 @@ export class Fills {
       throw new UpstreamError("overloaded", `no transfer ended within ${QUEUE_WAIT_MS / 1000} s`);
     }
   }
+}
+
+/**
+ * Nobody is to have others' images evicted by a manifest that says anything: the upstream has to say that there is such a blob,
+ * of that size.
+ */
+async function assertSize(named: number | undefined, prove: Prove): Promise<void> {
+  const said = (await prove())?.size;
+  if (named !== undefined && said !== undefined && said !== named)
+    throw new NoRoomError(`nothing is evicted for it: a manifest says ${named} bytes, upstream ${said}`);
 }
 
 function oldestIdle(entries: readonly Entry[]): Fill | undefined {

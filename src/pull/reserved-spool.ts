@@ -1,7 +1,7 @@
 import type { Hash } from "node:crypto";
 import type { Digest } from "../oci/digest.ts";
 import type { Spool, SpoolOrigin, Store } from "../store/store.ts";
-import type { Reservation, Room } from "./room.ts";
+import type { Need, Reservation, Room } from "./room.ts";
 
 /** A spool with room for all that will be written, as far as that is known. */
 export interface ReservedSpool {
@@ -10,17 +10,25 @@ export interface ReservedSpool {
   readonly reservation: Reservation;
 }
 
-/** Rejects with a `NoRoomError`, before anything is written, where the whole could not be kept. */
+/**
+ * Rejects with a `NoRoomError`, before anything is written, where the whole could not be kept. Before anything is evicted for it,
+ * `assertMeant` has to agree.
+ */
 export async function openReserved(
   room: Room,
   store: Pick<Store, "openSpool" | "partialBytes">,
   digest: Digest,
   origin: SpoolOrigin,
+  assertMeant: () => Promise<void>,
 ): Promise<ReservedSpool> {
   const { registryId, size } = origin;
+  const evictedFor = async (need: Need) => {
+    await assertMeant();
+    return await room.reserve(need);
+  };
   const there = await store.partialBytes(digest);
   const bytes = size === undefined ? room.growthBytes(0) : Math.max(0, size - there);
-  const reservation = await room.reserve({ registryId, bytes });
+  const reservation = (await room.reserveNow({ registryId, bytes })) ?? (await evictedFor({ registryId, bytes }));
   try {
     const spool = await store.openSpool(digest, origin);
     return { spool: new CountedSpool(spool, room, reservation), reservation };

@@ -15,7 +15,7 @@ function setUp(budgets: Partial<Budgets> = {}, differs: Partial<Facts> = {}) {
   const room = new Room({
     store: {
       room: async () => facts.disk,
-      partials: async () => ({ partials: 1, bytes: facts.partials, byRegistry: new Map([["corp", facts.partials]]) }),
+      partials: () => ({ partials: 1, bytes: facts.partials, byRegistry: new Map([["corp", facts.partials]]) }),
     },
     catalog: {
       heldBytes: async () => ({

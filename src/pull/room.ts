@@ -161,12 +161,17 @@ export class Room {
     return Math.min(GROWTH_BYTES_MAX, Math.max(GROWTH_BYTES_MIN, thereBytes));
   }
 
+  /** Undefined where there is not as much; nothing is evicted for it. */
+  async reserveNow(need: Need): Promise<Reservation | undefined> {
+    this.#assertPossible(need);
+    return await this.#facts((facts) => this.#tryReserve(facts, need));
+  }
+
   /** Rejects with a `NoRoomError` where there is not as much, and nothing can be evicted for it in time. */
   async reserve(need: Need): Promise<Reservation> {
-    this.#assertPossible(need);
     const untilMs = performance.now() + ROOM_WAIT_MS;
     for (;;) {
-      const reservation = await this.#facts((facts) => this.#tryReserve(facts, need));
+      const reservation = await this.reserveNow(need);
       if (reservation !== undefined) return reservation;
       await this.#assertWorthwhile(need);
       const made = this.#maker?.makeRoom(async () => await this.shortage([need]));
@@ -215,8 +220,8 @@ export class Room {
   async #assertWorthwhile(need: Need): Promise<void> {
     const shortage = await this.shortage([need]);
     if (shortage === undefined || this.#maker === undefined) return;
-    const [{ bytes: held }, partials] = await Promise.all([this.#allHeld(), this.#o.store.partials()]);
-    if (Math.max(shortage.all, shortage.disk) > held + partials.bytes + this.#orphanBytes)
+    const { bytes } = await this.#allHeld();
+    if (Math.max(shortage.all, shortage.disk) > bytes + this.#o.store.partials().bytes + this.#orphanBytes)
       throw new NoRoomError(`${need.bytes} bytes would not fit if everything were evicted`);
   }
 
@@ -278,8 +283,10 @@ export class Room {
   async #facts<T>(judge: (facts: Facts) => T): Promise<T> {
     for (;;) {
       const moves = this.#moves;
-      const [disk, held, partials] = await Promise.all([this.#o.store.room(), this.#held(), this.#o.store.partials()]);
+      const [disk, held] = await Promise.all([this.#o.store.room(), this.#held()]);
       if (moves !== this.#moves) continue;
+      // In the same moment as what is reserved, which what is written goes from to here.
+      const partials = this.#o.store.partials();
       return judge({ disk, held, partials: partials.bytes, partialsOf: partials.byRegistry });
     }
   }

@@ -115,7 +115,7 @@ class FilesystemStore implements Store {
     return walkBlobs(this.#layout, after);
   }
 
-  async partials(): Promise<PartialsReport> {
+  partials(): PartialsReport {
     return this.#partials.report();
   }
 

@@ -54,8 +54,8 @@ export interface Store {
 
   /** Bytes that may still be written before the disk's reserve is touched. */
   room(): Promise<number>;
-  /** What lies in `spool/`, what a fill writes now among it. */
-  partials(): Promise<PartialsReport>;
+  /** What lies in `spool/`, what a fill writes now among it; of this very moment. */
+  partials(): PartialsReport;
   /** Bytes that are there of a partial; 0: none. */
   partialBytes(digest: Digest): Promise<number>;
   /** Removes partials not written to for `olderThanMs`, and left-overs of writes that a crash cut short. */

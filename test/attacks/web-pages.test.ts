@@ -42,6 +42,8 @@ async function setUp(
     "/?n=1",
     "/summary",
     "/api/v1/bypassing",
+    "/api/v1/status",
+    "/api/v1/images",
     "/v2/_catalog",
     "/v2/docker.io/_catalog",
     "/docker.io/v2/_catalog",

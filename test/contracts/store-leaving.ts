@@ -23,7 +23,7 @@ export function leavingTests(prepare: (t: TestContext) => Promise<() => Promise<
     const open = await prepare(t);
     const store = await open();
     const counts = async (of: Store) => {
-      const { partials, bytes, byRegistry } = await of.partials();
+      const { partials, bytes, byRegistry } = of.partials();
       return [partials, bytes, byRegistry.get("dockerhub") ?? 0, await of.partialBytes(DIGEST)];
     };
     assert.deepEqual(await counts(store), [0, 0, 0, 0]);

@@ -1,4 +1,6 @@
 import type { Logger } from "pino";
+import { parseImageName } from "../../oci/image-name.ts";
+import { repositoryPath } from "../../oci/reference.ts";
 import type { Bypassing } from "../../access/bypassing.ts";
 import { EventStreams } from "../event-stream.ts";
 import type { Events } from "../events.ts";
@@ -39,6 +41,7 @@ export function createApi(parts: ApiParts): Api {
   const streams = new EventStreams({
     events: parts.events,
     status: async (isAdmin) => await statusOf(parts, isAdmin),
+    isForAll: async ({ data }) => !("image" in data) || (await isForAll(data.image, parts)),
     run: parts.startedAtMs.toString(36),
   });
   return new Api(
@@ -60,4 +63,13 @@ export function createApi(parts: ApiParts): Api {
     ],
     parts.log,
   );
+}
+
+/** Names that lists leave out come from registries to which clients' own credentials are passed. */
+async function isForAll(image: string, { registries, isListed }: ApiParts): Promise<boolean> {
+  const name = parseImageName(image, registries);
+  if ("problem" in name) return false;
+  const { registryId } = name.repository;
+  const isPassing = registries.some(({ id, passThrough }) => id === registryId && passThrough);
+  return !isPassing || (await isListed(repositoryPath(name.repository)));
 }

@@ -40,6 +40,8 @@ export interface Pin {
   readonly image: string;
   /** A tag that is held at a digest, whatever upstream says. */
   readonly isHold: boolean;
+  /** Of a hold that was just made, whether what it leads to is held. */
+  readonly isHeld?: boolean | undefined;
   readonly note: string | undefined;
   /** It stands under `pins` in the configuration. */
   readonly isConfigured: boolean;

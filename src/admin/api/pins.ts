@@ -13,6 +13,10 @@ const pinSchema = z
       example: "docker.io/library/nginx:1.27",
     }),
     isHold: z.boolean().openapi({ description: "The tag is held at the digest, whatever upstream says." }),
+    isHeld: z.boolean().optional().openapi({
+      description:
+        "Of a hold that was just made: whether what it leads to is held. Otherwise the next pull fetches it.",
+    }),
     note: z.string().optional().openapi({ example: "the last one that works with the old database" }),
     isConfigured: z
       .boolean()
@@ -48,7 +52,7 @@ const put = createRoute({
   operationId: "putPin",
   path: PATH,
   summary: "Pin images, or hold a tag at a digest",
-  description: "One of the same name is replaced. What a tag is held at must be held by the cache.",
+  description: "One of the same name is replaced.",
   tags: ["Pins"],
   request: {
     params,
@@ -65,7 +69,7 @@ const put = createRoute({
       },
     },
   },
-  responses: { 200: jsonOf(pinSchema, "As it is now."), ...actRefusals(400, 404, 409) },
+  responses: { 200: jsonOf(pinSchema, "As it is now."), ...actRefusals(400, 409) },
 });
 
 const remove = createRoute({
@@ -92,6 +96,7 @@ export function pinsResource(app: ApiApp, pins: PinBook): void {
   });
 }
 
-function toldPin({ image, isHold, note, isConfigured }: Pin): z.infer<typeof pinSchema> {
-  return { image, isHold, ...(note === undefined ? {} : { note }), isConfigured };
+function toldPin({ image, isHold, isHeld, note, isConfigured }: Pin): PinAnswer {
+  const held = isHeld === undefined ? {} : { isHeld };
+  return { image, isHold, ...held, ...(note === undefined ? {} : { note }), isConfigured };
 }

@@ -89,6 +89,8 @@ export interface ToldRegistry {
   readonly serves: string;
   readonly upstream: string;
   readonly hostnames: readonly string[];
+  /** Whether clients' own credentials are passed to it. */
+  readonly passThrough: boolean;
 }
 
 export interface RegistriesParts {

@@ -5,7 +5,7 @@ import { type Reference, type Repository, repositoryPath } from "../../oci/refer
 import type { Departures } from "../../pull/departures.ts";
 import type { PinsNow } from "../pins/pins.ts";
 import { isPinned } from "./clear.ts";
-import { type Evicted, evictedOf, PlanningHand } from "./hands.ts";
+import { type Evicted, evictedOf, type PlanningHand } from "./hands.ts";
 
 /** Roots looked at before other work gets its turn. */
 const PAGE = 50;
@@ -37,6 +37,8 @@ export interface AskedOptions {
   readonly departures: Pick<Departures, "remove">;
   readonly pins: PinsNow;
   readonly onEvicted: (evicted: Evicted) => void;
+  /** What dry runs before this one have reckoned with as gone. */
+  readonly planning: PlanningHand;
   readonly signal: AbortSignal;
 }
 
@@ -44,8 +46,7 @@ export interface AskedOptions {
  * Evicts what is asked for. Rejects with a `ValueError` for a pattern that is none.
  */
 export async function evictAsked(request: EvictRequest, options: AskedOptions): Promise<EvictReport> {
-  const { catalog, departures, pins, onEvicted, signal } = options;
-  const planning = new PlanningHand(catalog, undefined, Number.POSITIVE_INFINITY);
+  const { catalog, departures, pins, onEvicted, planning, signal } = options;
   const evicted: Evicted[] = [];
   const pinned: string[] = [];
   let [images, bytes, busy] = [0, 0, 0];

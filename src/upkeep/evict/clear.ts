@@ -86,6 +86,8 @@ async function weighed(
   group: Group,
 ): Promise<{ candidates: Candidate[]; pinned: number }> {
   const candidates: Candidate[] = [];
+  // One moment for all of them: looking at them takes time, by which the last ones would be older.
+  const nowMs = options.now();
   let pinned = 0;
   for (const root of page) {
     options.signal.throwIfAborted();
@@ -95,7 +97,7 @@ async function weighed(
     if (leaving === undefined) continue;
     if (isPinned(options.pins, leaving)) pinned += 1;
     else {
-      const candidate = await weigh(options, root, leaving);
+      const candidate = await weigh(options, root, leaving, nowMs);
       if (GROUPS.indexOf(groupOf(candidate)) <= GROUPS.indexOf(group)) candidates.push(candidate);
     }
     await otherWork();
@@ -108,11 +110,16 @@ export function isPinned(pins: PinsNow, { repository, tags, manifests }: Leaving
   return pins.concern(path) && pins.isPinned({ path, tags, digests: manifests.map(({ digest }) => digest) });
 }
 
-async function weigh(options: ClearOptions, { lastUsedAtMs }: HeldRoot, leaving: Leaving): Promise<Candidate> {
+async function weigh(
+  options: ClearOptions,
+  { lastUsedAtMs }: HeldRoot,
+  leaving: Leaving,
+  nowMs: number,
+): Promise<Candidate> {
   return {
     leaving,
     shareBytes: options.hand.worth(leaving).shareBytes,
-    idleMs: options.now() - lastUsedAtMs,
+    idleMs: nowMs - lastUsedAtMs,
     refetch: await options.refetch(leaving.repository, leaving.tags),
     isUnderWay: options.isUnderWay(leaving),
   };

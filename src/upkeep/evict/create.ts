@@ -15,15 +15,20 @@ export interface EvictingOptions extends Pick<EvictorOptions, "catalogComplete" 
   readonly catalog: Catalog;
   readonly store: Store;
   readonly pull: Pull;
-  /** Whether the registry's upstream can be had just now. */
-  readonly isReachable?: ((registryId: string) => boolean) | undefined;
-  /** Whether the upstream has one of the tags no more. */
-  readonly hasVanished?: ((repository: Repository, tags: readonly Tag[]) => Promise<boolean>) | undefined;
+  /** How a registry's upstream is doing; undefined where there is none. */
+  readonly upstreamOf?: ((registryId: string) => UpstreamFacts | undefined) | undefined;
   readonly log: Logger;
 }
 
-/** Docker Hub's, whatever the registry is called here: it counts pulls. */
-const COUNTING_HOST = "registry-1.docker.io";
+export interface UpstreamFacts {
+  /** Just now. */
+  readonly isReachable: boolean;
+  /** By what its answers say. */
+  readonly countsPulls: boolean;
+}
+
+/** Of an image; one of them that is there still is enough to have it again. */
+const TAGS_ASKED_MAX = 20;
 
 /** What keeps budgets, the disk's reserve and ages; it makes room for fills from then on. */
 export function createEvicting(options: EvictingOptions): { pins: Pins; evictor: Evictor } {
@@ -43,14 +48,26 @@ export function budgetsOf({ maxSizeBytes, registries }: Pick<Config, "maxSizeByt
   return { all: maxSizeBytes, byRegistry: new Map(own) };
 }
 
-function refetchBy({ config, isReachable, hasVanished }: EvictingOptions): EvictorOptions["refetch"] {
-  const configured = new Map(config.registries.map((one) => [one.id, one]));
+function refetchBy({ config, catalog, upstreamOf }: EvictingOptions): EvictorOptions["refetch"] {
+  const configured = new Set(config.registries.map(({ id }) => id));
   return async (repository, tags): Promise<Refetch> => {
-    const registry = configured.get(repository.registryId);
     // Of a registry that is switched off nobody can be asked, and nobody asks.
-    if (registry === undefined) return "easy";
-    if (await hasVanished?.(repository, tags)) return "gone";
-    if (isReachable?.(repository.registryId) === false) return "unreachable";
-    return new URL(registry.upstream).hostname === COUNTING_HOST ? "counted" : "easy";
+    if (!configured.has(repository.registryId)) return "easy";
+    if (await haveVanished(catalog, repository, tags)) return "gone";
+    const upstream = upstreamOf?.(repository.registryId);
+    if (upstream?.isReachable === false) return "unreachable";
+    return upstream?.countsPulls === true ? "counted" : "easy";
   };
+}
+
+/** Whether the upstream has none of the tags any more. */
+async function haveVanished(
+  catalog: Pick<Catalog, "tag">,
+  repository: Repository,
+  tags: readonly Tag[],
+): Promise<boolean> {
+  for (const tag of tags.slice(0, TAGS_ASKED_MAX)) {
+    if ((await catalog.tag(repository, tag))?.vanishedAtMs === undefined) return false;
+  }
+  return tags.length > 0;
 }

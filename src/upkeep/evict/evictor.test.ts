@@ -96,6 +96,25 @@ test("an index goes with its children, layers and signatures; what another image
   assert.equal(facts.manifests.size, 2);
 });
 
+test("several dry runs count what only they have together as coming back, and nothing twice", async (t) => {
+  const site = await evictingSite(t);
+  const shared = layer("shared");
+  await site.image(APP, [shared, layer("one")], "1");
+  await site.image(APP, [shared, layer("two")], "2");
+  const asked = (tag: string, isDryRun: boolean) => {
+    const reference = { kind: "tag", tag: tag as Tag } as const;
+    return { kind: "image", repository: APP, reference, isDryRun } as const;
+  };
+  const reckoned = site.evictor.reckoning();
+  const dry = [];
+  for (const tag of ["1", "2", "1"]) dry.push((await site.evictor.evict(asked(tag, true), reckoned)).bytes);
+  const wet = [];
+  for (const tag of ["1", "2", "1"]) wet.push((await site.evictor.evict(asked(tag, false))).bytes);
+  assert.deepEqual(dry, wet);
+  assert.equal(wet[2], 0);
+  assert.deepEqual((await site.catalog.heldBytes()).bytes, 0);
+});
+
 test("what only frees bytes together goes together, and a plan knows", async (t) => {
   const site = await evictingSite(t);
   const big = layer("big", 50_000);

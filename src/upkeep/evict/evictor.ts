@@ -8,7 +8,7 @@ import type { Store } from "../../store/store.ts";
 import type { Pins } from "../pins/pins.ts";
 import type { Step } from "../steps.ts";
 import { type Cleared, type ClearOptions, clear } from "./clear.ts";
-import { type Evicted, TakingHand } from "./hands.ts";
+import { type Evicted, PlanningHand, TakingHand } from "./hands.ts";
 import { removeAged } from "./aged.ts";
 import { type EvictReport, type EvictRequest, evictAsked } from "./asked.ts";
 import { type PrunePlan, type PruneReport, planOf } from "./prune.ts";
@@ -105,8 +105,13 @@ export class Evictor implements RoomMaker {
     });
   }
 
+  /** For several dry runs, of which each takes for gone what those before have named. */
+  reckoning(): PlanningHand {
+    return new PlanningHand(this.#o.catalog, undefined, Number.POSITIVE_INFINITY);
+  }
+
   /** Evicts what somebody names; what is pinned stays, and is told of. */
-  async evict(request: EvictRequest): Promise<EvictReport> {
+  async evict(request: EvictRequest, planning = this.reckoning()): Promise<EvictReport> {
     await this.#o.pull.settleUses();
     const pins = await this.#o.pins.now();
     const { catalog, pull } = this.#o;
@@ -115,6 +120,7 @@ export class Evictor implements RoomMaker {
         await evictAsked(request, {
           catalog,
           pins,
+          planning,
           departures: pull.departures,
           signal: this.#stopping.signal,
           onEvicted: (one) => this.#evicted(one),
@@ -199,7 +205,7 @@ export class Evictor implements RoomMaker {
       note?.(evicted);
       this.#evicted(evicted);
     };
-    return new TakingHand({ catalog, departures: pull.departures, shortage, onEvicted });
+    return new TakingHand({ catalog, departures: pull.departures, shortage, onEvicted, log: this.#o.log });
   }
 
   async #clearing<H>(hand: H) {

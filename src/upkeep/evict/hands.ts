@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import type { Catalog, HeldRoot, Leaving, LeavingContent } from "../../catalog/catalog.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { type Repository, repositoryPath, type Tag } from "../../oci/reference.ts";
@@ -19,6 +20,9 @@ export interface Evicted {
   readonly lastUsedAtMs: number;
 }
 
+/** Of one repository so many manifests that would have gone are reckoned with; a query must have an end. */
+const RECKONED_MAX = 5_000;
+
 type EvictingCatalog = Pick<Catalog, "leaving">;
 
 /** Really takes images away. */
@@ -27,6 +31,7 @@ export class TakingHand implements Hand {
   readonly #departures: Pick<Departures, "remove">;
   readonly #shortage: () => Promise<Shortage | undefined>;
   readonly #onEvicted: (evicted: Evicted) => void;
+  readonly #log: Pick<Logger, "error">;
   #diskLack: number | undefined;
   #freed = 0;
 
@@ -35,7 +40,9 @@ export class TakingHand implements Hand {
     departures: Pick<Departures, "remove">;
     shortage: () => Promise<Shortage | undefined>;
     onEvicted: (evicted: Evicted) => void;
+    log: Pick<Logger, "error">;
   }) {
+    this.#log = options.log;
     this.#catalog = options.catalog;
     this.#departures = options.departures;
     this.#shortage = options.shortage;
@@ -62,17 +69,27 @@ export class TakingHand implements Hand {
     return worthOf(contents);
   }
 
-  /** What leaves is found out anew, when nobody keeps anything there. */
+  /** What leaves is found out anew, when nobody keeps anything there. One that cannot be removed keeps no other from it. */
   async take({ repository, root }: Leaving, why: Why): Promise<number | "busy" | undefined> {
     if (root === undefined) return undefined;
-    const departed = await this.#departures.remove(
-      repository,
-      async () => await this.#catalog.leaving(repository, root),
-    );
+    const departed = await this.#removed(repository, root);
     if (departed === undefined || departed === "busy") return departed;
     this.#freed += departed.bytes;
     this.#onEvicted(evictedOf(departed, why));
     return departed.bytes;
+  }
+
+  async #removed(repository: Repository, root: Digest): Promise<Departed | "busy" | undefined> {
+    try {
+      const find = async () => await this.#catalog.leaving(repository, root);
+      return await this.#departures.remove(repository, find);
+    } catch (error) {
+      this.#log.error(
+        { repository: repositoryPath(repository), digest: root, err: error },
+        "an image could not be evicted",
+      );
+      return undefined;
+    }
   }
 }
 
@@ -137,7 +154,8 @@ export class PlanningHand implements Hand {
   #note({ repository, manifests, contents }: Leaving, bytes: number, registryBytes: number): void {
     const { registryId } = repository;
     const path = repositoryPath(repository);
-    this.#goneOf.set(path, [...(this.#goneOf.get(path) ?? []), ...manifests.map(({ digest }) => digest)]);
+    const gone = [...(this.#goneOf.get(path) ?? []), ...manifests.map(({ digest }) => digest)];
+    this.#goneOf.set(path, gone.slice(-RECKONED_MAX));
     for (const { digest, leaves } of contents) {
       for (const key of [digest, `${digest} ${registryId}`])
         this.#goneLinks.set(key, (this.#goneLinks.get(key) ?? 0) + leaves);
