@@ -39,6 +39,7 @@ import { Seen } from "./server/seen.ts";
 import { tokenEndpoint } from "./server/token-endpoint.ts";
 import { budgetsOf, createEvicting } from "./upkeep/evict/create.ts";
 import { HeldTags } from "./upkeep/held-tags.ts";
+import { createStoreChecks } from "./upkeep/scrub/create.ts";
 import { reapPartialsStep } from "./upkeep/reap-partials.ts";
 import { reindex, type ReindexReport } from "./upkeep/reindex.ts";
 import { startUpkeep } from "./upkeep/steps.ts";
@@ -168,6 +169,15 @@ async function builtApp(
     },
     log,
   });
+  const checks = createStoreChecks({
+    config,
+    store,
+    catalog,
+    pull,
+    log,
+    catalogComplete: async () => await completing,
+    onDamaged: sources.onDamaged,
+  });
   const listedHolds = async () => (await pins.now()).holds().values();
   const heldTags = new HeldTags({ listed: listedHolds, registries: ofAll, holds: pinnedTags, log });
   traceParts({ accesses: opened.accesses, pull, upstreams, store });
@@ -209,6 +219,8 @@ async function builtApp(
     events: watching.events,
     bypassing,
     warming,
+    scrubbing: checks.scrubber,
+    reindexes: checks.reindexing,
     log,
   });
   const administration = lazily(parts);
@@ -277,8 +289,9 @@ async function builtApp(
         [reaping, tellBypassingStep(bypassing, log), refreshing, ...evictor.steps(), heldTags.step()],
         log,
       );
-      control = await controlled(dataDir, administration, log);
       completing = isWhole ? Promise.resolve(true) : rebuild({ config, store, catalog, log, signal: life.signal });
+      await checks.scrubber.resume();
+      control = await controlled(dataDir, administration, log);
       pull.room.awaitCatalog(completing.then((whole) => (isCatalogWhole = whole)));
       evictor.tend();
       return { addresses };
@@ -287,11 +300,12 @@ async function builtApp(
       await completing;
       await pull.idle();
       await evictor.idle();
+      await checks.idle();
     },
     stop: async () => {
       life.abort();
       const [cutRequests] = await Promise.all([doors.close(), control?.stop()]);
-      await evictor.stop();
+      await Promise.all([evictor.stop(), checks.stop()]);
       await upkeep?.stop();
       await certificates.stop();
       await opened.stop();

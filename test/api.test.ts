@@ -83,6 +83,14 @@ const ROWS: Readonly<Record<string, Row>> = {
     isStream: true,
     errors: { 400: { path: "/api/v1/events?types=nothing" }, 503: tooManyListeners },
   },
+  "GET /api/v1/scrub": {},
+  "POST /api/v1/scrub": { body: {}, status: 202, errors: { 400: { body: { bytesPerSecond: 0 } }, 409: scrubTwice } },
+  "DELETE /api/v1/scrub": {
+    before: async (site) => await eventually(async () => (await scrubSlowly(site)).status === 202),
+    errors: { 409: scrubStoppedTwice },
+  },
+  "GET /api/v1/reindex": {},
+  "POST /api/v1/reindex": { status: 202, errors: { 409: reindexTwice } },
   "POST /api/v1/warm": {
     body: { references: ["app:1"], platforms: "all" },
     errors: { 400: { body: { references: [], platforms: "all" } }, 503: tooManyRuns },
@@ -90,6 +98,29 @@ const ROWS: Readonly<Record<string, Row>> = {
   "GET /api/v1/keep-fresh": {},
   "DELETE /api/v1/keep-fresh": { body: { references: ["app:1"] }, errors: { 400: { body: "{" } } },
 };
+
+/** It would take hours. */
+async function scrubSlowly(site: ApiSite): Promise<Answer> {
+  await pullApp(site);
+  return await site.ask("POST", "/api/v1/scrub", { user: "ops", body: { bytesPerSecond: 1024 } });
+}
+
+async function scrubTwice(site: ApiSite): Promise<Answer> {
+  await site.ask("DELETE", "/api/v1/scrub", { user: "ops" });
+  await scrubSlowly(site);
+  return await scrubSlowly(site);
+}
+
+async function scrubStoppedTwice(site: ApiSite): Promise<Answer> {
+  await site.ask("DELETE", "/api/v1/scrub", { user: "ops" });
+  return await site.ask("DELETE", "/api/v1/scrub", { user: "ops" });
+}
+
+async function reindexTwice(site: ApiSite): Promise<Answer> {
+  const asked = Array.from({ length: 5 }, () => site.ask("POST", "/api/v1/reindex", { user: "ops" }));
+  const answers = await Promise.all(asked);
+  return answers.find(({ status }) => status !== 202) ?? (answers[0] as Answer);
+}
 
 async function pullApp(site: ApiSite): Promise<void> {
   const image = site.upstream.addImage("library/app", "1");

@@ -94,6 +94,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "type catalog/catalog.ts",
     "store/store.ts",
     "type pull/departures.ts",
+    "type pull/mending.ts",
     "type pull/holds.ts",
     "type pull/pull.ts",
     "type pull/registries.ts",

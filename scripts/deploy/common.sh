@@ -162,7 +162,7 @@ remove_data() {
       case ${of_process##*/} in *[!0-9]*) ;; *) rm -rf "$of_process" ;; esac
     done
   fi
-  remove_files "$1" -name 'catalog.sqlite*' -o -name 'lock.sqlite*' -o -name 'keep-fresh.txt*' -o -name 'pins.txt*' -o -name token-key -o -name control.sock
+  remove_files "$1" -name 'catalog.sqlite*' -o -name 'lock.sqlite*' -o -name 'keep-fresh.txt*' -o -name 'scrub.json*' -o -name 'pins.txt*' -o -name token-key -o -name control.sock
   for folder in docker/registry docker spool acme unfinished; do
     rmdir "$1/$folder" 2>/dev/null || :
   done

@@ -30,7 +30,12 @@ export function eventSources(events: Pick<Events, "publish">) {
       const image = tag === undefined ? `${path}@${digest}` : `${path}:${tag}`;
       events.publish({ name: "image.evicted", data: { image, digest, bytes, reason: why } });
     },
-    onDamaged: (digest: Digest) => events.publish({ name: "content.damaged", data: { digest } }),
+    /** `isHealed` by whoever tries at once to have it anew. */
+    onDamaged: (digest: Digest, isHealed?: boolean) =>
+      events.publish({
+        name: "content.damaged",
+        data: isHealed === undefined ? { digest } : { digest, healed: isHealed },
+      }),
     onTrouble: (names: readonly string[], reason: string) =>
       events.publish({ name: "certificate.trouble", data: { names, reason } }),
     onUpstream: (registry: string, state: "down" | "up", why: string | undefined) =>

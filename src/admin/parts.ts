@@ -14,7 +14,7 @@ import { imagesView, type ImagesViewOptions } from "./images/view.ts";
 
 export interface PartsSources extends Pick<
   ApiParts,
-  "activity" | "bypassing" | "events" | "isListed" | "log" | "upstreams" | "warming"
+  "activity" | "bypassing" | "events" | "isListed" | "log" | "reindexes" | "scrubbing" | "upstreams" | "warming"
 > {
   readonly config: Config;
   readonly catalog: Catalog;

@@ -74,6 +74,8 @@ export interface Catalog extends CountingCatalog, ImageCatalog {
   leavingBlob(repository: Repository, digest: Digest): Promise<Leaving | undefined>;
   /** Forgets all of what leaves, in one transaction; where its tags pointed goes into their history. */
   forget(leaving: Leaving): Promise<void>;
+  /** Who has the content, as blob or manifest. */
+  holdersOf(digest: Digest): Promise<Holder[]>;
   /** No repository has it as a blob any more. Says which had. */
   forgetBlob(digest: Digest): Promise<Repository[]>;
 
@@ -86,6 +88,12 @@ export interface Catalog extends CountingCatalog, ImageCatalog {
   /** All that the store gained was recorded here. */
   markSettled(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A repository that has some content. */
+export interface Holder {
+  readonly repository: Repository;
+  readonly kind: ContentKind;
 }
 
 /** As what a digest is asked for, or named. */

@@ -3,6 +3,7 @@ import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import { inBatches } from "./batches.ts";
 import type * as catalog from "./catalog.ts";
 import * as contents from "./contents.ts";
+import { holdersOf } from "./holders.ts";
 import * as evicting from "./evicting.ts";
 import * as counters from "./counters.ts";
 import type * as counting from "./counting.ts";
@@ -165,6 +166,10 @@ export class SqlCatalog implements catalog.Catalog {
 
   async forget(leaving: catalog.Leaving): Promise<void> {
     await this.#transaction(async (db) => await evicting.forget(db, leaving));
+  }
+
+  async holdersOf(digest: Digest): Promise<catalog.Holder[]> {
+    return await holdersOf(this.#reads, digest);
   }
 
   async forgetBlob(digest: Digest): Promise<Repository[]> {

@@ -9,6 +9,7 @@ import { CliError, failureOf } from "./failure.ts";
 import { importCommand } from "./import.ts";
 import { healthCommand } from "./health.ts";
 import { reindexCommand } from "./reindex.ts";
+import { scrubCommand } from "./scrub.ts";
 import { serveCommand } from "./serve.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 import { userCommand } from "./user.ts";
@@ -79,6 +80,7 @@ function programOf(invocation: Invocation): Command {
     pruneCommand,
     userCommand,
     certificateCommand,
+    scrubCommand,
     reindexCommand,
     healthCommand,
   ]) {

@@ -1,7 +1,11 @@
 import { existsSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { Command } from "commander";
 import { humanSize } from "../lib/human.ts";
 import type { ReindexReport } from "../upkeep/reindex-report.ts";
+import { DataFolderBusyError } from "../store/lock.ts";
+import { untilAsked } from "./cache-place.ts";
+import { askCache } from "./control-client.ts";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
 import { CliError } from "./failure.ts";
 import { explainStart } from "./start-errors.ts";
@@ -28,8 +32,8 @@ const HELP = `
 Example:
   $ registry-cache reindex --json | jq .repositories
 
-What is wrong in the store is passed over and told on standard error. Stop the cache before: while it runs on the data
-folder, this command is refused.`;
+Where a cache runs on the data folder, it does this itself, beside the pulls. What is wrong in the store is passed over and
+told in the log: on standard error, or in that of the running cache.`;
 
 async function reindex(terminal: Terminal, options: ReindexOptions): Promise<ExitCode> {
   const config = await configurationOf(terminal, options, "err");
@@ -41,13 +45,47 @@ async function reindex(terminal: Terminal, options: ReindexOptions): Promise<Exi
   }
   try {
     const { reindexStore } = await import("../app.ts");
-    const report = await reindexStore(config, log);
-    terminal.out.write(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : summary(report));
-    return 0;
+    return told(terminal, options, await reindexStore(config, log));
   } catch (error) {
-    throw explainStart(error, config);
+    if (!(error instanceof DataFolderBusyError)) throw explainStart(error, config);
+    return told(terminal, options, await byTheRunning(terminal, config.dataDir, explainStart(error, config)));
   }
 }
+
+function told(terminal: Terminal, { json }: ReindexOptions, report: ReindexReport): ExitCode {
+  terminal.out.write(json === true ? `${JSON.stringify(report, null, 2)}\n` : summary(report));
+  return 0;
+}
+
+/** The cache that runs on the folder does it; `busy` where it is something else that works there. */
+async function byTheRunning(terminal: Terminal, dataDir: string, busy: unknown): Promise<ReindexReport> {
+  const signal = untilAsked(terminal, "no longer waited for; the running cache goes on");
+  const path = "/api/v1/reindex";
+  try {
+    await askCache(dataDir, { method: "POST", path, body: {}, signal });
+  } catch (error) {
+    const reason = error instanceof CliError ? error.cause : undefined;
+    const isNobodyThere = reason instanceof Error && "code" in reason && NOBODY_THERE_CODES.has(String(reason.code));
+    throw isNobodyThere ? busy : error;
+  }
+  for (;;) {
+    const state = (await askCache(dataDir, { method: "GET", path, signal })) as ToldReindex;
+    if (state.report !== undefined) return state.report;
+    if (!state.isRunning) throw new CliError(`the catalog could not be rebuilt: ${state.failure ?? "it was stopped"}`);
+    await pause(ASK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
+
+interface ToldReindex {
+  readonly isRunning: boolean;
+  readonly report?: ReindexReport;
+  readonly failure?: string;
+}
+
+/** Of a socket that nobody listens on. */
+const NOBODY_THERE_CODES: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED"]);
+/** How often the running cache is asked how far it is. */
+const ASK_EVERY_MS = 500;
 
 /** One line, or two where there was something to complain about. */
 export function summary(report: ReindexReport): string {

@@ -2,7 +2,8 @@ import type { Logger } from "pino";
 import type { Catalog, Leaving } from "../catalog/catalog.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type Repository, repositoryPath } from "../oci/reference.ts";
-import type { Store } from "../store/store.ts";
+import type { Release } from "../lib/keyed-locks.ts";
+import type { LinkKind, Store } from "../store/store.ts";
 import type { Gone } from "./gone.ts";
 import type { Held } from "./held.ts";
 import type { Room } from "./room.ts";
@@ -152,6 +153,42 @@ export class Departures {
     } finally {
       release();
     }
+  }
+
+  /**
+   * Takes what a repository had and nobody could give back: a link, or what is left of one, with the tags that lead to it. False
+   * where the content is there after all. Rejects with the signal's reason, or when somebody keeps something there for too long.
+   */
+  async removeLost(repository: Repository, kind: LinkKind, digest: Digest, signal: AbortSignal): Promise<boolean> {
+    const { held, store } = this.#o;
+    const waiting = AbortSignal.any([signal, AbortSignal.timeout(ALONE_WAIT_MS)]);
+    const releases: Release[] = [];
+    try {
+      // In the order in which they are taken by whoever keeps something.
+      for (const key of [repositoryPath(repository), digest]) releases.push(await held.locks.alone(key, waiting));
+      const isThere = (await store.statBlob(digest)) !== undefined && (await store.hasLink(kind, repository, digest));
+      if (isThere) return false;
+      const { tags } = kind === "manifest" ? await store.contents(repository) : { tags: [] };
+      const one = [{ digest, size: 0 }];
+      await this.#unlink({
+        repository,
+        root: undefined,
+        manifests: kind === "manifest" ? one : [],
+        blobs: kind === "layer" ? one : [],
+        tags: tags.filter((tag) => tag.digest === digest).map(({ tag }) => tag),
+        contents: [],
+        lastUsedAtMs: 0,
+      });
+      await store.removeIfBare(repository);
+      return true;
+    } finally {
+      for (const release of releases) release();
+    }
+  }
+
+  /** As long as it is held nothing leaves the repository, by its path; whoever keeps something there is not held up. */
+  async keepOut(path: string): Promise<Release> {
+    return await this.#o.held.locks.shared(path);
   }
 
   #tell(gone: Gone): void {

@@ -87,6 +87,11 @@ export class HeldContent {
     return undefined;
   }
 
+  /** Its bytes where they are in memory: they were verified, whatever has become of the file since. */
+  bytesInMemory(digest: Digest): Uint8Array | undefined {
+    return this.#manifests.peek(digest)?.bytes;
+  }
+
   /** The store has it now. */
   rememberLink(kind: LinkKind, repository: Repository, digest: Digest): void {
     this.#links.set(linkKey(kind, repository, digest), true);

@@ -103,6 +103,11 @@ export class Held {
     return await this.#content.manifestBytes(digest);
   }
 
+  /** A manifest's bytes where they are in memory. */
+  bytesInMemory(digest: Digest): Uint8Array | undefined {
+    return this.#content.bytesInMemory(digest);
+  }
+
   async tag(repository: Repository, tag: Tag): Promise<TagState | undefined> {
     const key = tagKey(repository, tag);
     const remembered = this.#tags.get(key);

@@ -66,6 +66,11 @@ export class ManifestPull {
     return answer;
   }
 
+  /** Has it held again, without that being a use of it. */
+  async restore(repository: Repository, digest: Digest): Promise<void> {
+    await this.#byDigest(repository, digest);
+  }
+
   /** Waits until no question is under way. */
   async idle(): Promise<void> {
     await this.#flights.idle();

@@ -15,6 +15,7 @@ import { HeldContent } from "./held-content.ts";
 import { Held, type HeldNews, type TagState } from "./held.ts";
 import { type Holds, HoldsInMemory } from "./holds.ts";
 import { ManifestPull } from "./manifests.ts";
+import { Mending } from "./mending.ts";
 import { NamedSizes } from "./named-sizes.ts";
 import { Notebook } from "./notebook.ts";
 import { OpenlyHeld } from "./openly-held.ts";
@@ -60,6 +61,7 @@ export interface Pull {
   heldOver(repository: Repository, digest: Digest): Promise<Tag[]>;
   readonly room: Room;
   readonly departures: Departures;
+  readonly mending: Mending;
   /** Whether the store has something that the catalog could not be told of. */
   readonly hasMissedRecords: boolean;
   /** Whether somebody reads the blob from the disk, or it is being fetched. */
@@ -131,6 +133,20 @@ export function createPull(options: PullOptions): Pull {
   const platforms = new Platforms({ store, manifest: async (digest) => await held.manifestBytes(digest) });
   const lists = new SavedLists({ ...shared, catalog });
   const blobPull = new BlobPull({ ...shared, blobs, fills });
+  const mending = new Mending({
+    store,
+    catalog,
+    held,
+    blobs,
+    manifests,
+    departures,
+    log,
+    bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what, () => undefined),
+    forget: (gone) => {
+      held.forget(gone);
+      forget(gone);
+    },
+  });
   return {
     manifests,
     blobs: blobPull,
@@ -144,6 +160,7 @@ export function createPull(options: PullOptions): Pull {
     }),
     room,
     departures,
+    mending,
     get hasMissedRecords() {
       return held.hasMissedRecords;
     },

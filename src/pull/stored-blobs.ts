@@ -132,6 +132,21 @@ export class StoredBlobs {
     await blob.close();
   }
 
+  /** Somebody else has hashed the file of this version just now, and found it right. */
+  foundRight(digest: Digest, version: string): void {
+    this.#soundness.trust(digest, version);
+  }
+
+  /** Its bytes where they are in memory: they were verified, whatever has become of the file since. */
+  bytesInMemory(digest: Digest): Uint8Array | undefined {
+    return this.#hot.peek(digest);
+  }
+
+  /** Its file was found damaged: whoever reads it gets no more of it. */
+  endReaders(digest: Digest): void {
+    this.#files.get(digest)?.checkedBy(Promise.resolve(false));
+  }
+
   /** Somebody has found it damaged: it is hashed again here, and taken away where that is so. */
   async doubt(digest: Digest): Promise<void> {
     this.#soundness.forget(digest);

@@ -1,18 +1,21 @@
 import { constants, type Stats } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { parseDigest } from "../oci/digest.ts";
+import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../oci/digest.ts";
 import { entriesOf, ifPresent, NO_FOLLOW, PositionalReader, statFileIfPresent } from "./files.ts";
 import type { Layout } from "./layout.ts";
 import type { StoredBlob, StoredBytes } from "./store.ts";
 
-/** Every file that is a blob by its name. */
-export async function* walkBlobs(layout: Layout): AsyncIterable<StoredBytes> {
-  const { blobs } = layout;
-  for (const algorithm of await entriesOf(blobs)) {
-    for (const prefix of await entriesOf(join(blobs, algorithm.name))) {
-      for (const { name } of await entriesOf(join(blobs, algorithm.name, prefix.name))) {
-        const digest = parseDigest(`${algorithm.name}:${name}`);
+/** Every file that is a blob by its name, in the order of their digests, those behind `after`. */
+export async function* walkBlobs(layout: Layout, after?: Digest): AsyncIterable<StoredBytes> {
+  const [lastAlgorithm, lastHex] = after === undefined ? ["", ""] : [digestAlgorithm(after), digestHex(after)];
+  for (const algorithm of await entriesOf(layout.blobs)) {
+    if (algorithm.name < lastAlgorithm) continue;
+    const last = algorithm.name === lastAlgorithm ? lastHex : "";
+    for (const prefix of await entriesOf(join(layout.blobs, algorithm.name))) {
+      if (prefix.name < last.slice(0, prefix.name.length)) continue;
+      for (const { name } of await entriesOf(join(layout.blobs, algorithm.name, prefix.name))) {
+        const digest = name <= last ? undefined : parseDigest(`${algorithm.name}:${name}`);
         const stats = digest === undefined ? undefined : await statFileIfPresent(layout.blob(digest));
         if (digest !== undefined && stats !== undefined)
           yield { digest, size: stats.size, atMs: Math.floor(stats.mtimeMs) };

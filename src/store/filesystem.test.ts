@@ -185,7 +185,12 @@ test("an empty, a torn and a foreign link are no link", async (t) => {
     for (const path of [link, current]) await writeFile(path, text);
     assert.equal(await store.hasLink("manifest", APP, DIGEST), false);
     assert.equal(await store.tag(APP, tagOf("1")), undefined);
-    assert.deepEqual(await store.contents(APP), { manifests: [], layers: [], tags: [], damaged: ["1", DIGEST] });
+    const { damagedLinks, ...contents } = await store.contents(APP);
+    assert.deepEqual(contents, { manifests: [], layers: [], tags: [], damaged: ["1", DIGEST], damagedTags: ["1"] });
+    assert.deepEqual(
+      damagedLinks.map(({ digest }) => digest),
+      [DIGEST],
+    );
   }
   await writeFile(link, digestOf(Buffer.from("another")));
   assert.equal(await store.hasLink("manifest", APP, DIGEST), false, "it names another digest than its folder");

@@ -111,8 +111,8 @@ class FilesystemStore implements Store {
     await removeEmptyFolder(dirname(path));
   }
 
-  blobs(): AsyncIterable<StoredBytes> {
-    return walkBlobs(this.#layout);
+  blobs(after?: Digest): AsyncIterable<StoredBytes> {
+    return walkBlobs(this.#layout, after);
   }
 
   partials(): PartialsReport {

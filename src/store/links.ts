@@ -6,6 +6,8 @@ import { entriesOf, readFileIfPresent, removeEmptyFolder, statFileIfPresent, wri
 import { FETCHED_WITH_FILE, type Layout } from "./layout.ts";
 import type { LinkKind, RepositoryContents, StoredLink, StoredTag } from "./store.ts";
 
+type DamagedLink = RepositoryContents["damagedLinks"][number];
+
 const LINK_KINDS: readonly LinkKind[] = ["manifest", "layer"];
 
 /** What the file of a tag says that was taken over from elsewhere; when that was, its entry in the tag's index says. */
@@ -86,16 +88,17 @@ export class Links {
   }
 
   async contents(repository: Repository): Promise<RepositoryContents> {
-    const damaged: string[] = [];
+    const [damagedLinks, damagedTags]: [DamagedLink[], Tag[]] = [[], []];
     const [manifests, layers, tags] = await Promise.all([
-      this.#linksOf("manifest", repository, damaged),
-      this.#linksOf("layer", repository, damaged),
-      this.#tagsOf(repository, damaged),
+      this.#linksOf("manifest", repository, damagedLinks),
+      this.#linksOf("layer", repository, damagedLinks),
+      this.#tagsOf(repository, damagedTags),
     ]);
-    return { manifests, layers, tags, damaged: damaged.toSorted() };
+    const damaged = [...damagedLinks.map(({ digest }) => digest), ...damagedTags].toSorted();
+    return { manifests, layers, tags, damaged, damagedLinks, damagedTags };
   }
 
-  async #linksOf(kind: LinkKind, repository: Repository, damaged: string[]): Promise<StoredLink[]> {
+  async #linksOf(kind: LinkKind, repository: Repository, damaged: DamagedLink[]): Promise<StoredLink[]> {
     const found: StoredLink[] = [];
     const root = this.#layout.links(kind, repository);
     for (const algorithm of await entriesOf(root)) {
@@ -112,19 +115,19 @@ export class Links {
     kind: LinkKind,
     repository: Repository,
     digest: Digest,
-    damaged: string[],
+    damaged: DamagedLink[],
   ): Promise<StoredLink | undefined> {
     const path = this.#layout.link(kind, repository, digest);
     const stats = await statFileIfPresent(path);
     if (stats === undefined) return undefined;
     if ((await readLink(path)) !== digest) {
-      damaged.push(digest);
+      damaged.push({ kind, digest });
       return undefined;
     }
     return { digest, fetchedWith: await this.fetchedWith(kind, repository, digest), atMs: Math.floor(stats.mtimeMs) };
   }
 
-  async #tagsOf(repository: Repository, damaged: string[]): Promise<StoredTag[]> {
+  async #tagsOf(repository: Repository, damaged: Tag[]): Promise<StoredTag[]> {
     const found: StoredTag[] = [];
     for (const entry of await entriesOf(this.#layout.tags(repository))) {
       const tag = parseTag(entry.name);

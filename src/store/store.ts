@@ -19,8 +19,8 @@ export interface Store {
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>;
   /** Takes a blob away, whoever has a link to it; those who have it open read on. */
   removeBlob(digest: Digest): Promise<void>;
-  /** Every stored blob, in no order, whether anything links it or not. */
-  blobs(): AsyncIterable<StoredBytes>;
+  /** Every stored blob whether anything links it or not, in the order of their digests; those behind `after`. */
+  blobs(after?: Digest): AsyncIterable<StoredBytes>;
   /**
    * Takes a blob over from elsewhere: by a link or a clone where the file system knows such, else by a copy. Every byte is hashed before
    * it is visible, and all that is held already is read too, as proof that the other side has it, but for what is the very same file.
@@ -94,6 +94,9 @@ export interface RepositoryContents {
   readonly tags: readonly StoredTag[];
   /** Links that are there but do not say what they must; digests, and names of tags. */
   readonly damaged: readonly string[];
+  /** Those of them that are links to content. */
+  readonly damagedLinks: readonly { readonly kind: LinkKind; readonly digest: Digest }[];
+  readonly damagedTags: readonly Tag[];
 }
 
 export interface StoredLink {

@@ -273,7 +273,14 @@ describe("reindex", () => {
     }));
     const store = {
       ...readingOf(here.store),
-      contents: async () => ({ manifests: [], layers: links, tags: [], damaged: [] }),
+      contents: async () => ({
+        manifests: [],
+        layers: links,
+        tags: [],
+        damaged: [],
+        damagedLinks: [],
+        damagedTags: [],
+      }),
     };
     await here.hold(nginx, "a");
     const report = await reindex(store, here.catalog, registries, log);

@@ -1,9 +1,11 @@
 import type { Logger } from "pino";
 import type { Catalog } from "../catalog/catalog.ts";
-import { parseRepositoryName, type Repository } from "../oci/reference.ts";
+import type { Release } from "../lib/keyed-locks.ts";
+import type { Repository } from "../oci/reference.ts";
 import type { Store } from "../store/store.ts";
 import { Findings, type ReindexReport } from "./reindex-report.ts";
 import { snapshotOf } from "./snapshot.ts";
+import { repositoryAt } from "./store-paths.ts";
 
 export type { ReindexProblem, ReindexReport } from "./reindex-report.ts";
 
@@ -13,6 +15,13 @@ const PROGRESS_EVERY = 500;
 interface Served {
   readonly id: string;
   readonly serves: string;
+}
+
+/** What a running cache needs of it. */
+export interface Beside {
+  /** Taken before a repository is read, released when it is written down: nothing of it may go meanwhile, and come back as rows. */
+  readonly hold: (path: string) => Promise<Release>;
+  readonly onRepository: () => void;
 }
 
 /**
@@ -26,6 +35,7 @@ export async function reindex(
   registries: readonly Served[],
   log: Pick<Logger, "info" | "warn">,
   signal?: AbortSignal,
+  beside?: Beside,
 ): Promise<ReindexReport> {
   const findings = new Findings(log);
   const idOf = new Map(registries.map(({ serves, id }) => [serves, id]));
@@ -35,9 +45,16 @@ export async function reindex(
   async function* snapshots() {
     for await (const path of store.repositories()) {
       signal?.throwIfAborted();
-      const repository = repositoryAt(path, idOf, findings);
+      const repository = found(path, idOf, findings);
       if (repository === undefined) continue;
-      yield await snapshotOf(store, repository, findings);
+      const release = await beside?.hold(path);
+      try {
+        // Until the next one is asked for, the catalog writes this one down.
+        yield await snapshotOf(store, repository, findings);
+      } finally {
+        release?.();
+      }
+      beside?.onRepository();
       if (findings.repositories % PROGRESS_EVERY === 0) {
         log.info({ repositories: findings.repositories }, "the catalog is being rebuilt");
       }
@@ -45,16 +62,9 @@ export async function reindex(
   }
 }
 
-/** `docker.io/library/nginx`: up to the first slash the registry, whose name may have a port. */
-function repositoryAt(path: string, idOf: ReadonlyMap<string, string>, findings: Findings): Repository | undefined {
-  const slash = path.indexOf("/");
-  const name = slash === -1 ? undefined : parseRepositoryName(path.slice(slash + 1));
-  if (name === undefined) {
-    findings.problem({ kind: "bad-name", repository: path });
-    return undefined;
-  }
-  const serves = path.slice(0, slash);
-  const registryId = idOf.get(serves);
-  if (registryId === undefined) findings.problem({ kind: "unknown-registry", repository: path });
-  return { registryId: registryId ?? serves, serves, name };
+function found(path: string, idOf: ReadonlyMap<string, string>, findings: Findings): Repository | undefined {
+  const repository = repositoryAt(path, idOf);
+  if (repository === undefined) findings.problem({ kind: "bad-name", repository: path });
+  else if (!idOf.has(repository.serves)) findings.problem({ kind: "unknown-registry", repository: path });
+  return repository;
 }

@@ -60,7 +60,14 @@ export function storeContract(kind: string, prepare: (t: TestContext) => Promise
       assert.equal(await store.tag(APP, tagOf("1")), undefined);
       assert.equal(await store.fetchedWith("manifest", APP, DIGEST), undefined);
       assert.deepEqual(await listed(store.repositories()), []);
-      assert.deepEqual(await store.contents(APP), { manifests: [], layers: [], tags: [], damaged: [] });
+      assert.deepEqual(await store.contents(APP), {
+        manifests: [],
+        layers: [],
+        tags: [],
+        damaged: [],
+        damagedLinks: [],
+        damagedTags: [],
+      });
     });
 
     test("a small blob is put at once and read whole, in parts, and not past its end", async (t) => {

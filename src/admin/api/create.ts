@@ -15,7 +15,10 @@ import type { Evicting, PinBook } from "./parts.ts";
 import { evictResource } from "./evict.ts";
 import { pinsResource } from "./pins.ts";
 import { type RegistriesParts, registriesResource } from "./registries.ts";
+import type { Reindexes, Scrubbing } from "./parts.ts";
+import { reindexResource } from "./reindex.ts";
 import { repositoriesResource } from "./repositories.ts";
+import { scrubResource } from "./scrub.ts";
 import { type StatisticsParts, statisticsResource } from "./statistics.ts";
 import { statusOf, type StatusParts, statusResource } from "./status.ts";
 import { warmResource } from "./warm.ts";
@@ -28,6 +31,8 @@ export interface ApiParts extends StatusParts, RegistriesParts, ImagesParts, His
   readonly pins: PinBook;
   readonly evicting: Evicting;
   readonly bypassing: Pick<Bypassing, "list">;
+  readonly scrubbing: Scrubbing;
+  readonly reindexes: Reindexes;
   readonly warming: Warming;
   readonly log: Pick<Logger, "error" | "info">;
 }
@@ -51,6 +56,8 @@ export function createApi(parts: ApiParts): Api {
       (app) => statisticsResource(app, parts),
       (app) => pinsResource(app, parts.pins),
       (app) => evictResource(app, parts),
+      (app) => scrubResource(app, parts.scrubbing),
+      (app) => reindexResource(app, parts.reindexes),
       (app) => warmResource(app, parts.warming),
       (app) => bypassingResource(app, parts.bypassing),
     ],

@@ -1,6 +1,7 @@
 import type { TagSighting } from "../../catalog/catalog.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Repository, Tag } from "../../oci/reference.ts";
+import type { ReindexReport } from "../../upkeep/reindex-report.ts";
 import type { Evicted } from "../../upkeep/evict/hands.ts";
 
 /**
@@ -81,8 +82,8 @@ export interface Eviction {
 
 export interface Scrubbing {
   state(): ScrubState;
-  /** False where it is under way already. */
-  start(): boolean;
+  /** False where it is under way already. Without a rate it is the usual one. */
+  start(bytesPerSecond?: number): boolean;
   /** False where nothing is under way. It goes on from there the next time. */
   stop(): boolean;
 }
@@ -97,6 +98,19 @@ export interface ScrubState {
   readonly healed: number;
   readonly startedAtMs: number | undefined;
   readonly finishedAtMs: number | undefined;
+}
+
+export interface Reindexes {
+  state(): ReindexNow;
+  /** False where it is under way already. */
+  start(): boolean;
+}
+
+export interface ReindexNow {
+  readonly isRunning: boolean;
+  readonly repositories: number;
+  readonly report: ReindexReport | undefined;
+  readonly failure: string | undefined;
 }
 
 export interface TagHistories {

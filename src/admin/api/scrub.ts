@@ -23,6 +23,21 @@ const stateSchema = z
   })
   .openapi("Scrub");
 
+/** Slower than this it would never end; faster than any disk is. */
+const RATE_MIN = 1024;
+const RATE_MAX = 1024 ** 4;
+
+const scrubRequest = z
+  .strictObject({
+    bytesPerSecond: z
+      .int()
+      .min(RATE_MIN)
+      .max(RATE_MAX)
+      .optional()
+      .openapi({ description: "How fast it reads at most; by default 50 MiB a second." }),
+  })
+  .openapi("ScrubRequest");
+
 const look = createRoute({
   method: "get",
   operationId: "getScrub",
@@ -39,7 +54,8 @@ const start = createRoute({
   summary: "Hash all that is stored",
   description: "At a bounded rate, beside the pulls. It goes on where the one before was stopped.",
   tags,
-  responses: { 202: jsonOf(stateSchema, "It has begun."), ...actRefusals(409) },
+  request: { body: { content: { "application/json": { schema: scrubRequest } }, required: true } },
+  responses: { 202: jsonOf(stateSchema, "It has begun."), ...actRefusals(400, 409) },
 });
 
 const stop = createRoute({
@@ -55,7 +71,8 @@ const stop = createRoute({
 export function scrubResource(app: ApiApp, scrubbing: Scrubbing): void {
   app.openapi(look, (c) => c.json(toldScrub(scrubbing.state()), 200));
   app.openapi(start, (c) => {
-    if (!scrubbing.start()) throw new ProblemError(409, "a scrub is under way already");
+    if (!scrubbing.start(c.req.valid("json").bytesPerSecond))
+      throw new ProblemError(409, "a scrub is under way already");
     return c.json(toldScrub(scrubbing.state()), 202);
   });
   app.openapi(stop, (c) => {
