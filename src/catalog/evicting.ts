@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Digest } from "../oci/digest.ts";
-import { type Repository, type RepositoryName, repositoryPath, type Tag } from "../oci/reference.ts";
+import type { Repository, RepositoryName, Tag } from "../oci/reference.ts";
 import { otherWork } from "./batches.ts";
 import type {
   HeldRoot,
@@ -14,6 +14,7 @@ import type {
 import { ALL_REGISTRIES } from "./contents.ts";
 import { dropBlobs, dropManifests } from "./drop.ts";
 import { namedManifestsQuery, referringQuery } from "./roots.ts";
+import { repositoryIdIfHeld } from "./repositories.ts";
 import type { CatalogDb } from "./schema.ts";
 import { remember } from "./tags.ts";
 
@@ -52,7 +53,7 @@ export async function leastUsed(db: CatalogDb, query: LeastUsedQuery): Promise<H
 
 /** The roots by which the repository holds a manifest: itself, or those that lead to it. */
 export async function rootsOf(db: CatalogDb, repository: Repository, digest: Digest): Promise<Digest[]> {
-  const repositoryId = await idOf(db, repository);
+  const repositoryId = await repositoryIdIfHeld(db, repository);
   if (repositoryId === undefined) return [];
   const roots = new Set<Digest>();
   let level: string[] = [digest];
@@ -91,7 +92,7 @@ export async function leaving(
   root: Digest,
   without: readonly Digest[] = [],
 ): Promise<Leaving | undefined> {
-  const repositoryId = await idOf(db, repository);
+  const repositoryId = await repositoryIdIfHeld(db, repository);
   if (repositoryId === undefined || without.includes(root)) return undefined;
   const held = await manifestsAt(db, repositoryId, [root]);
   if (held.length === 0) return undefined;
@@ -256,7 +257,7 @@ async function leavingContents(
 
 /** Forgets what leaves, with its tags; where those pointed goes into their history. */
 export async function forget(db: CatalogDb, { repository, manifests, blobs }: Leaving): Promise<void> {
-  const repositoryId = await idOf(db, repository);
+  const repositoryId = await repositoryIdIfHeld(db, repository);
   if (repositoryId === undefined) return;
   const digests = manifests.map(({ digest }) => digest);
   const tags = await db
@@ -319,7 +320,7 @@ export async function looseBlobs(
 
 /** A loose blob, as something that leaves; undefined where it is held or named by now. */
 export async function leavingBlob(db: CatalogDb, repository: Repository, digest: Digest): Promise<Leaving | undefined> {
-  const repositoryId = await idOf(db, repository);
+  const repositoryId = await repositoryIdIfHeld(db, repository);
   if (repositoryId === undefined) return undefined;
   const row = await db
     .selectFrom("blobs as b")
@@ -378,15 +379,6 @@ export async function forgetBlob(
     await otherWork();
   }
   return holders;
-}
-
-async function idOf(db: CatalogDb, repository: Repository): Promise<number | undefined> {
-  const row = await db
-    .selectFrom("repositories")
-    .select("id")
-    .where("path", "=", repositoryPath(repository))
-    .executeTakeFirst();
-  return row?.id;
 }
 
 function sized({ digest, size }: { readonly digest: string; readonly size: number }): SizedDigest {

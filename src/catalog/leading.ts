@@ -1,6 +1,7 @@
 import type { Digest } from "../oci/digest.ts";
-import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
+import type { Repository, Tag } from "../oci/reference.ts";
 import type { ContentKind } from "./catalog.ts";
+import { repositoryIdIfHeld } from "./repositories.ts";
 import type { CatalogDb } from "./schema.ts";
 
 /** A blob, its manifest, an index, an index of indexes: nobody nests deeper. */
@@ -15,7 +16,7 @@ export const TAGS_OF_MAX = 1_000;
 
 /** Tags of the repository that lead to the digest, or did: by themselves, by an index, by a manifest that names it. */
 export async function tagsOf(db: CatalogDb, repository: Repository, digest: Digest, kind: ContentKind): Promise<Tag[]> {
-  const id = await idOf(db, repository);
+  const id = await repositoryIdIfHeld(db, repository);
   const leading = id === undefined ? [] : await leadingTo(db, id, digest, kind);
   if (id === undefined || leading.length === 0) return [];
   const present = await leadingTagsQuery(db, "tags", id, leading).execute();
@@ -33,7 +34,7 @@ export async function firstSeen(
   digest: Digest,
   kind: ContentKind,
 ): Promise<number | undefined> {
-  const id = await idOf(db, repository);
+  const id = await repositoryIdIfHeld(db, repository);
   const leading = id === undefined ? [] : await leadingTo(db, id, digest, kind);
   if (id === undefined || leading.length === 0) return undefined;
   const times: number[] = [];
@@ -111,13 +112,4 @@ export function seenQueries(db: CatalogDb, repositoryId: number, leading: readon
   return [held, pointedTo("tags"), pointedTo("tag_history")].map((query) =>
     db.selectFrom(query.as("seen")).select((eb) => eb.fn.min<number | null>("seen.at_ms").as("at_ms")),
   );
-}
-
-async function idOf(db: CatalogDb, repository: Repository): Promise<number | undefined> {
-  const row = await db
-    .selectFrom("repositories")
-    .select("id")
-    .where("path", "=", repositoryPath(repository))
-    .executeTakeFirst();
-  return row?.id;
 }

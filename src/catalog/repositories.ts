@@ -27,6 +27,16 @@ export async function repositoryIdOf(db: CatalogDb, repository: Repository, nowM
   return row.id;
 }
 
+/** The row's id; undefined where nothing of it was ever recorded. */
+export async function repositoryIdIfHeld(db: CatalogDb, repository: Repository): Promise<number | undefined> {
+  const row = await db
+    .selectFrom("repositories")
+    .select("id")
+    .where("path", "=", repositoryPath(repository))
+    .executeTakeFirst();
+  return row?.id;
+}
+
 export async function registryIdOf(db: CatalogDb, repositoryId: number): Promise<string> {
   const row = await db
     .selectFrom("repositories")

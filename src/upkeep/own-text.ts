@@ -44,3 +44,35 @@ export async function replaceOwnText(path: string, text: string): Promise<void> 
     throw error;
   }
 }
+
+/** A list that people may edit, as it is: one entry a line, `#` begins a comment. */
+export interface ListText<E> {
+  readonly lines: readonly string[];
+  readonly entries: readonly E[];
+  /** Lines that cannot be read, counted from 1; they count for nothing. */
+  readonly badLines: readonly number[];
+}
+
+/** `readLine` gives undefined for a line that it cannot read; what is beyond `entriesMax` is not read either. */
+export function parseList<E>(text: string, entriesMax: number, readLine: (line: string) => E | undefined): ListText<E> {
+  const lines = text.split(/\r?\n/);
+  while (lines.at(-1) === "") lines.pop();
+  const entries: E[] = [];
+  const badLines: number[] = [];
+  lines.forEach((line, at) => {
+    if (isBlank(line)) return;
+    const entry = entries.length < entriesMax ? readLine(line) : undefined;
+    if (entry === undefined) badLines.push(at + 1);
+    else entries.push(entry);
+  });
+  return { lines, entries, badLines };
+}
+
+/** Nothing but a comment. */
+export function isBlank(line: string): boolean {
+  return line.trim() === "" || line.trimStart().startsWith("#");
+}
+
+export function listText(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join("");
+}

@@ -3,6 +3,7 @@ import { ValueError } from "../../lib/value-error.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { imageNameText, type NamedRegistry, parseImageName } from "../../oci/image-name.ts";
 import { repositoryPath, type Tag } from "../../oci/reference.ts";
+import { isBlank, listText, parseList } from "../own-text.ts";
 
 /** Lines; more would be looked through for each image that could go. */
 export const PINS_MAX = 1_000;
@@ -46,16 +47,7 @@ const HEAD = [
 
 /** Reads `REFERENCE-OR-GLOB [# note]`, one a line; a line that begins with `#` is a comment. */
 export function parsePins(text: string, registries: readonly NamedRegistry[]): PinsText {
-  const lines = text.split(/\r?\n/);
-  while (lines.at(-1) === "") lines.pop();
-  const pins: CompiledPin[] = [];
-  const badLines: number[] = [];
-  lines.forEach((line, at) => {
-    if (isBlank(line)) return;
-    const pin = pins.length < PINS_MAX ? readLine(line, registries) : undefined;
-    if (pin === undefined) badLines.push(at + 1);
-    else pins.push(pin);
-  });
+  const { lines, entries: pins, badLines } = parseList(text, PINS_MAX, (line) => readLine(line, registries));
   return { lines, pins, badLines };
 }
 
@@ -64,7 +56,7 @@ export function withPin(before: PinsText, pin: Pin, registries: readonly NamedRe
   const kept = before.lines.filter((line) => readLine(line, registries)?.reference !== pin.reference);
   const lines = [...(kept.length === 0 ? HEAD : kept), lineOf(pin)];
   const isFull = before.pins.filter(({ reference }) => reference !== pin.reference).length >= PINS_MAX;
-  return isFull ? undefined : ended(lines);
+  return isFull ? undefined : listText(lines);
 }
 
 /** The file without these. */
@@ -73,7 +65,7 @@ export function withoutPins(
   references: ReadonlySet<string>,
   registries: readonly NamedRegistry[],
 ): string {
-  return ended(before.lines.filter((line) => !references.has(readLine(line, registries)?.reference ?? "")));
+  return listText(before.lines.filter((line) => !references.has(readLine(line, registries)?.reference ?? "")));
 }
 
 /**
@@ -134,12 +126,4 @@ function readLine(line: string, registries: readonly NamedRegistry[]): CompiledP
 function lineOf({ reference, note }: Pin): string {
   const words = note?.replaceAll(/\s+/g, " ").trim() ?? "";
   return words === "" ? reference : `${reference} # ${words}`;
-}
-
-function isBlank(line: string): boolean {
-  return line.trim() === "" || line.trimStart().startsWith("#");
-}
-
-function ended(lines: readonly string[]): string {
-  return lines.map((line) => `${line}\n`).join("");
 }

@@ -1,3 +1,4 @@
+import { isBlank, type ListText, listText, parseList } from "../own-text.ts";
 import { type Platforms, parsePlatform } from "./platforms.ts";
 
 /** Entries; more would keep upstreams busy for nothing. */
@@ -12,12 +13,7 @@ export interface KeptFresh {
 }
 
 /** The file as it is, lines of people's own included. */
-export interface KeepFreshText {
-  readonly lines: readonly string[];
-  readonly entries: readonly KeptFresh[];
-  /** Lines that cannot be read, counted from 1; they are passed over. */
-  readonly badLines: readonly number[];
-}
+export type KeepFreshText = ListText<KeptFresh>;
 
 const HEAD = [
   "# Images that the cache keeps fresh: what `registry-cache warm --keep-fresh` was given, one a line, with its platforms.",
@@ -26,17 +22,7 @@ const HEAD = [
 
 /** Reads `REFERENCE PLATFORM[,PLATFORM...]` or `REFERENCE all`, one a line; `#` begins a comment. */
 export function parseKeepFresh(text: string): KeepFreshText {
-  const lines = text.split(/\r?\n/);
-  while (lines.at(-1) === "") lines.pop();
-  const entries: KeptFresh[] = [];
-  const badLines: number[] = [];
-  lines.forEach((line, at) => {
-    if (isBlank(line)) return;
-    const entry = parseLine(line);
-    if (entry === undefined || entries.length >= KEEP_FRESH_MAX) badLines.push(at + 1);
-    else entries.push(entry);
-  });
-  return { lines, entries, badLines };
+  return parseList(text, KEEP_FRESH_MAX, parseLine);
 }
 
 /** The file with these in it; whoever is there already gets the new platforms. Undefined where that would be too many. */
@@ -44,24 +30,16 @@ export function withEntries(before: KeepFreshText, added: readonly KeptFresh[]):
   const byReference = new Map(added.map((entry) => [entry.reference, entry]));
   const kept = before.lines.filter((line) => !byReference.has(parseLine(line)?.reference ?? ""));
   const lines = [...(kept.length === 0 ? HEAD : kept), ...[...byReference.values()].map(lineOf)];
-  return parseKeepFresh(lines.join("\n")).entries.length < countOf(lines) ? undefined : ended(lines);
+  return parseKeepFresh(lines.join("\n")).entries.length < countOf(lines) ? undefined : listText(lines);
 }
 
 /** The file without these. */
 export function withoutEntries(before: KeepFreshText, references: ReadonlySet<string>): string {
-  return ended(before.lines.filter((line) => !references.has(parseLine(line)?.reference ?? "")));
+  return listText(before.lines.filter((line) => !references.has(parseLine(line)?.reference ?? "")));
 }
 
 function countOf(lines: readonly string[]): number {
   return lines.filter((line) => parseLine(line) !== undefined).length;
-}
-
-function ended(lines: readonly string[]): string {
-  return lines.map((line) => `${line}\n`).join("");
-}
-
-function isBlank(line: string): boolean {
-  return line.trim() === "" || line.trimStart().startsWith("#");
 }
 
 function lineOf({ reference, platforms }: KeptFresh): string {
