@@ -11,6 +11,7 @@ import { assertCatalogAgrees, assertWhole, filesBelow, readStore } from "./fault
 import { startCacheProcess } from "./support/cache-process.ts";
 import { startCache, testConfig, testRegistry } from "./support/cache.ts";
 import { ask } from "./support/client.ts";
+import { runCommand } from "./support/command.ts";
 import { type FakeImage, startFakeUpstream } from "./support/fake-upstream.ts";
 import { prove } from "./support/property.ts";
 import { tempDir } from "./support/temp.ts";
@@ -292,4 +293,27 @@ test("the catalog of a running cache is rebuilt when somebody asks for it", asyn
   assert.deepEqual([repositories, manifests, tags, blobs, problemCount], [1, 1, 1, 3, 0]);
   await cache.app.idle();
   await assertSound(cache.dataDir);
+});
+
+test("from the command line: exit code 1 only where something could not be fetched anew", async (t) => {
+  const { cache, image, upstream } = await site(t);
+  const run = async (...args: string[]) =>
+    await runCommand(t, args, { cwd: cache.dataDir, environment: { REGISTRY_CACHE_DATA_DIR: cache.dataDir } });
+  const [layer] = image.layers;
+  await flip(blobPath(cache.dataDir, layer?.digest ?? ""));
+  const healed = await run("scrub", "--rate", "10MiB", "--wait");
+  assert.deepEqual([healed.exitCode, healed.err], [0, ""]);
+  assert.match(healed.out, /4 blobs, 3\.1 MiB; 1 damaged, 1 of them fetched anew\n$/);
+  await upstream.stop();
+  await flip(blobPath(cache.dataDir, layer?.digest ?? ""));
+  const lost = await run("scrub", "--wait");
+  assert.equal(lost.exitCode, 1);
+  assert.match(lost.out, /1 could not be fetched anew and is held no longer/);
+  const status = await run("scrub", "--status", "--json");
+  assert.equal((JSON.parse(status.out) as Told).damaged, 1);
+  assert.match((await run("scrub", "--stop")).err, /no scrub is under way/);
+  assert.equal((await run("scrub", "--stop", "--wait")).exitCode, 2);
+  assert.equal((await run("scrub", "--rate", "5")).exitCode, 2);
+  const { exitCode, out } = await run("reindex");
+  assert.deepEqual([exitCode, out], [0, "catalog rebuilt: 1 repository, 1 manifest, 1 tag, 2 blobs, 196 KiB\n"]);
 });

@@ -69,6 +69,19 @@ export function leavingTests(prepare: (t: TestContext) => Promise<() => Promise<
     assert.equal(await store.statBlob(DIGEST), BYTES.length);
   });
 
+  test("blobs come in the order of their digests, from behind any of them", async (t) => {
+    const store = await (await prepare(t))();
+    const bytes = Array.from({ length: 40 }, (_, index) => Buffer.from(`blob ${index}`));
+    const digests = bytes.map((one, index) => digestOf(one, index % 4 === 0 ? "sha512" : "sha256"));
+    for (const [index, digest] of digests.entries()) await store.putBlob(digest, bytes[index] as Buffer);
+    const ordered = digests.toSorted();
+    for (const after of [undefined, ...ordered]) {
+      const found: Digest[] = [];
+      for await (const { digest } of store.blobs(after)) found.push(digest);
+      assert.deepEqual(found, after === undefined ? ordered : ordered.slice(ordered.indexOf(after) + 1));
+    }
+  });
+
   test("links and tags are taken away, and with the last of them the repository", async (t) => {
     const store = await (await prepare(t))();
     const below = repo("library/app/below");
