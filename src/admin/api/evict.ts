@@ -1,6 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { repositoryPath } from "../../oci/reference.ts";
-import { badRequest } from "../../server/problem.ts";
+import { badRequest, ProblemError } from "../../server/problem.ts";
 import type { Why } from "../../upkeep/evict/clear.ts";
 import type { Evicted } from "../../upkeep/evict/hands.ts";
 import { actRefusals, type ApiApp, bytesCount, digestText, iso, jsonOf, readRefusals, when } from "./common.ts";
@@ -83,6 +83,7 @@ const plan = createRoute({
   operationId: "planPrune",
   path: "/api/v1/prune",
   summary: "What would go by budgets and ages now, and why",
+  description: "For admins alone: it looks at all images, private ones too.",
   tags,
   responses: { 200: jsonOf(evictionSchema, "Nothing has gone by this."), ...readRefusals() },
 });
@@ -117,7 +118,10 @@ export function evictResource(app: ApiApp, { registries, evicting }: EvictParts)
     }
     return c.json(toldEviction(await evicting.evict({ images, registryId, isDryRun })), 200);
   });
-  app.openapi(plan, async (c) => c.json(toldEviction(await evicting.plan()), 200));
+  app.openapi(plan, async (c) => {
+    if (!c.env.caller.isAdmin) throw new ProblemError(403, "what would go is told to admins alone");
+    return c.json(toldEviction(await evicting.plan()), 200);
+  });
   app.openapi(prune, async (c) => c.json(toldEviction(await evicting.prune()), 200));
 }
 
