@@ -24,7 +24,8 @@ const DEPTH_MAX = 4;
 export const LEAVING_MANIFESTS_MAX = 100;
 /** Blobs that leave in one step; what is beyond is loose afterwards. */
 export const LEAVING_BLOBS_MAX = 1_000;
-const TAGS_MAX = 1_000;
+/** More than any image has; pins are compared with all of them, and all of them go before the image does. */
+const TAGS_MAX = 100_000;
 
 /** The rows after the cursor, by last use; what no root is costs nothing. */
 export function leastUsedQuery(db: CatalogDb, { after, limit }: LeastUsedQuery) {

@@ -188,6 +188,34 @@ test("pins stay, and what a budget lacks for them is told", async (t) => {
   await assertAgrees(site);
 });
 
+test("a pin of one tag among very many keeps the image", async (t) => {
+  const site = await evictingSite(t);
+  const image = await site.image(APP, [layer("a")]);
+  for (let at = 0; at < 1_200; at += 1) await site.catalog.recordTag(APP, `v${at}` as Tag, image, 1_000);
+  for (const tag of ["v0", "v1199"]) {
+    await site.pins.add(`docker.io/library/app:${tag}`);
+    const { images, pinned } = await site.evictor.evict({ kind: "registry", registryId: "dockerhub" });
+    assert.deepEqual([images, pinned], [0, [`docker.io/library/app@${image}`]], tag);
+    await site.pins.remove([`docker.io/library/app:${tag}`]);
+  }
+});
+
+test("where pins keep all, fills do not have every image looked at anew each time", async (t) => {
+  const site = await evictingSite(t, { configuredPins: ["docker.io/**"] });
+  for (const seed of ["a", "b", "c"]) await site.image(APP, [layer(seed)], seed);
+  site.budgets.all = 1;
+  let looks = 0;
+  const shortage = async () => {
+    looks += 1;
+    return await site.room.shortage([]);
+  };
+  assert.equal(await site.evictor.makeRoom(shortage), false);
+  const first = looks;
+  const more = await Promise.all(Array.from({ length: 10 }, async () => await site.evictor.makeRoom(shortage)));
+  assert.ok(more.every((made) => !made));
+  assert.ok(looks - first < 10 * first, "some of them were not looked for");
+});
+
 test("images that nobody has pulled for long go, but for pinned ones", async (t) => {
   const site = await evictingSite(t, { maxAgeMs: 60_000, configuredPins: ["docker.io/library/other"] });
   const old = Date.now() - 120_000;

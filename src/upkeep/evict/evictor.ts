@@ -21,6 +21,12 @@ const TIDY_EVERY_MS = 60 * 60_000;
 const TIDY_FIRST_MS = 2 * 60_000;
 /** After all that may go has gone and it was not enough, it is not begun again by itself for so long. */
 const EXHAUSTED_PAUSE_MS = 30_000;
+/**
+ * Nor is it for fills, for so many times as long as it has taken to find that out: every image is looked at for it, and each pull
+ * would have it done again.
+ */
+const EXHAUSTED_FACTOR = 4;
+const EXHAUSTED_MS_MAX = 5 * 60_000;
 /** Where all that may go is being kept something in just now. */
 const BUSY_PAUSE_MS = 50;
 /** Partials that are younger are gone on with by clients that come back; under need they go when nothing else does. */
@@ -51,6 +57,8 @@ export class Evictor implements RoomMaker {
   #waiting = 0;
   #isTending = false;
   #exhaustedUntilMs = 0;
+  /** Until when nothing more can go, by what was lacking. */
+  readonly #nothingMore = new Map<string, number>();
 
   constructor(options: EvictorOptions) {
     this.#o = options;
@@ -62,10 +70,18 @@ export class Evictor implements RoomMaker {
     this.#waiting += 1;
     return await this.#inTurn(async () => {
       this.#waiting -= 1;
-      if ((await shortage()) === undefined) return true;
+      const lack = await shortage();
+      if (lack === undefined) return true;
+      const kind = kindOf(lack);
+      const startedMs = performance.now();
+      if (startedMs < (this.#nothingMore.get(kind) ?? 0)) return false;
       const cleared = await this.#clear(shortage);
       if (cleared.isEnough || cleared.images > 0) return true;
-      if (cleared.busy === 0) return false;
+      if (cleared.busy === 0) {
+        const endedMs = performance.now();
+        this.#nothingMore.set(kind, endedMs + Math.min(EXHAUSTED_MS_MAX, (endedMs - startedMs) * EXHAUSTED_FACTOR));
+        return false;
+      }
       await pause(BUSY_PAUSE_MS, undefined, { signal: this.#stopping.signal });
       return true;
     }, false);
@@ -247,6 +263,11 @@ export class Evictor implements RoomMaker {
       return otherwise as T;
     }
   }
+}
+
+/** Which budgets lack something: what cannot be got for one of them may be had for another. */
+function kindOf({ all, disk, byRegistry }: Shortage): string {
+  return [...(all > 0 ? ["all"] : []), ...(disk > 0 ? ["disk"] : []), ...[...byRegistry.keys()].toSorted()].join(" ");
 }
 
 function sum(evicted: readonly Evicted[]): number {
