@@ -6,14 +6,14 @@ import { compileRepositoryGlob, compileTagGlob } from "./glob.ts";
 import { compilePlainGlob } from "./plain-glob.ts";
 import { ValueError } from "./value-error.ts";
 
-test("it means what globs mean elsewhere", async () => {
+test("it means what globs mean elsewhere", () => {
   // The library has rules of its own for neighbouring stars and for what is left out.
   const piece = fc.constantFrom("*", "?", "a", "b", "[ab]", "{a,b}", "{a,bv}", "-", "v");
   const component = fc.array(piece, { minLength: 1, maxLength: 5 }).map((all) => all.join("").replaceAll(/\*+/g, "*"));
   const name = fc.array(fc.constantFrom("a", "b", "-", "v"), { minLength: 1, maxLength: 6 }).map((all) => all.join(""));
   const several = <T>(one: fc.Arbitrary<T>) =>
     fc.array(one, { minLength: 1, maxLength: 4 }).map((all) => all.join("/"));
-  await prove(
+  prove(
     fc.property(several(component), several(name), (pattern, text) => {
       for (const whole of pattern === "*" ? [] : [pattern, `**/a/${pattern}`, `${pattern}/a/**`]) {
         for (const longer of [text, `a/${text}`, `${text}/a`, `v/a/${text}`, `${text}/a/b/v`])
@@ -21,7 +21,7 @@ test("it means what globs mean elsewhere", async () => {
       }
     }),
   );
-  await prove(
+  prove(
     fc.property(component, name, (pattern, text) => {
       assert.equal(compilePlainGlob(pattern)(text), compileTagGlob(pattern)(text), `${pattern} and ${text}`);
     }),

@@ -25,12 +25,13 @@ export function compilePlainGlob(pattern: string): (text: string) => boolean {
 }
 
 function alternativesOf(pattern: string): string[] {
-  let [done, open]: [string[], string[]] = [[], [pattern]];
+  const done: string[] = [];
+  let open = [pattern];
   while (open.length > 0) {
     const next: string[] = [];
     for (const one of open) {
       const [whole, inner] = /\{([^{}]*)\}/.exec(one) ?? [];
-      if (whole === undefined) done = [...done, one];
+      if (whole === undefined) done.push(one);
       else if (inner?.includes(",") !== true)
         throw new ValueError("has braces without a comma", 'such as "{stable,lts}-*"');
       else next.push(...inner.split(",").map((part) => one.replace(whole, () => part)));
