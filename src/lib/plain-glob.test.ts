@@ -15,6 +15,8 @@ test("it means what globs mean elsewhere", () => {
     fc.array(one, { minLength: 1, maxLength: 4 }).map((all) => all.join("/"));
   prove(
     fc.property(several(component), several(name), (pattern, text) => {
+      // With more of them it would be refused.
+      fc.pre(pattern.split("{").length <= 6);
       for (const whole of pattern === "*" ? [] : [pattern, `**/a/${pattern}`, `${pattern}/a/**`]) {
         for (const longer of [text, `a/${text}`, `${text}/a`, `v/a/${text}`, `${text}/a/b/v`])
           assert.equal(compilePlainGlob(whole)(longer), compileRepositoryGlob(whole)(longer), `${whole} and ${longer}`);
