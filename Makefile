@@ -12,7 +12,7 @@ FUZZ_FLAGS = --test-reporter=spec --test-concurrency=2 --test-timeout=3600000
 FUZZ_SECONDS = 5
 WITH_NODE = scripts/with-node.sh
 # Every test file, and every program that one starts, would compile the same sources again.
-COMPILED = NODE_COMPILE_CACHE='$(CURDIR)/node_modules/.cache/compiled'
+COMPILED = NODE_COMPILE_CACHE='$(CURDIR)/test/.cache/compiled'
 
 .DEFAULT_GOAL := help
 # Quoted, since a value may have spaces.
