@@ -98,4 +98,4 @@ package: tools ## Build the npm package
 	@$(WITH_NODE) npm pack --loglevel=error
 
 clean: ## Remove what was fetched and built; cached images stay
-	rm -rf node_modules dist dist.partial.* .node .node.partial.*
+	rm -rf node_modules dist dist.partial.* .node .node.partial.* test/.cache

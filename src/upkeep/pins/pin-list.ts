@@ -74,6 +74,9 @@ export function withoutPins(
  * @throws ValueError
  */
 export function compilePin(reference: string, registries: readonly NamedRegistry[], note?: string): CompiledPin {
+  // In the file it would be a comment.
+  if (reference.includes("#"))
+    throw new ValueError(`"${reference}" is no image`, "such as docker.io/library/nginx:1.27");
   if (/[*?[\]{}]/.test(reference)) return compileGlobPin(reference, note);
   const name = parseImageName(reference, registries);
   if ("problem" in name) {

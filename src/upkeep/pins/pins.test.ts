@@ -114,3 +114,10 @@ test("any text is read without an error, and what is added to it is there", asyn
     }),
   );
 });
+
+test("what the file would take for a comment is refused, not written", async (t) => {
+  const { pins } = await setUp(t);
+  for (const reference of ["#*", "#docker.io/library/*", "docker.io/library/#*"])
+    await assert.rejects(pins.add(reference), ValueError);
+  assert.deepEqual(await pins.list(), []);
+});
