@@ -167,6 +167,31 @@ test("what cannot be had again, or is being read, goes after all others", async 
   assert.deepEqual(await heldRoots(site), []);
 });
 
+test("a round begins above the high mark only, of each budget by itself, and a plan foretells it", async (t) => {
+  const site = await evictingSite(t);
+  const [old, corp] = [await site.image(APP, [layer("old")], "1"), await site.image(CORP, [layer("corp")], "1")];
+  for (const tag of ["2", "3"]) await site.image(APP, [layer(tag)], tag);
+  const round = async () => {
+    const { evicted, lacking } = await site.evictor.plan();
+    assert.equal(lacking, undefined);
+    site.evicted.length = 0;
+    site.evictor.tend();
+    await site.evictor.idle();
+    assert.deepEqual(site.evicted, evicted);
+    return site.evicted.map(({ digest }) => digest);
+  };
+  const { bytes: used, byRegistry } = await site.catalog.heldBytes();
+  const usedByCorp = byRegistry.get("corp")?.bytes ?? 0;
+  site.budgets.all = Math.ceil(used / 0.93);
+  site.budgets.byRegistry.set("corp", Math.ceil(usedByCorp / 0.93));
+  assert.deepEqual(await round(), []);
+  site.budgets.byRegistry.set("corp", Math.floor(usedByCorp / 0.97));
+  assert.deepEqual(await round(), [corp], "the budget over all is between the marks, and begins nothing");
+  site.budgets.all = Math.floor((await site.room.used()) / 0.97);
+  assert.deepEqual(await round(), [old]);
+  assert.ok((await site.room.used()) <= 0.9 * site.budgets.all);
+});
+
 test("pins stay, and what a budget lacks for them is told", async (t) => {
   const site = await evictingSite(t, { configuredPins: ["registry.corp.example/**:v*"] });
   const child = await site.image(APP, [layer("child")]);

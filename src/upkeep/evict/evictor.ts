@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Catalog, Leaving } from "../../catalog/catalog.ts";
 import { repositoryPath } from "../../oci/reference.ts";
 import type { Pull } from "../../pull/pull.ts";
-import { LOW_WATER_SHARE, type RoomMaker, type Shortage } from "../../pull/room.ts";
+import type { RoomMaker, Shortage } from "../../pull/room.ts";
 import type { Store } from "../../store/store.ts";
 import type { Pins } from "../pins/pins.ts";
 import type { Step } from "../steps.ts";
@@ -12,6 +12,7 @@ import { type Evicted, PlanningHand, TakingHand } from "./hands.ts";
 import { removeAged } from "./aged.ts";
 import { type EvictReport, type EvictRequest, evictAsked } from "./asked.ts";
 import { type PrunePlan, type PruneReport, planOf } from "./prune.ts";
+import { roundOf } from "./round.ts";
 import { Tidying } from "./tidy.ts";
 
 /** How often it is looked whether a budget, the disk's reserve or an age is passed; fills that need room do not wait for it. */
@@ -71,7 +72,7 @@ export class Evictor implements RoomMaker {
     }, false);
   }
 
-  /** Evicts down to the low mark by itself, unless it does already; whoever waits for room goes first. */
+  /** Begins a round by itself where a mark is passed, unless one is under way; whoever waits for room goes first. */
   tend(): void {
     if (this.#isTending || performance.now() < this.#exhaustedUntilMs) return;
     this.#isTending = true;
@@ -79,29 +80,40 @@ export class Evictor implements RoomMaker {
   }
 
   async #tended(): Promise<void> {
-    const shortage = async () =>
-      this.#waiting > 0 ? undefined : await this.#o.pull.room.shortage([], LOW_WATER_SHARE);
-    if ((await shortage()) === undefined) return;
-    const { isEnough, busy } = await this.#clear(shortage);
+    const round = await roundOf(this.#o.pull.room);
+    if (round === undefined) return;
+    const { isEnough, busy } = await this.#clear(async () => (this.#waiting > 0 ? undefined : await round()));
     if (!isEnough && busy === 0) this.#exhaustedUntilMs = performance.now() + EXHAUSTED_PAUSE_MS;
   }
 
-  /** What would go now, why, and how much would come back; nothing is changed. */
+  /** What a round would take that began now, why, and how much would come back; nothing is changed. */
   async plan(): Promise<PrunePlan> {
-    await this.#o.pull.settleUses();
-    const shortage = await this.#o.pull.room.shortage([]);
-    return await planOf({ ...this.#o, shortage, tidying: this.#tidying, clearing: await this.#clearing(undefined) });
+    const { pull } = this.#o;
+    const { room } = pull;
+    await pull.settleUses();
+    const [round, budgets] = [await roundOf(room), await room.shortage([])];
+    const shortage = await round?.();
+    return await planOf({
+      ...this.#o,
+      shortage,
+      budgets,
+      tidying: this.#tidying,
+      clearing: await this.#clearing(undefined),
+    });
   }
 
-  /** Does what the plan says. */
+  /** Does what the plan says, at once. */
   async prune(): Promise<PruneReport> {
     const evicted: Evicted[] = [];
     const note = (one: Evicted) => void evicted.push(one);
     return await this.#inTurn(async () => {
       await this.#removeAged(note);
-      const cleared = await this.#clear(async () => await this.#o.pull.room.shortage([]), note);
+      const { room } = this.#o.pull;
+      const round = (await roundOf(room)) ?? (async () => undefined);
+      const { pinned } = await this.#clear(round, note);
       const tidied = await this.#tidying.run(this.#stopping.signal);
-      return { evicted, bytes: sum(evicted), isEnough: cleared.isEnough, pinned: cleared.pinned, ...tidied };
+      const isEnough = (await room.shortage([])) === undefined;
+      return { evicted, bytes: sum(evicted), isEnough, pinned, ...tidied };
     });
   }
 

@@ -31,13 +31,17 @@ export interface PruneReport extends Tidied {
 export interface PlanningOptions {
   readonly catalog: Pick<Catalog, "leaving">;
   readonly clearing: Omit<ClearOptions, "hand">;
+  /** What a round would bring back. */
   readonly shortage: Shortage | undefined;
+  /** What is above the budgets themselves, and the reserve of the disk. */
+  readonly budgets: Shortage | undefined;
   readonly maxAgeMs: number | undefined;
   readonly tidying: Pick<Tidying, "look">;
 }
 
 /** As a prune goes about it, with a hand that only notes. */
-export async function planOf({ catalog, clearing, shortage, maxAgeMs, tidying }: PlanningOptions): Promise<PrunePlan> {
+export async function planOf(planning: PlanningOptions): Promise<PrunePlan> {
+  const { catalog, clearing, shortage, budgets, maxAgeMs, tidying } = planning;
   const hand = new PlanningHand(catalog, shortage, PLANNED_MAX);
   const options = { ...clearing, hand };
   if (maxAgeMs !== undefined) await removeAged({ ...options, beforeMs: clearing.now() - maxAgeMs });
@@ -46,7 +50,7 @@ export async function planOf({ catalog, clearing, shortage, maxAgeMs, tidying }:
   return {
     evicted: hand.planned,
     bytes: hand.freed,
-    lacking: await hand.lack(),
+    lacking: hand.lackOf(budgets),
     pinned: cleared.pinned,
     ...nobodys,
   };
