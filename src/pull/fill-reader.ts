@@ -23,7 +23,7 @@ export interface FillReaderOptions {
   readonly signal: AbortSignal;
 }
 
-/** Follows a fill at its own pace; waits for bytes without polling. */
+/** Follows a fill at its own pace, for somebody who has joined it; waits for bytes without polling. */
 export class FillReader implements ByteReader {
   readonly #o: FillReaderOptions;
   #direct: DirectReader | undefined;
@@ -36,7 +36,7 @@ export class FillReader implements ByteReader {
 
   constructor(options: FillReaderOptions) {
     this.#o = options;
-    options.fill.join();
+    options.fill.hold();
   }
 
   async next(position: number): Promise<Piece | undefined> {
@@ -128,6 +128,6 @@ export class FillReader implements ByteReader {
     this.#closed = true;
     clearTimeout(this.#parking);
     await this.#endDirect();
-    await this.#o.fill.leave();
+    await this.#o.fill.letGo();
   }
 }

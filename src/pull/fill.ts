@@ -44,6 +44,8 @@ export class Fill {
   #wokenAtBytes = 0;
   #waking: NodeJS.Timeout | undefined;
   #readers = 0;
+  /** What readers have open beside themselves. */
+  #holds = 0;
   #idleSinceMs = 0;
   #hasEnded = false;
   #isKept = false;
@@ -82,7 +84,7 @@ export class Fill {
 
   /** Since when nobody reads, milliseconds since the epoch; undefined while somebody does. */
   get idleSinceMs(): number | undefined {
-    return this.#readers === 0 ? this.#idleSinceMs : undefined;
+    return this.#isUsed ? undefined : this.#idleSinceMs;
   }
 
   get readers(): number {
@@ -122,7 +124,25 @@ export class Fill {
 
   async leave(): Promise<void> {
     this.#readers -= 1;
-    if (this.#readers === 0) this.#idleSinceMs = Date.now();
+    await this.#left();
+  }
+
+  /** As `join`, by what one who has joined opens: he is one reader still. It must `letGo`. */
+  hold(): void {
+    this.#holds += 1;
+  }
+
+  async letGo(): Promise<void> {
+    this.#holds -= 1;
+    await this.#left();
+  }
+
+  get #isUsed(): boolean {
+    return this.#readers + this.#holds > 0;
+  }
+
+  async #left(): Promise<void> {
+    if (!this.#isUsed) this.#idleSinceMs = Date.now();
     await this.#closeSpoolWhenUnused();
   }
 
@@ -366,7 +386,7 @@ export class Fill {
   }
 
   async #closeSpoolWhenUnused(): Promise<void> {
-    if (!this.#hasEnded || this.#readers > 0 || this.#spool === undefined) return;
+    if (!this.#hasEnded || this.#isUsed || this.#spool === undefined) return;
     const spool = this.#spool;
     this.#chunks?.close();
     this.#spool = undefined;
