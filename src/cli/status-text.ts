@@ -62,10 +62,11 @@ function headLines({ version, uptimeSeconds, held, disk, counts, activity }: Sta
   const budget =
     held.maxBytes === undefined ? "" : ` of ${humanSize(held.maxBytes)}  ${bar(held.bytes / held.maxBytes)}`;
   const partial = held.partialBytes === 0 ? "" : `, and ${humanSize(held.partialBytes)} unfinished`;
+  const imageless = held.imagelessBytes === undefined ? "" : `; ${humanSize(held.imagelessBytes)} belong to no image`;
   const readers = activity.storedReaders + activity.fills.reduce((sum, one) => sum + one.readers, 0);
   return [
     `Registry Cache ${printable(version)}, up ${humanDuration(uptimeSeconds * 1000)}`,
-    labelled("held", `${humanSize(held.bytes)}${budget}${partial}`),
+    labelled("held", `${humanSize(held.bytes)}${budget}${partial}${imageless}`),
     ...(disk === undefined ? [] : [labelled("disk", diskText(disk))]),
     labelled(
       "served",

@@ -255,6 +255,37 @@ test("bytes that nothing leads to are counted at once, and removed when they are
   assert.ok(await site.store.statBlob(digestOf(orphan)));
 });
 
+test("blobs that no image leads to go before any image, but for those that are young or read", async (t) => {
+  const site = await evictingSite(t);
+  const image = await site.image(APP, [layer("held")], "1");
+  const keep = async (seed: string, ageMs: number) => {
+    const [bytes, digest] = [layer(seed), digestOf(layer(seed))];
+    await site.store.putBlob(digest, bytes);
+    await site.store.link("layer", OTHER, digest, undefined);
+    const atMs = Date.now() - ageMs;
+    await site.catalog.recordBlob({ repository: OTHER, digest, size: bytes.length, fetchedWith: undefined, atMs });
+    return digest;
+  };
+  const [old, read, young] = [await keep("old", 600_000), await keep("read", 600_000), await keep("young", 0)];
+  site.underWay.add(read);
+  site.budgets.all = 35_000;
+  const plan = await site.evictor.plan();
+  assert.deepEqual([plan.evicted, plan.looseGoing], [[], { count: 1, bytes: 10_000 }]);
+  assert.equal(plan.looseBytes, 20_000, "what is read is somebody's");
+  assert.equal(await site.evictor.makeRoom(async () => await site.room.shortage([])), true);
+  assert.deepEqual(
+    site.evicted.map(({ digest, why, bytes }) => [digest, why, bytes]),
+    [[undefined, "nobody's", 10_000]],
+  );
+  assert.deepEqual(await heldRoots(site), [image]);
+  const are = async (digest: Digest) => (await site.store.statBlob(digest)) !== undefined;
+  assert.deepEqual([await are(old), await are(read), await are(young)], [false, true, true]);
+  // What is left of such blobs is young, or read.
+  site.budgets.all = 25_000;
+  const { evicted, looseGone } = await site.evictor.prune();
+  assert.deepEqual([evicted.map(({ digest }) => digest), looseGone.count], [[image], 0]);
+});
+
 test("no held image is broken, pins stay and budgets are reached after any history", async (t) => {
   const layers = ["l0", "l1", "l2", "l3", "l4"].map((seed, at) => layer(seed, 1_000 * (at + 1)));
   const step = fc.record({

@@ -13,7 +13,7 @@ import { removeAged } from "./aged.ts";
 import { type EvictReport, type EvictRequest, evictAsked } from "./asked.ts";
 import { type PrunePlan, type PruneReport, planOf } from "./prune.ts";
 import { roundOf } from "./round.ts";
-import { Tidying } from "./tidy.ts";
+import { type MadeFor, type Nobodys, Tidying } from "./tidy.ts";
 
 /** How often it is looked whether a budget, the disk's reserve or an age is passed; fills that need room do not wait for it. */
 const TEND_EVERY_MS = 60_000;
@@ -64,7 +64,7 @@ export class Evictor implements RoomMaker {
     return await this.#inTurn(async () => {
       this.#waiting -= 1;
       if ((await shortage()) === undefined) return true;
-      const cleared = await this.#clear(shortage);
+      const cleared = await this.#clear(shortage, "fill");
       if (cleared.isEnough || cleared.images > 0) return true;
       if (cleared.busy === 0) return false;
       await pause(BUSY_PAUSE_MS, undefined, { signal: this.#stopping.signal });
@@ -82,7 +82,7 @@ export class Evictor implements RoomMaker {
   async #tended(): Promise<void> {
     const round = await roundOf(this.#o.pull.room);
     if (round === undefined) return;
-    const { isEnough, busy } = await this.#clear(async () => (this.#waiting > 0 ? undefined : await round()));
+    const { isEnough, busy } = await this.#clear(async () => (this.#waiting > 0 ? undefined : await round()), "round");
     if (!isEnough && busy === 0) this.#exhaustedUntilMs = performance.now() + EXHAUSTED_PAUSE_MS;
   }
 
@@ -109,11 +109,14 @@ export class Evictor implements RoomMaker {
     return await this.#inTurn(async () => {
       await this.#removeAged(note);
       const { room } = this.#o.pull;
+      const before = { ...this.#tidying.looseGone };
       const round = (await roundOf(room)) ?? (async () => undefined);
-      const { pinned } = await this.#clear(round, note);
+      const { pinned } = await this.#clear(round, "prune", note);
       const tidied = await this.#tidying.run(this.#stopping.signal);
       const isEnough = (await room.shortage([])) === undefined;
-      return { evicted, bytes: sum(evicted), isEnough, pinned, ...tidied };
+      const { count, bytes } = this.#tidying.looseGone;
+      const looseGone = { count: count - before.count, bytes: bytes - before.bytes };
+      return { evicted, looseGone, bytes: sum(evicted) + looseGone.bytes, isEnough, pinned, ...tidied };
     });
   }
 
@@ -145,8 +148,8 @@ export class Evictor implements RoomMaker {
     return await this.#inTurn(work);
   }
 
-  /** What nobody has: bytes without a link, blobs that no manifest names; as they were found last. */
-  get orphans() {
+  /** As it was found last. */
+  get nobodys(): Nobodys {
     return this.#tidying.found;
   }
 
@@ -197,18 +200,24 @@ export class Evictor implements RoomMaker {
     await removeAged({ ...options, beforeMs: Date.now() - maxAgeMs });
   }
 
-  async #clear(shortage: () => Promise<Shortage | undefined>, note?: (evicted: Evicted) => void): Promise<Cleared> {
+  async #clear(
+    shortage: () => Promise<Shortage | undefined>,
+    madeFor: MadeFor,
+    note?: (evicted: Evicted) => void,
+  ): Promise<Cleared> {
     const { pull, store } = this.#o;
     const { signal } = this.#stopping;
     await pull.settleUses();
     const hand = this.#handFor(shortage, note);
-    // Partials that nobody went on with for some time are worth less than any image.
-    if ((await hand.lack()) !== undefined) await store.reapPartials(PARTIAL_SPARED_MS);
+    const lack = async () => await hand.lack();
+    // Partials that nobody went on with for some time, and what no image has, are worth less than any image.
+    if ((await lack()) !== undefined) await store.reapPartials(PARTIAL_SPARED_MS);
+    if ((await lack()) !== undefined) await this.#tidying.makeRoom(signal, lack, madeFor);
     const cleared = await clear(await this.#clearing(hand));
     if (cleared.isEnough) return cleared;
-    await this.#tidying.removeLoose(signal, async () => (await hand.lack()) !== undefined);
-    if ((await hand.lack()) !== undefined) await store.reapPartials(0);
-    return { ...cleared, isEnough: (await hand.lack()) === undefined };
+    await this.#tidying.makeLastRoom(signal, lack);
+    if ((await lack()) !== undefined) await store.reapPartials(0);
+    return { ...cleared, isEnough: (await lack()) === undefined };
   }
 
   #handFor(shortage: () => Promise<Shortage | undefined>, note?: (evicted: Evicted) => void): TakingHand {
