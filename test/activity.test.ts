@@ -12,7 +12,8 @@ interface Activity {
 }
 
 test("whoever follows a fill is one reader of it", async (t) => {
-  const { url, upstream, ask } = await startApiSite(t, { access: { anonymous: true } });
+  const site = await startApiSite(t, { access: { anonymous: true } });
+  const { url, upstream } = site;
   const digest = upstream.addBlob("library/app", seededBytes(1_000 * KB, "followed"));
   const rest = Promise.withResolvers<void>();
   upstream.script(BLOB_GET, { kind: "hold", atByte: 500 * KB, until: rest.promise });
@@ -22,7 +23,7 @@ test("whoever follows a fill is one reader of it", async (t) => {
     return response;
   };
   const fills = async () => {
-    const answer = await ask("GET", "/api/v1/activity", { user: "ops" });
+    const answer = await site.ask("GET", "/api/v1/activity", { user: "ops" });
     return (JSON.parse(String(answer.body)) as Activity).fills.map(({ state, readers }) => ({ state, readers }));
   };
   const first = await pull();
