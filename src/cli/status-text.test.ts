@@ -111,7 +111,7 @@ pulls   1234, of which 1100 without upstream
 now     2 fills at 6.0 MiB/s, 14 readers, 20 requests, 33 connections
 
 REGISTRY               HELD   SERVED  SAVED  PULLS        LEFT  UPSTREAM
-dockerhub  10 GiB of 20 GiB  100 GiB    94%   1234  184 of 200  3.0 MiB/s
+dockerhub  10 GiB of 20 GiB  100 GiB    94%   1234  184 of 200  available
 ghcr                2.0 GiB      0 B      -      0           -  broken (12 s)
 quay                    0 B      0 B      -      0           -  available
 
@@ -156,6 +156,14 @@ now     0 fills at 0 B/s, 0 readers, 1 request, 1 connection
 
 REGISTRY  HELD  SERVED  SAVED  PULLS  LEFT  UPSTREAM
 quay       0 B     0 B      -      0     -  available`,
+    );
+  });
+
+  test("what no image has is told where there is any", () => {
+    const held = { bytes: 2 * GIB, partialBytes: 0, imagelessBytes: 300 * MIB };
+    assert.equal(
+      statusLines({ ...BUSY, held }, { width: undefined })[1],
+      "held    2.0 GiB; 300 MiB belong to no image",
     );
   });
 

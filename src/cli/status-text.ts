@@ -99,12 +99,8 @@ function registryLines({ registries }: StatusAnswer, width: number | undefined):
   return tableLines(COLUMNS, rows, width);
 }
 
-function upstreamText({
-  state,
-  askedAgainInSeconds,
-  bytesPerSecond,
-}: StatusAnswer["registries"][number]["upstream"]): string {
-  if (state === "available") return bytesPerSecond === 0 ? "available" : `${humanSize(bytesPerSecond)}/s`;
+/** What comes from it just now its fills say. */
+function upstreamText({ state, askedAgainInSeconds }: StatusAnswer["registries"][number]["upstream"]): string {
   return askedAgainInSeconds === undefined ? state : `${state} (${askedAgainInSeconds} s)`;
 }
 
