@@ -159,6 +159,14 @@ quay       0 B     0 B      -      0     -  available`,
     );
   });
 
+  test("what cannot be kept says so, and how far it is", () => {
+    const activity = { ...BUSY.activity, fills: [fill("docker.io/library/big", { state: "unkept" })], fillCount: 1 };
+    assert.match(
+      statusLines({ ...BUSY, activity }, { width: undefined }).at(-1) ?? "",
+      /library\/big@0123456789ab  not kept      25%  12 MiB of 48 MiB /,
+    );
+  });
+
   test("what no image has is told where there is any", () => {
     const held = { bytes: 2 * GIB, partialBytes: 0, imagelessBytes: 300 * MIB };
     assert.equal(

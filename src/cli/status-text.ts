@@ -109,7 +109,7 @@ function fillLines({ activity }: StatusAnswer, width: number | undefined): strin
     `${printable(repository ?? registry)}@${shortDigest(digest).replace("sha256:", "")}`,
     size === undefined
       ? state
-      : `${bar(bytes / size, SHORT_BAR_COLUMNS)} ${share(bytes, size).padStart(PERCENT_WIDTH)}`,
+      : `${state === "unkept" ? "not kept".padEnd(SHORT_BAR_COLUMNS + 2) : bar(bytes / size, SHORT_BAR_COLUMNS)} ${share(bytes, size).padStart(PERCENT_WIDTH)}`,
     size === undefined ? humanSize(bytes) : `${humanSize(bytes)} of ${humanSize(size)}`,
     `${humanSize(Math.round(bytesPerSecond))}/s`,
     String(readers),

@@ -53,7 +53,7 @@ export class FillReader implements ByteReader {
       if (position < fill.visibleBytes) return await this.#fromSpool(position);
       if (this.#direct !== undefined) {
         const piece = await this.#fromDirect(this.#direct);
-        if (piece !== undefined) return piece;
+        if (piece !== undefined) return this.#told(piece, position);
       }
       switch (fill.state.kind) {
         case "failed":
@@ -87,6 +87,12 @@ export class FillReader implements ByteReader {
       await this.#endDirect();
       return undefined;
     }
+  }
+
+  #told(piece: Piece, position: number): Piece {
+    const { fill } = this.#o;
+    if (fill.state.kind === "unkept") fill.streamed.add(piece.bytes.length, position + piece.bytes.length);
+    return piece;
   }
 
   async #endDirect(): Promise<void> {

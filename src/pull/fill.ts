@@ -8,6 +8,7 @@ import type { FillEnd } from "./activity.ts";
 import { HELD_BACK_BYTES, ownPiece, type Piece } from "./bytes.ts";
 import type { ChunkedFile } from "./chunks.ts";
 import type { FillOptions, FillState } from "./fill-options.ts";
+import { Streamed } from "./streamed.ts";
 import { firstOf, SizeDispute, transfer } from "./transfer.ts";
 
 /** When the disk fills up so near to the end, the rest is held in memory and every reader can finish. */
@@ -25,6 +26,7 @@ export class Fill {
   readonly digest: Digest;
   /** Settles, never rejects, when the fill has ended in any way and its spool was dealt with. */
   readonly ended: Promise<void>;
+  readonly streamed = new Streamed();
   readonly #o: FillOptions;
   readonly #stop = new AbortController();
   readonly #changes = new Changes();
