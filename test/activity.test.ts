@@ -12,8 +12,8 @@ interface Activity {
   readonly fills: readonly { readonly state: string; readonly readers: number }[];
 }
 
-async function fillsOf({ ask }: ApiSite): Promise<{ state: string; readers: number }[]> {
-  const answer = await ask("GET", "/api/v1/activity", { user: "ops" });
+async function fillsOf(site: ApiSite): Promise<{ state: string; readers: number }[]> {
+  const answer = await site.ask("GET", "/api/v1/activity", { user: "ops" });
   return (JSON.parse(String(answer.body)) as Activity).fills.map(({ state, readers }) => ({ state, readers }));
 }
 
