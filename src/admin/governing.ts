@@ -64,25 +64,25 @@ export interface EvictingOptions {
 export function evictingBy({ evictor, registries }: EvictingOptions): Evicting {
   return {
     plan: async () => {
-      const { evicted, bytes, lacking, pinned, orphans, orphanBytes } = await evictor.plan();
+      const { evicted, looseGoing, bytes, lacking, pinned, orphans, orphanBytes } = await evictor.plan();
       return {
         images: evicted.slice(0, TOLD_MAX),
         imageCount: evicted.length,
         bytes: bytes + orphanBytes,
         kept: keptByPins(pinned),
-        orphans: { count: orphans, bytes: orphanBytes },
+        orphans: { count: orphans + looseGoing.count, bytes: orphanBytes + looseGoing.bytes },
         lackingBytes: lackingBytes(lacking),
       };
     },
     prune: async () => {
-      const { evicted, bytes, pinned, orphansRemoved: count, orphanBytesRemoved } = await evictor.prune();
+      const { evicted, looseGone, bytes, pinned, orphansRemoved, orphanBytesRemoved } = await evictor.prune();
       const { lacking } = await evictor.plan();
       return {
         images: evicted.slice(0, TOLD_MAX),
         imageCount: evicted.length,
         bytes: bytes + orphanBytesRemoved,
         kept: keptByPins(pinned),
-        orphans: { count, bytes: orphanBytesRemoved },
+        orphans: { count: orphansRemoved + looseGone.count, bytes: orphanBytesRemoved + looseGone.bytes },
         lackingBytes: lackingBytes(lacking),
       };
     },

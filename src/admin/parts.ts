@@ -60,7 +60,7 @@ export function apiParts(sources: PartsSources): ApiParts {
   };
 }
 
-async function roomOf({ config, catalog, store }: PartsSources): Promise<Room> {
+async function roomOf({ config, catalog, store, evictor }: PartsSources): Promise<Room> {
   const [held, disk] = await Promise.all([catalog.heldBytes(), diskOf(config)]);
   const ofRegistry = config.registries.map(({ id, maxSizeBytes: maxBytes }) => {
     return [id, { bytes: held.byRegistry.get(id)?.bytes ?? 0, maxBytes }] as const;
@@ -68,6 +68,7 @@ async function roomOf({ config, catalog, store }: PartsSources): Promise<Room> {
   return {
     heldBytes: held.bytes,
     partialBytes: store.partials().bytes,
+    imagelessBytes: evictor.nobodys.orphanBytes + evictor.nobodys.looseBytes,
     maxBytes: config.maxSizeBytes,
     byRegistry: new Map(ofRegistry),
     disk,

@@ -111,7 +111,7 @@ pulls   1234, of which 1100 without upstream
 now     2 fills at 6.0 MiB/s, 14 readers, 20 requests, 33 connections
 
 REGISTRY               HELD   SERVED  SAVED  PULLS        LEFT  UPSTREAM
-dockerhub  10 GiB of 20 GiB  100 GiB    94%   1234  184 of 200  3.0 MiB/s
+dockerhub  10 GiB of 20 GiB  100 GiB    94%   1234  184 of 200  available
 ghcr                2.0 GiB      0 B      -      0           -  broken (12 s)
 quay                    0 B      0 B      -      0           -  available
 
@@ -156,6 +156,22 @@ now     0 fills at 0 B/s, 0 readers, 1 request, 1 connection
 
 REGISTRY  HELD  SERVED  SAVED  PULLS  LEFT  UPSTREAM
 quay       0 B     0 B      -      0     -  available`,
+    );
+  });
+
+  test("what cannot be kept says so, and how far it is", () => {
+    const activity = { ...BUSY.activity, fills: [fill("docker.io/library/big", { state: "unkept" })], fillCount: 1 };
+    assert.match(
+      statusLines({ ...BUSY, activity }, { width: undefined }).at(-1) ?? "",
+      /library\/big@0123456789ab  not kept      25%  12 MiB of 48 MiB /,
+    );
+  });
+
+  test("what no image has is told where there is any", () => {
+    const held = { bytes: 2 * GIB, partialBytes: 0, imagelessBytes: 300 * MIB };
+    assert.equal(
+      statusLines({ ...BUSY, held }, { width: undefined })[1],
+      "held    2.0 GiB; 300 MiB belong to no image",
     );
   });
 

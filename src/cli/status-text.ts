@@ -62,10 +62,11 @@ function headLines({ version, uptimeSeconds, held, disk, counts, activity }: Sta
   const budget =
     held.maxBytes === undefined ? "" : ` of ${humanSize(held.maxBytes)}  ${bar(held.bytes / held.maxBytes)}`;
   const partial = held.partialBytes === 0 ? "" : `, and ${humanSize(held.partialBytes)} unfinished`;
+  const imageless = held.imagelessBytes === undefined ? "" : `; ${humanSize(held.imagelessBytes)} belong to no image`;
   const readers = activity.storedReaders + activity.fills.reduce((sum, one) => sum + one.readers, 0);
   return [
     `Registry Cache ${printable(version)}, up ${humanDuration(uptimeSeconds * 1000)}`,
-    labelled("held", `${humanSize(held.bytes)}${budget}${partial}`),
+    labelled("held", `${humanSize(held.bytes)}${budget}${partial}${imageless}`),
     ...(disk === undefined ? [] : [labelled("disk", diskText(disk))]),
     labelled(
       "served",
@@ -98,12 +99,8 @@ function registryLines({ registries }: StatusAnswer, width: number | undefined):
   return tableLines(COLUMNS, rows, width);
 }
 
-function upstreamText({
-  state,
-  askedAgainInSeconds,
-  bytesPerSecond,
-}: StatusAnswer["registries"][number]["upstream"]): string {
-  if (state === "available") return bytesPerSecond === 0 ? "available" : `${humanSize(bytesPerSecond)}/s`;
+/** What comes from it just now its fills say. */
+function upstreamText({ state, askedAgainInSeconds }: StatusAnswer["registries"][number]["upstream"]): string {
   return askedAgainInSeconds === undefined ? state : `${state} (${askedAgainInSeconds} s)`;
 }
 
@@ -112,7 +109,7 @@ function fillLines({ activity }: StatusAnswer, width: number | undefined): strin
     `${printable(repository ?? registry)}@${shortDigest(digest).replace("sha256:", "")}`,
     size === undefined
       ? state
-      : `${bar(bytes / size, SHORT_BAR_COLUMNS)} ${share(bytes, size).padStart(PERCENT_WIDTH)}`,
+      : `${state === "unkept" ? "not kept".padEnd(SHORT_BAR_COLUMNS + 2) : bar(bytes / size, SHORT_BAR_COLUMNS)} ${share(bytes, size).padStart(PERCENT_WIDTH)}`,
     size === undefined ? humanSize(bytes) : `${humanSize(bytes)} of ${humanSize(size)}`,
     `${humanSize(Math.round(bytesPerSecond))}/s`,
     String(readers),

@@ -20,4 +20,12 @@ suite("a rate", () => {
     for (let ms = 2_000; ms < 8_000; ms += 500) rate.perSecond(ms);
     assert.equal(rate.perSecond(8_000), 0);
   });
+
+  test("is nothing where nobody has asked for it since the last came", () => {
+    const rate = new Rate();
+    for (let ms = 0; ms < 1_000; ms += 100) rate.add(1_000_000, ms);
+    assert.equal(rate.perSecond(60_000), 0);
+    rate.add(1_000, 61_000);
+    assert.equal(rate.perSecond(62_000), 500);
+  });
 });

@@ -26,7 +26,9 @@ export class Rate {
 
   #turn(nowMs: number): void {
     if (this.#mark !== undefined && nowMs - this.#mark.atMs < WINDOW_MS) return;
-    this.#before = this.#mark;
+    // What was added after the mark was so within a window of it: where that is long ago, nothing has been since.
+    const isLongAgo = this.#mark !== undefined && nowMs - this.#mark.atMs >= 2 * WINDOW_MS;
+    this.#before = isLongAgo ? undefined : this.#mark;
     this.#mark = { atMs: nowMs, total: this.#total };
   }
 }

@@ -13,9 +13,12 @@ export interface FillActivity {
   /** By whose request it was started: `docker.io/library/nginx`. */
   readonly repository: string;
   readonly registryId: string;
-  /** `waiting`: for a place among the running ones. `ending`: all bytes are there, or none will come any more. */
-  readonly state: "waiting" | "filling" | "ending";
-  /** That are here. */
+  /**
+   * `waiting`: for a place among the running ones. `ending`: all bytes are there, or none will come any more. `unkept`: it cannot
+   * be kept, and each reader gets the rest from upstream.
+   */
+  readonly state: "waiting" | "filling" | "ending" | "unkept";
+  /** That are here; of an un-kept one those that the first reader has. */
   readonly bytes: number;
   /** Of the whole; undefined while nobody has said it. */
   readonly size: number | undefined;

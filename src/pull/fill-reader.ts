@@ -23,7 +23,7 @@ export interface FillReaderOptions {
   readonly signal: AbortSignal;
 }
 
-/** Follows a fill at its own pace; waits for bytes without polling. */
+/** Follows a fill at its own pace, for somebody who has joined it; waits for bytes without polling. */
 export class FillReader implements ByteReader {
   readonly #o: FillReaderOptions;
   #direct: DirectReader | undefined;
@@ -36,7 +36,7 @@ export class FillReader implements ByteReader {
 
   constructor(options: FillReaderOptions) {
     this.#o = options;
-    options.fill.join();
+    options.fill.hold();
   }
 
   async next(position: number): Promise<Piece | undefined> {
@@ -53,7 +53,7 @@ export class FillReader implements ByteReader {
       if (position < fill.visibleBytes) return await this.#fromSpool(position);
       if (this.#direct !== undefined) {
         const piece = await this.#fromDirect(this.#direct);
-        if (piece !== undefined) return piece;
+        if (piece !== undefined) return this.#told(piece, position);
       }
       switch (fill.state.kind) {
         case "failed":
@@ -87,6 +87,12 @@ export class FillReader implements ByteReader {
       await this.#endDirect();
       return undefined;
     }
+  }
+
+  #told(piece: Piece, position: number): Piece {
+    const { fill } = this.#o;
+    if (fill.state.kind === "unkept") fill.streamed.add(piece.bytes.length, position + piece.bytes.length);
+    return piece;
   }
 
   async #endDirect(): Promise<void> {
@@ -128,6 +134,6 @@ export class FillReader implements ByteReader {
     this.#closed = true;
     clearTimeout(this.#parking);
     await this.#endDirect();
-    await this.#o.fill.leave();
+    await this.#o.fill.letGo();
   }
 }

@@ -8,6 +8,7 @@ import type { FillEnd } from "./activity.ts";
 import { HELD_BACK_BYTES, ownPiece, type Piece } from "./bytes.ts";
 import type { ChunkedFile } from "./chunks.ts";
 import type { FillOptions, FillState } from "./fill-options.ts";
+import { Streamed } from "./streamed.ts";
 import { firstOf, SizeDispute, transfer } from "./transfer.ts";
 
 /** When the disk fills up so near to the end, the rest is held in memory and every reader can finish. */
@@ -25,6 +26,7 @@ export class Fill {
   readonly digest: Digest;
   /** Settles, never rejects, when the fill has ended in any way and its spool was dealt with. */
   readonly ended: Promise<void>;
+  readonly streamed = new Streamed();
   readonly #o: FillOptions;
   readonly #stop = new AbortController();
   readonly #changes = new Changes();
@@ -44,6 +46,8 @@ export class Fill {
   #wokenAtBytes = 0;
   #waking: NodeJS.Timeout | undefined;
   #readers = 0;
+  /** What readers have open beside themselves. */
+  #holds = 0;
   #idleSinceMs = 0;
   #hasEnded = false;
   #isKept = false;
@@ -82,7 +86,7 @@ export class Fill {
 
   /** Since when nobody reads, milliseconds since the epoch; undefined while somebody does. */
   get idleSinceMs(): number | undefined {
-    return this.#readers === 0 ? this.#idleSinceMs : undefined;
+    return this.#isUsed ? undefined : this.#idleSinceMs;
   }
 
   get readers(): number {
@@ -122,7 +126,25 @@ export class Fill {
 
   async leave(): Promise<void> {
     this.#readers -= 1;
-    if (this.#readers === 0) this.#idleSinceMs = Date.now();
+    await this.#left();
+  }
+
+  /** As `join`, by what one who has joined opens: he is one reader still. It must `letGo`. */
+  hold(): void {
+    this.#holds += 1;
+  }
+
+  async letGo(): Promise<void> {
+    this.#holds -= 1;
+    await this.#left();
+  }
+
+  get #isUsed(): boolean {
+    return this.#readers + this.#holds > 0;
+  }
+
+  async #left(): Promise<void> {
+    if (!this.#isUsed) this.#idleSinceMs = Date.now();
     await this.#closeSpoolWhenUnused();
   }
 
@@ -366,7 +388,7 @@ export class Fill {
   }
 
   async #closeSpoolWhenUnused(): Promise<void> {
-    if (!this.#hasEnded || this.#readers > 0 || this.#spool === undefined) return;
+    if (!this.#hasEnded || this.#isUsed || this.#spool === undefined) return;
     const spool = this.#spool;
     this.#chunks?.close();
     this.#spool = undefined;

@@ -57,6 +57,8 @@ interface Entry {
 export class Fills {
   readonly #o: FillsOptions;
   readonly #entries = new Map<Digest, Entry>();
+  /** Fills that could not be kept and have ended, as long as somebody reads on by himself. */
+  readonly #streamed = new Set<Entry>();
   readonly #changes = new Changes();
   #isStopping = false;
 
@@ -166,17 +168,22 @@ export class Fills {
 
   /** The oldest first. */
   activity(): FillActivity[] {
-    return [...this.#entries.values()].map(({ fill, from, registry, sinceMs, admitted }) => ({
-      digest: fill.digest,
-      repository: from,
-      registryId: registry.config.id,
-      state: fill.state.kind !== "filling" ? "ending" : admitted ? "filling" : "waiting",
-      bytes: fill.writtenBytes,
-      size: fill.size,
-      bytesPerSecond: fill.bytesPerSecond,
-      readers: fill.readers,
-      sinceMs,
-    }));
+    this.#forgetUnread();
+    const all = [...this.#streamed, ...this.#entries.values()].toSorted((a, b) => a.sinceMs - b.sinceMs);
+    return all.map((entry) => {
+      const { fill, from, registry, sinceMs } = entry;
+      return {
+        digest: fill.digest,
+        repository: from,
+        registryId: registry.config.id,
+        state: stateOf(entry),
+        bytes: Math.max(fill.writtenBytes, fill.streamed.end),
+        size: fill.size,
+        bytesPerSecond: fill.bytesPerSecond + fill.streamed.bytesPerSecond,
+        readers: fill.readers,
+        sinceMs,
+      };
+    });
   }
 
   /** Opens the blob at the repository's own upstream. */
@@ -200,7 +207,14 @@ export class Fills {
     this.#o.onFill?.(entry.registry.config.id, entry.fill.end);
     entry.sources.close();
     if (this.#entries.get(digest) === entry) this.#entries.delete(digest);
+    // Each time, so that it never holds more than are read.
+    this.#forgetUnread();
+    if (entry.fill.state.kind === "unkept" && entry.fill.readers > 0) this.#streamed.add(entry);
     this.#changes.notify();
+  }
+
+  #forgetUnread(): void {
+    for (const entry of this.#streamed) if (entry.fill.readers === 0) this.#streamed.delete(entry);
   }
 
   async #admit(entry: Entry, signal: AbortSignal): Promise<void> {
@@ -250,6 +264,12 @@ async function assertSize(named: number | undefined, prove: Prove): Promise<void
   const said = (await prove())?.size;
   if (named !== undefined && said !== undefined && said !== named)
     throw new NoRoomError(`nothing is evicted for it: a manifest says ${named} bytes, upstream ${said}`);
+}
+
+function stateOf({ fill, admitted }: Entry): FillActivity["state"] {
+  if (fill.state.kind === "unkept") return "unkept";
+  if (fill.state.kind !== "filling") return "ending";
+  return admitted ? "filling" : "waiting";
 }
 
 function oldestIdle(entries: readonly Entry[]): Fill | undefined {

@@ -10,7 +10,9 @@ const fill = z.object({
     example: "docker.io/library/nginx",
   }),
   registry: z.string().openapi({ description: "By id." }),
-  state: z.enum(["waiting", "filling", "ending"]),
+  state: z.enum(["waiting", "filling", "ending", "unkept"]).openapi({
+    description: "`unkept`: there is no room for it, and each reader gets it from upstream by himself.",
+  }),
   bytes: bytesCount.openapi({ description: "Bytes that are here." }),
   size: bytesCount.optional().openapi({ description: "Bytes of the whole, once somebody has said it." }),
   bytesPerSecond: z.number().openapi({ description: "Over the last seconds." }),

@@ -33,7 +33,8 @@ const evictionSchema = z
       description: "What was meant and stays, and why; of many the first ones.",
     }),
     orphans: z.object({ count: z.int(), bytes: bytesCount }).openapi({
-      description: "Stored bytes that no repository has, left by a crash; a prune takes them away as well.",
+      description:
+        "Among them what no image has: stored bytes without a repository, left by a crash, and blobs that no held image names.",
     }),
     lackingBytes: bytesCount.openapi({
       description: "Bytes that are above budgets or the reserve of the disk all the same, since pins keep the rest.",

@@ -19,6 +19,8 @@ export interface Room {
   readonly heldBytes: number;
   /** What fills have left unfinished. */
   readonly partialBytes: number;
+  /** Stored bytes that no image leads to, as they were found last. */
+  readonly imagelessBytes: number;
   /** Undefined: as much as the disk has room for. */
   readonly maxBytes: number | undefined;
   readonly byRegistry: ReadonlyMap<string, { readonly bytes: number; readonly maxBytes: number | undefined }>;
@@ -74,7 +76,7 @@ export interface Eviction {
   readonly bytes: number;
   /** What was meant and stays, and why. */
   readonly kept: readonly { readonly image: string; readonly why: string }[];
-  /** Stored bytes that no repository has. */
+  /** Among it what no image has. */
   readonly orphans: { readonly count: number; readonly bytes: number };
   /** What lacks all the same, bytes, since pins keep the rest; 0: nothing. */
   readonly lackingBytes: number;

@@ -16,6 +16,10 @@ export const statusSchema = z
     held: z.object({
       bytes: bytesCount.openapi({ description: "Distinct bytes of all that is held." }),
       partialBytes: bytesCount.openapi({ description: "Bytes of transfers that were not finished." }),
+      imagelessBytes: bytesCount.optional().openapi({
+        description:
+          "Stored bytes that no image leads to, as they were found last, where there are any; they go before images.",
+      }),
       maxBytes: bytesCount.optional().openapi({ description: "The budget (`max_size`), where there is one." }),
     }),
     disk: z
@@ -77,6 +81,7 @@ export async function statusOf(parts: StatusParts, isAdmin: boolean): Promise<St
     held: {
       bytes: room.heldBytes,
       partialBytes: room.partialBytes,
+      ...(room.imagelessBytes === 0 ? {} : { imagelessBytes: room.imagelessBytes }),
       ...(room.maxBytes === undefined ? {} : { maxBytes: room.maxBytes }),
     },
     ...(room.disk === undefined ? {} : { disk: room.disk }),

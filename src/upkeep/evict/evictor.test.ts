@@ -167,6 +167,31 @@ test("what cannot be had again, or is being read, goes after all others", async 
   assert.deepEqual(await heldRoots(site), []);
 });
 
+test("a round begins above the high mark only, of each budget by itself, and a plan foretells it", async (t) => {
+  const site = await evictingSite(t);
+  const [old, corp] = [await site.image(APP, [layer("old")], "1"), await site.image(CORP, [layer("corp")], "1")];
+  for (const tag of ["2", "3"]) await site.image(APP, [layer(tag)], tag);
+  const round = async () => {
+    const { evicted, lacking } = await site.evictor.plan();
+    assert.equal(lacking, undefined);
+    site.evicted.length = 0;
+    site.evictor.tend();
+    await site.evictor.idle();
+    assert.deepEqual(site.evicted, evicted);
+    return site.evicted.map(({ digest }) => digest);
+  };
+  const { bytes: used, byRegistry } = await site.catalog.heldBytes();
+  const usedByCorp = byRegistry.get("corp")?.bytes ?? 0;
+  site.budgets.all = Math.ceil(used / 0.93);
+  site.budgets.byRegistry.set("corp", Math.ceil(usedByCorp / 0.93));
+  assert.deepEqual(await round(), []);
+  site.budgets.byRegistry.set("corp", Math.floor(usedByCorp / 0.97));
+  assert.deepEqual(await round(), [corp], "the budget over all is between the marks, and begins nothing");
+  site.budgets.all = Math.floor((await site.room.used()) / 0.97);
+  assert.deepEqual(await round(), [old]);
+  assert.ok((await site.room.used()) <= 0.9 * site.budgets.all);
+});
+
 test("pins stay, and what a budget lacks for them is told", async (t) => {
   const site = await evictingSite(t, { configuredPins: ["registry.corp.example/**:v*"] });
   const child = await site.image(APP, [layer("child")]);
@@ -256,6 +281,37 @@ test("bytes that nothing leads to are counted at once, and removed when they are
   const { orphansRemoved } = await site.evictor.prune();
   assert.equal(orphansRemoved, 0);
   assert.ok(await site.store.statBlob(digestOf(orphan)));
+});
+
+test("blobs that no image leads to go before any image, but for those that are young or read", async (t) => {
+  const site = await evictingSite(t);
+  const image = await site.image(APP, [layer("held")], "1");
+  const keep = async (seed: string, ageMs: number) => {
+    const [bytes, digest] = [layer(seed), digestOf(layer(seed))];
+    await site.store.putBlob(digest, bytes);
+    await site.store.link("layer", OTHER, digest, undefined);
+    const atMs = Date.now() - ageMs;
+    await site.catalog.recordBlob({ repository: OTHER, digest, size: bytes.length, fetchedWith: undefined, atMs });
+    return digest;
+  };
+  const [old, read, young] = [await keep("old", 600_000), await keep("read", 600_000), await keep("young", 0)];
+  site.underWay.add(read);
+  site.budgets.all = 35_000;
+  const plan = await site.evictor.plan();
+  assert.deepEqual([plan.evicted, plan.looseGoing], [[], { count: 1, bytes: 10_000 }]);
+  assert.equal(plan.looseBytes, 20_000, "what is read is somebody's");
+  assert.equal(await site.evictor.makeRoom(async () => await site.room.shortage([])), true);
+  assert.deepEqual(
+    site.evicted.map(({ digest, why, bytes }) => [digest, why, bytes]),
+    [[undefined, "nobody's", 10_000]],
+  );
+  assert.deepEqual(await heldRoots(site), [image]);
+  const are = async (digest: Digest) => (await site.store.statBlob(digest)) !== undefined;
+  assert.deepEqual([await are(old), await are(read), await are(young)], [false, true, true]);
+  // What is left of such blobs is young, or read.
+  site.budgets.all = 25_000;
+  const { evicted, looseGone } = await site.evictor.prune();
+  assert.deepEqual([evicted.map(({ digest }) => digest), looseGone.count], [[image], 0]);
 });
 
 test("no held image is broken, pins stay and budgets are reached after any history", async (t) => {

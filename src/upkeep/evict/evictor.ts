@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Catalog, Leaving } from "../../catalog/catalog.ts";
 import { repositoryPath } from "../../oci/reference.ts";
 import type { Pull } from "../../pull/pull.ts";
-import { LOW_WATER_SHARE, type RoomMaker, type Shortage } from "../../pull/room.ts";
+import type { RoomMaker, Shortage } from "../../pull/room.ts";
 import type { Store } from "../../store/store.ts";
 import type { Pins } from "../pins/pins.ts";
 import type { Step } from "../steps.ts";
@@ -12,7 +12,8 @@ import { type Evicted, PlanningHand, TakingHand } from "./hands.ts";
 import { removeAged } from "./aged.ts";
 import { type EvictReport, type EvictRequest, evictAsked } from "./asked.ts";
 import { type PrunePlan, type PruneReport, planOf } from "./prune.ts";
-import { Tidying } from "./tidy.ts";
+import { roundOf } from "./round.ts";
+import { type MadeFor, type Nobodys, Tidying } from "./tidy.ts";
 
 /** How often it is looked whether a budget, the disk's reserve or an age is passed; fills that need room do not wait for it. */
 const TEND_EVERY_MS = 60_000;
@@ -75,7 +76,7 @@ export class Evictor implements RoomMaker {
       const kind = kindOf(lack);
       const startedMs = performance.now();
       if (startedMs < (this.#nothingMore.get(kind) ?? 0)) return false;
-      const cleared = await this.#clear(shortage);
+      const cleared = await this.#clear(shortage, "fill");
       if (cleared.isEnough || cleared.images > 0) return true;
       if (cleared.busy === 0) {
         const endedMs = performance.now();
@@ -87,7 +88,7 @@ export class Evictor implements RoomMaker {
     }, false);
   }
 
-  /** Evicts down to the low mark by itself, unless it does already; whoever waits for room goes first. */
+  /** Begins a round by itself where a mark is passed, unless one is under way; whoever waits for room goes first. */
   tend(): void {
     if (this.#isTending || performance.now() < this.#exhaustedUntilMs) return;
     this.#isTending = true;
@@ -95,29 +96,43 @@ export class Evictor implements RoomMaker {
   }
 
   async #tended(): Promise<void> {
-    const shortage = async () =>
-      this.#waiting > 0 ? undefined : await this.#o.pull.room.shortage([], LOW_WATER_SHARE);
-    if ((await shortage()) === undefined) return;
-    const { isEnough, busy } = await this.#clear(shortage);
+    const round = await roundOf(this.#o.pull.room);
+    if (round === undefined) return;
+    const { isEnough, busy } = await this.#clear(async () => (this.#waiting > 0 ? undefined : await round()), "round");
     if (!isEnough && busy === 0) this.#exhaustedUntilMs = performance.now() + EXHAUSTED_PAUSE_MS;
   }
 
-  /** What would go now, why, and how much would come back; nothing is changed. */
+  /** What a round would take that began now, why, and how much would come back; nothing is changed. */
   async plan(): Promise<PrunePlan> {
-    await this.#o.pull.settleUses();
-    const shortage = await this.#o.pull.room.shortage([]);
-    return await planOf({ ...this.#o, shortage, tidying: this.#tidying, clearing: await this.#clearing(undefined) });
+    const { pull } = this.#o;
+    const { room } = pull;
+    await pull.settleUses();
+    const [round, budgets] = [await roundOf(room), await room.shortage([])];
+    const shortage = await round?.();
+    return await planOf({
+      ...this.#o,
+      shortage,
+      budgets,
+      tidying: this.#tidying,
+      clearing: await this.#clearing(undefined),
+    });
   }
 
-  /** Does what the plan says. */
+  /** Does what the plan says, at once. */
   async prune(): Promise<PruneReport> {
     const evicted: Evicted[] = [];
     const note = (one: Evicted) => void evicted.push(one);
     return await this.#inTurn(async () => {
       await this.#removeAged(note);
-      const cleared = await this.#clear(async () => await this.#o.pull.room.shortage([]), note);
+      const { room } = this.#o.pull;
+      const before = { ...this.#tidying.looseGone };
+      const round = (await roundOf(room)) ?? (async () => undefined);
+      const { pinned } = await this.#clear(round, "prune", note);
       const tidied = await this.#tidying.run(this.#stopping.signal);
-      return { evicted, bytes: sum(evicted), isEnough: cleared.isEnough, pinned: cleared.pinned, ...tidied };
+      const isEnough = (await room.shortage([])) === undefined;
+      const { count, bytes } = this.#tidying.looseGone;
+      const looseGone = { count: count - before.count, bytes: bytes - before.bytes };
+      return { evicted, looseGone, bytes: sum(evicted) + looseGone.bytes, isEnough, pinned, ...tidied };
     });
   }
 
@@ -149,8 +164,8 @@ export class Evictor implements RoomMaker {
     return await this.#inTurn(work);
   }
 
-  /** What nobody has: bytes without a link, blobs that no manifest names; as they were found last. */
-  get orphans() {
+  /** As it was found last. */
+  get nobodys(): Nobodys {
     return this.#tidying.found;
   }
 
@@ -201,18 +216,24 @@ export class Evictor implements RoomMaker {
     await removeAged({ ...options, beforeMs: Date.now() - maxAgeMs });
   }
 
-  async #clear(shortage: () => Promise<Shortage | undefined>, note?: (evicted: Evicted) => void): Promise<Cleared> {
+  async #clear(
+    shortage: () => Promise<Shortage | undefined>,
+    madeFor: MadeFor,
+    note?: (evicted: Evicted) => void,
+  ): Promise<Cleared> {
     const { pull, store } = this.#o;
     const { signal } = this.#stopping;
     await pull.settleUses();
     const hand = this.#handFor(shortage, note);
-    // Partials that nobody went on with for some time are worth less than any image.
-    if ((await hand.lack()) !== undefined) await store.reapPartials(PARTIAL_SPARED_MS);
+    const lack = async () => await hand.lack();
+    // Partials that nobody went on with for some time, and what no image has, are worth less than any image.
+    if ((await lack()) !== undefined) await store.reapPartials(PARTIAL_SPARED_MS);
+    if ((await lack()) !== undefined) await this.#tidying.makeRoom(signal, lack, madeFor);
     const cleared = await clear(await this.#clearing(hand));
     if (cleared.isEnough) return cleared;
-    await this.#tidying.removeLoose(signal, async () => (await hand.lack()) !== undefined);
-    if ((await hand.lack()) !== undefined) await store.reapPartials(0);
-    return { ...cleared, isEnough: (await hand.lack()) === undefined };
+    await this.#tidying.makeLastRoom(signal, lack);
+    if ((await lack()) !== undefined) await store.reapPartials(0);
+    return { ...cleared, isEnough: (await lack()) === undefined };
   }
 
   #handFor(shortage: () => Promise<Shortage | undefined>, note?: (evicted: Evicted) => void): TakingHand {

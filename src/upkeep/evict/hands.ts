@@ -121,8 +121,13 @@ export class PlanningHand implements Hand {
   }
 
   async lack(): Promise<Shortage | undefined> {
-    if (this.#shortage === undefined || this.planned.length >= this.#plannedMax) return undefined;
-    const { all, disk, byRegistry } = this.#shortage;
+    return this.planned.length >= this.#plannedMax ? undefined : this.lackOf(this.#shortage);
+  }
+
+  /** What would be left of it. */
+  lackOf(shortage: Shortage | undefined): Shortage | undefined {
+    if (shortage === undefined) return undefined;
+    const { all, disk, byRegistry } = shortage;
     const left = [...byRegistry].map(([id, bytes]) => [id, bytes - (this.#freedOf.get(id) ?? 0)] as const);
     const lack = {
       all: Math.max(0, all - this.#freed),

@@ -10,8 +10,10 @@ export const PLANNED_MAX = 10_000;
 
 /** What a prune would do. */
 export interface PrunePlan extends Nobodys {
-  /** What would go, in the order in which it would. */
+  /** The images that would go, in the order in which they would. */
   readonly evicted: readonly Evicted[];
+  /** Blobs that no image has which would go before them. */
+  readonly looseGoing: { readonly count: number; readonly bytes: number };
   /** That would come back, orphans not among them. */
   readonly bytes: number;
   /** What would be lacking all the same, since pins keep the rest; undefined: nothing. */
@@ -22,6 +24,8 @@ export interface PrunePlan extends Nobodys {
 
 export interface PruneReport extends Tidied {
   readonly evicted: readonly Evicted[];
+  readonly looseGone: { readonly count: number; readonly bytes: number };
+  /** That came back, orphans not among them. */
   readonly bytes: number;
   /** Whether budgets and the disk's reserve are kept now. */
   readonly isEnough: boolean;
@@ -31,22 +35,28 @@ export interface PruneReport extends Tidied {
 export interface PlanningOptions {
   readonly catalog: Pick<Catalog, "leaving">;
   readonly clearing: Omit<ClearOptions, "hand">;
+  /** What a round would bring back. */
   readonly shortage: Shortage | undefined;
+  /** What is above the budgets themselves, and the reserve of the disk. */
+  readonly budgets: Shortage | undefined;
   readonly maxAgeMs: number | undefined;
-  readonly tidying: Pick<Tidying, "look">;
+  readonly tidying: Pick<Tidying, "look" | "plan">;
 }
 
 /** As a prune goes about it, with a hand that only notes. */
-export async function planOf({ catalog, clearing, shortage, maxAgeMs, tidying }: PlanningOptions): Promise<PrunePlan> {
+export async function planOf(planning: PlanningOptions): Promise<PrunePlan> {
+  const { catalog, clearing, shortage, budgets, maxAgeMs, tidying } = planning;
   const hand = new PlanningHand(catalog, shortage, PLANNED_MAX);
   const options = { ...clearing, hand };
   if (maxAgeMs !== undefined) await removeAged({ ...options, beforeMs: clearing.now() - maxAgeMs });
+  const looseGoing = await tidying.plan(clearing.signal, hand);
   const cleared = await clear(options);
   const nobodys = await tidying.look(clearing.signal);
   return {
-    evicted: hand.planned,
+    evicted: hand.planned.filter(({ digest }) => digest !== undefined),
+    looseGoing,
     bytes: hand.freed,
-    lacking: await hand.lack(),
+    lacking: hand.lackOf(budgets),
     pinned: cleared.pinned,
     ...nobodys,
   };
