@@ -25,6 +25,7 @@ import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
 import { type Budgets, Room } from "./room.ts";
 import { SavedLists } from "./saved-lists.ts";
+import { SharedBlobs } from "./shared-blobs.ts";
 import { sharesOf } from "./shared-repositories.ts";
 import { StoredBlobs } from "./stored-blobs.ts";
 import { type OnTag, TagStates } from "./tag-states.ts";
@@ -100,10 +101,22 @@ export function createPull(options: PullOptions): Pull {
   const { onTagMoved, onNewDigest, onVanished } = options;
   const news = { onTagMoved, onNewDigest, onVanished };
   const room = new Room({ store, catalog, budgets: options.budgets ?? { all: undefined, byRegistry: new Map() } });
-  const held = new Held({ store, catalog, shares, log, named, room, ...news, onTag: (...what) => tags.heard(...what) });
+  const held = new Held({
+    store,
+    catalog,
+    shares,
+    log,
+    named,
+    room,
+    ...news,
+    onTag: (...what) => tags.heard(...what),
+    onKept: (repository, { digest, manifest }, fetchedWith) =>
+      sharedBlobs.named(repository, digest, manifest, fetchedWith),
+  });
   const tags = new TagStates({ held, holds: options.holds ?? new HoldsInMemory(), onTag: options.onTag });
   const notebook = new Notebook(catalog, log);
   const proof = new Proof({ store, catalog, registries, shares, named, log });
+  const sharedBlobs = new SharedBlobs({ store, held, proof, log });
   const refusals = new Refusals();
   const chunks = new ChunkCache();
   const openContent = new HeldContent({ store, shares: () => false, log });
@@ -125,6 +138,7 @@ export function createPull(options: PullOptions): Pull {
     registries,
     fillsMax,
     onUnlinked,
+    onStored: (digest) => sharedBlobs.stored(digest),
     log,
     onFill: options.onFill,
   });
@@ -181,6 +195,7 @@ export function createPull(options: PullOptions): Pull {
     idle: async () => {
       await Promise.all([manifests.idle(), lists.idle()]);
       await fills.idle();
+      await sharedBlobs.idle();
       await held.idle();
       await notebook.flush();
     },
@@ -188,6 +203,7 @@ export function createPull(options: PullOptions): Pull {
       await fills.stop();
       life.abort();
       await Promise.all([manifests.idle(), lists.idle()]);
+      await sharedBlobs.stop();
       await held.idle();
       await notebook.stop();
       return { allRecorded: !held.hasMissedRecords };
