@@ -47,6 +47,18 @@ async function evict(site: ApiSite, { repository }: FakeImage) {
   assert.equal((JSON.parse(answer.body.toString()) as { imageCount: number }).imageCount, 1, answer.body.toString());
 }
 
+test("what is held of an image is told with what is not, and warming fetches that", async (t) => {
+  const { site, base, app } = await setUp(t);
+  await pull(site, app, ...base.layers);
+  await eventually(async () => (await shown(site, app)).size === sizeOf(app) - 300 * KB);
+  assert.deepEqual((await shown(site, app)).missing, { contents: 1, of: 3, bytes: 300 * KB });
+  const references = [`docker.io/${app.repository}:1`];
+  const warmed = await site.ask("POST", "/api/v1/warm", { user: "ops", body: { references, platforms: "all" } });
+  assert.equal(warmed.status, 200, warmed.body.toString());
+  await eventually(async () => (await shown(site, app)).size === sizeOf(app));
+  assert.equal((await shown(site, app)).missing, undefined);
+});
+
 for (const workers of [1, 2]) {
   suite(`a layer that a client has from another image, with ${workers} worker${workers === 1 ? "" : "s"}`, () => {
     test("is of both, and stays when the other one is evicted", async (t) => {
