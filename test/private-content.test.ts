@@ -138,3 +138,22 @@ test("what is no longer shared, or was fetched with credentials that are gone, i
   const shared = await start();
   assert.deepEqual(await statuses(shared.url), [200, 200, 200]);
 });
+
+test("a manifest that names what only credentials open gets no link to it", async (t) => {
+  const { upstream, hidden, cache, start } = await setUp(t, { sharedRepositories: ["org/*"] });
+  const status = async (path: string) => (await ask(`${cache.url}/v2/${path}`)).status;
+  assert.equal(await status(`${HIDDEN}/manifests/1`), 200);
+  for (const { digest } of hidden.layers) assert.equal(await status(`${HIDDEN}/blobs/${digest}`), 200);
+  // Anybody may push a manifest that names anything.
+  const naming = upstream.addImage(OPEN, "naming", { seed: 2 });
+  assert.deepEqual(naming.layers, hidden.layers);
+  for (const { digest } of naming.layers) upstream.deleteContent(OPEN, digest);
+  assert.equal(await status(`${OPEN}/manifests/naming`), 200);
+  await cache.app.idle();
+  for (const { digest } of naming.layers) assert.equal(await status(`${OPEN}/blobs/${digest}`), 404);
+  // Links are what a new process goes by.
+  await cache.stop();
+  const later = await start();
+  for (const { digest } of naming.layers)
+    assert.equal((await ask(`${later.url}/v2/${OPEN}/blobs/${digest}`)).status, 404);
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { planOf } from "../../test/support/query-plan.ts";
-import { imageSizesQuery } from "./image-sizes.ts";
+import { imageGapsQuery, imageSizesQuery } from "./image-sizes.ts";
 import { imagesQuery } from "./image-queries.ts";
 import { IN_MEMORY, openSqliteDatabase } from "./sqlite.ts";
 
@@ -20,5 +20,7 @@ suite("questions for images", () => {
     const sizes = await planOf(reads, { compile: () => imageSizesQuery([1, 2]).compile(reads) });
     const scanned = sizes.filter((step) => step.startsWith("SCAN"));
     assert.deepEqual(new Set(scanned), new Set(["SCAN tree", "SCAN contents"]));
+    const gaps = await planOf(reads, { compile: () => imageGapsQuery([1, 2]).compile(reads) });
+    assert.deepEqual(new Set(gaps.filter((step) => step.startsWith("SCAN"))), new Set(["SCAN tree", "SCAN named"]));
   });
 });

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { RepositoriesQuery } from "./catalog.ts";
-import type { RepositoryRow } from "./images.ts";
+import type { ImageGap, RepositoryRow } from "./images.ts";
 import { repositoriesQuery } from "./inventory.ts";
 import type { CatalogDb } from "./schema.ts";
 
@@ -15,10 +15,12 @@ export async function imageSizes(db: CatalogDb, ids: readonly number[]): Promise
   return new Map(rows.map(({ root, size }) => [root, size]));
 }
 
-/** Cross joins say in which order: SQLite would go through everything that manifests name, and look those up among the few wanted. */
-export function imageSizesQuery(ids: readonly number[]) {
-  return sql<{ root: number; size: number }>`
-    with recursive tree (root, id, depth) as (
+/**
+ * The held manifests that each leads to. Cross joins say in which order: SQLite would go through everything that manifests name, and
+ * look those up among the few wanted.
+ */
+function treeOf(ids: readonly number[]) {
+  return sql`tree (root, id, depth) as (
       select id, id, 1 from manifests where id in (${sql.join(ids)})
       union
       select tree.root, c.id, tree.depth + 1 from tree cross join manifest_references as n cross join manifests as c
@@ -27,7 +29,12 @@ export function imageSizesQuery(ids: readonly number[]) {
       union
       select tree.root, s.id, tree.depth + 1 from tree cross join manifests as m cross join manifests as s
       where tree.depth < ${DEPTH_MAX} and m.id = tree.id and s.repository_id = m.repository_id and s.subject = m.digest
-    ),
+    )`;
+}
+
+export function imageSizesQuery(ids: readonly number[]) {
+  return sql<{ root: number; size: number }>`
+    with recursive ${treeOf(ids)},
     contents (root, digest, size) as (
       select tree.root, m.digest, m.size from tree cross join manifests as m where m.id = tree.id
       union
@@ -35,6 +42,28 @@ export function imageSizesQuery(ids: readonly number[]) {
       where n.manifest_id = tree.id and n.kind = 'blob' and b.repository_id = n.repository_id and b.digest = n.digest
     )
     select root, sum(size) as size from contents group by root`;
+}
+
+/** Only of those that lack something. */
+export async function imageGaps(db: CatalogDb, ids: readonly number[]): Promise<ReadonlyMap<number, ImageGap>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await imageGapsQuery(ids).execute(db);
+  return new Map(rows.map(({ root, ...gap }) => [root, gap]));
+}
+
+/** Each blob counts once for an image, however many of its manifests name it; an unknown size counts as nothing. */
+export function imageGapsQuery(ids: readonly number[]) {
+  return sql<{ root: number } & ImageGap>`
+    with recursive ${treeOf(ids)},
+    named (root, digest, size, held) as (
+      select tree.root, n.digest, max(n.size), max(case when exists (
+        select 1 from blobs as b where b.repository_id = n.repository_id and b.digest = n.digest) then 1 else 0 end)
+      from tree cross join manifest_references as n where n.manifest_id = tree.id and n.kind = 'blob'
+      group by tree.root, n.digest
+    )
+    select root, sum(1 - held) as contents, count(*) as "of",
+      sum(case when held = 0 and size > 0 then size else 0 end) as bytes
+    from named group by root having sum(1 - held) > 0`;
 }
 
 interface SummaryRow {

@@ -62,6 +62,14 @@ export interface ImageChild {
   readonly platform: string | undefined;
 }
 
+/** Blobs that an image's held manifests name and its repository does not have. */
+export interface ImageGap {
+  readonly contents: number;
+  /** So many are named in all. */
+  readonly of: number;
+  readonly bytes: number;
+}
+
 export interface Puller {
   /** A user's name, else the client's address. */
   readonly name: string;
@@ -88,6 +96,8 @@ export interface ImageCatalog {
   imageChildren(id: number): Promise<ImageChild[]>;
   /** Distinct bytes of all that is held of each, by the ids of their manifests. */
   imageSizes(ids: readonly number[]): Promise<ReadonlyMap<number, number>>;
+  /** What is not held of each that is not held whole, by the ids of their manifests. */
+  imageGaps(ids: readonly number[]): Promise<ReadonlyMap<number, ImageGap>>;
   /** So many of each manifest, the latest first, by its id. */
   pullersOf(ids: readonly number[], limit: number): Promise<ReadonlyMap<number, Puller[]>>;
   /** Held repositories after `last` in lexical order of their store path. */

@@ -207,6 +207,10 @@ export class SqlCatalog implements catalog.Catalog {
     return await imageSizes.imageSizes(this.#reads, ids);
   }
 
+  async imageGaps(ids: readonly number[]): Promise<ReadonlyMap<number, images.ImageGap>> {
+    return await imageSizes.imageGaps(this.#reads, ids);
+  }
+
   async pullersOf(ids: readonly number[], limit: number): Promise<ReadonlyMap<number, images.Puller[]>> {
     return await imageQueries.pullersOf(this.#reads, ids, limit);
   }

@@ -62,6 +62,22 @@ docker.io/library/nginx:1.27 +1  68 MiB        3 h      0  application/vnd.cncf
 });
 
 suite("one image", () => {
+  test("with what is missing of it, and how that comes", () => {
+    const lacking = (missing: NonNullable<ImageAnswer["missing"]>, tags = [tag("1.27")]) =>
+      imageText(image({ missing, tags }), NOW)
+        .split("\n")
+        .find((line) => line.includes("missing"));
+    assert.equal(
+      lacking({ contents: 2, of: 5, bytes: 57 * MIB }),
+      "  missing     2 of 5 blobs are not held (57 MiB): registry-cache warm docker.io/library/nginx:1.27 fetches them",
+    );
+    assert.equal(
+      lacking({ contents: 1, of: 1, bytes: MIB }, []),
+      `  missing     1 of 1 blob is not held (1.0 MiB): registry-cache warm docker.io/library/nginx@${DIGEST} fetches it`,
+    );
+    assert.doesNotMatch(imageText(image(), NOW), /missing/);
+  });
+
   test("with all that is known of it", () => {
     const pullers = [
       { name: "ci", pulls: 10, lastPulledAt: "2026-11-26T09:00:00.000Z" },

@@ -13,6 +13,7 @@ export function imageText(image: ImageAnswer, nowMs: number): string {
     ["digest", digest],
     ["kind", artifactType === undefined ? `${kind} (${mediaType})` : `${kind} (${artifactType})`],
     ["size", own === size ? humanSize(size) : `${humanSize(size)}, of which ${humanSize(own)} would come back`],
+    ...(image.missing === undefined ? [] : [["missing", missingText(image, image.missing)] as const]),
     ["held since", timeText(heldSince, nowMs)],
     ...(confirmedAt === undefined ? [] : [["confirmed", timeText(confirmedAt, nowMs)] as const]),
     ["last pull", lastPulledAt === undefined ? "never" : timeText(lastPulledAt, nowMs)],
@@ -30,6 +31,18 @@ export function imageText(image: ImageAnswer, nowMs: number): string {
   ]
     .map((line) => `${line}\n`)
     .join("");
+}
+
+function missingText(image: ImageAnswer, { contents, of, bytes }: NonNullable<ImageAnswer["missing"]>): string {
+  const verb = contents === 1 ? "is" : "are";
+  const what = `${contents} of ${counted(of, "blob")} ${verb} not held (${humanSize(bytes)})`;
+  return `${what}: registry-cache warm ${nameToAsk(image)} fetches ${contents === 1 ? "it" : "them"}`;
+}
+
+/** By the first of its tags that points to it, else by digest. */
+function nameToAsk({ repository, tags, digest }: ImageAnswer): string {
+  const own = tags.find((one) => one.digest === digest);
+  return own === undefined ? `${repository}@${digest}` : `${repository}:${own.tag}`;
 }
 
 function factLine(label: string, text: string): string {

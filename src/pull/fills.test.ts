@@ -74,6 +74,7 @@ async function setUp(
     room,
     blobs: new StoredBlobs({ store: readingOf(store), chunks, log: SILENT }),
     held: new Held({ store, catalog, room, shares: () => true, log: SILENT }),
+    onStored: () => undefined,
     onUnlinked: async () => assert.fail("it could be linked"),
     registries,
     fillsMax,

@@ -31,6 +31,8 @@ export interface FillsOptions {
   readonly fillsMax: number;
   /** Hears of what could be linked nowhere after all. */
   readonly onUnlinked: (digest: Digest) => Promise<void>;
+  /** Hears of what was linked to all who had asked for it. */
+  readonly onStored: (digest: Digest) => void;
   readonly log: Logger;
   /** Hears how many fills there are, and how each has ended. */
   readonly onFill?: OnFill | undefined;
@@ -158,7 +160,8 @@ export class Fills {
       isLinked ||= linked;
       reserved = undefined;
     }
-    if (!isLinked) await this.#o.onUnlinked(digest);
+    if (isLinked) this.#o.onStored(digest);
+    else await this.#o.onUnlinked(digest);
   }
 
   /** Names what is being fetched, and for whom. */

@@ -44,6 +44,10 @@ export interface HeldOptions extends HeldNews {
   readonly room: Room;
   /** Told of every manifest that is kept, and of what goes. */
   readonly named?: Pick<NamedSizes, "forget" | "remember"> | undefined;
+  /** Hears of every manifest that a repository has now, and of what it was fetched with. */
+  readonly onKept?:
+    | ((repository: Repository, kept: ManifestBytes, fetchedWith: string | undefined) => void)
+    | undefined;
   /** Hears of every tag that upstream has confirmed, moved or lost. */
   readonly onTag?: ((repository: Repository, tag: Tag, state: TagState) => void) | undefined;
 }
@@ -59,6 +63,7 @@ export class Held {
   readonly #log: Logger;
   readonly #content: HeldContent;
   readonly #onTag: HeldOptions["onTag"];
+  readonly #onKept: HeldOptions["onKept"];
   readonly #news: HeldNews;
   readonly #named: HeldOptions["named"];
   readonly #records = new Set<Promise<void>>();
@@ -79,6 +84,7 @@ export class Held {
     this.#log = options.log;
     this.#content = new HeldContent(options);
     this.#onTag = options.onTag;
+    this.#onKept = options.onKept;
     this.#news = options;
     this.#named = options.named;
     this.#room = options.room;
@@ -138,7 +144,7 @@ export class Held {
   async keepManifest(repository: Repository, kept: ManifestBytes, fetchedWith: string | undefined): Promise<boolean> {
     const { digest, bytes, manifest } = kept;
     const room = async () => await this.#room.reserve({ registryId: repository.registryId, bytes: bytes.length });
-    return await this.#keeping(repository, digest, room, async () => {
+    const isKept = await this.#keeping(repository, digest, room, async () => {
       const isNew = !(await this.#store.hasLink("manifest", repository, digest));
       if (!(await this.#isStored(digest, bytes))) await this.#store.putBlob(digest, bytes);
       await this.#store.link("manifest", repository, digest, fetchedWith);
@@ -149,6 +155,8 @@ export class Held {
       const record = { repository, digest, size: bytes.length, manifest, fetchedWith, atMs: Date.now() };
       return async () => await this.#catalog.recordManifest(record);
     });
+    if (isKept) this.#onKept?.(repository, kept, fetchedWith);
+    return isKept;
   }
 
   /** By content, not by size: a stored manifest in which a bit has flipped is replaced by the right one. */

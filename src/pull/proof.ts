@@ -68,6 +68,11 @@ export class Proof {
     return undefined;
   }
 
+  /** Whether its registry has given it to everybody already, so that naming it opens nothing. */
+  async isOpen(repository: Repository, digest: Digest): Promise<boolean> {
+    return (await this.#asked(this.#catalog.isOpenAt([repository.registryId], digest))) === true;
+  }
+
   async #asked<T>(answer: Promise<T>): Promise<T | undefined> {
     try {
       return await answer;

@@ -20,11 +20,13 @@ import { NamedSizes } from "./named-sizes.ts";
 import { Notebook } from "./notebook.ts";
 import { OpenlyHeld } from "./openly-held.ts";
 import { Platforms } from "./platform.ts";
+import { type Presence, presenceOf } from "./presence.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
 import { type Budgets, Room } from "./room.ts";
 import { SavedLists } from "./saved-lists.ts";
+import { SharedBlobs } from "./shared-blobs.ts";
 import { sharesOf } from "./shared-repositories.ts";
 import { StoredBlobs } from "./stored-blobs.ts";
 import { type OnTag, TagStates } from "./tag-states.ts";
@@ -68,6 +70,8 @@ export interface Pull {
   isUnderWay(digest: Digest): boolean;
   /** Writes down what was used until now, what is being fetched among it. */
   settleUses(): Promise<void>;
+  /** Whether a repository's upstream has a manifest; asks it. */
+  presence(repository: Repository, digest: Digest): Promise<Presence>;
   /** Where a tag points as far as we know; upstream is not asked. */
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   /** Makes a blob held without anybody reading it, as `bring` says. */
@@ -100,10 +104,22 @@ export function createPull(options: PullOptions): Pull {
   const { onTagMoved, onNewDigest, onVanished } = options;
   const news = { onTagMoved, onNewDigest, onVanished };
   const room = new Room({ store, catalog, budgets: options.budgets ?? { all: undefined, byRegistry: new Map() } });
-  const held = new Held({ store, catalog, shares, log, named, room, ...news, onTag: (...what) => tags.heard(...what) });
+  const held = new Held({
+    store,
+    catalog,
+    shares,
+    log,
+    named,
+    room,
+    ...news,
+    onTag: (...what) => tags.heard(...what),
+    onKept: (repository, { digest, manifest }, fetchedWith) =>
+      sharedBlobs.named(repository, digest, manifest, fetchedWith),
+  });
   const tags = new TagStates({ held, holds: options.holds ?? new HoldsInMemory(), onTag: options.onTag });
   const notebook = new Notebook(catalog, log);
   const proof = new Proof({ store, catalog, registries, shares, named, log });
+  const sharedBlobs = new SharedBlobs({ store, held, proof, log });
   const refusals = new Refusals();
   const chunks = new ChunkCache();
   const openContent = new HeldContent({ store, shares: () => false, log });
@@ -125,6 +141,7 @@ export function createPull(options: PullOptions): Pull {
     registries,
     fillsMax,
     onUnlinked,
+    onStored: (digest) => sharedBlobs.stored(digest),
     log,
     onFill: options.onFill,
   });
@@ -171,6 +188,7 @@ export function createPull(options: PullOptions): Pull {
     },
     admit: admissionBy({ registries, catalog, log, signal: life.signal }),
     heldOver: async (repository, digest) => await tags.heldOver(repository, digest),
+    presence: async (repository, digest) => await presenceOf(registries, repository, digest, life.signal),
     tagState: async (repository, tag) => await tags.of(repository, tag),
     bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what),
     note: (uses) => uses.forEach((use) => notebook.note(use)),
@@ -181,6 +199,7 @@ export function createPull(options: PullOptions): Pull {
     idle: async () => {
       await Promise.all([manifests.idle(), lists.idle()]);
       await fills.idle();
+      await sharedBlobs.idle();
       await held.idle();
       await notebook.flush();
     },
@@ -188,6 +207,7 @@ export function createPull(options: PullOptions): Pull {
       await fills.stop();
       life.abort();
       await Promise.all([manifests.idle(), lists.idle()]);
+      await sharedBlobs.stop();
       await held.idle();
       await notebook.stop();
       return { allRecorded: !held.hasMissedRecords };

@@ -44,6 +44,17 @@ export const imageSchema = z
     platforms: z.array(platform),
     size: bytesCount.openapi({ description: "Distinct bytes of all that is held of it." }),
     own: bytesCount.openapi({ description: "Bytes that would come back if it were evicted: what no other image has." }),
+    missing: z
+      .object({
+        contents: z.int(),
+        of: z.int().openapi({ description: "So many are named in all." }),
+        bytes: bytesCount,
+      })
+      .optional()
+      .openapi({
+        description:
+          "Layers and other blobs that its held manifests name and that are not held. Left out where none is missing.",
+      }),
     heldSince: when,
     confirmedAt: when.optional(),
     lastPulledAt: when.optional(),
@@ -201,6 +212,7 @@ function toldImage(image: InventoryImage, withPullers: boolean): z.infer<typeof 
     })),
     size: image.size,
     own,
+    ...(image.missing === undefined ? {} : { missing: image.missing }),
     heldSince: iso(image.heldSinceMs),
     ...optionalTime("confirmedAt", confirmedAtMs),
     ...optionalTime("lastPulledAt", lastPulledAtMs),

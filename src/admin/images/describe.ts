@@ -7,7 +7,7 @@ import type { ImageKind, InventoryImage, InventoryPlatform } from "./image.ts";
 import type { Sizes } from "./sizes.ts";
 
 export interface DescribeOptions {
-  readonly catalog: Pick<ImageCatalog, "imageChildren" | "pullersOf"> & Pick<Catalog, "leaving">;
+  readonly catalog: Pick<ImageCatalog, "imageChildren" | "imageGaps" | "pullersOf"> & Pick<Catalog, "leaving">;
   readonly sizes: Pick<Sizes, "now">;
   /** `linux/arm64/v8`, of an image that stands in no index. */
   readonly platformOf: (digest: Digest) => Promise<string | undefined>;
@@ -39,6 +39,7 @@ export async function describeImage(
     platforms: kind === "image" ? await ofItself(row, size, platformOf) : ofChildren(children, known),
     size,
     own: worthOf(leaving?.contents ?? []).bytes,
+    missing: (await catalog.imageGaps([id])).get(id),
     heldSinceMs: row.heldAtMs,
     confirmedAtMs: confirmed.length === 0 ? undefined : Math.max(...confirmed),
     lastPulledAtMs: row.lastPulledAtMs,

@@ -1,4 +1,4 @@
-import type { ImageTag, Puller, RepositoryRow } from "../../catalog/images.ts";
+import type { ImageGap, ImageTag, Puller, RepositoryRow } from "../../catalog/images.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName } from "../../oci/reference.ts";
 
@@ -21,6 +21,8 @@ export interface InventoryImage {
   readonly size: number;
   /** What would come back if it were evicted: what no other image has. */
   readonly own: number;
+  /** Undefined where all is held that its held manifests name. */
+  readonly missing: ImageGap | undefined;
   readonly heldSinceMs: number;
   /** When upstream last said that one of its tags points to it. */
   readonly confirmedAtMs: number | undefined;
