@@ -6,6 +6,7 @@ import type { Shortage } from "../pull/room.ts";
 import { badRequest, ProblemError } from "../server/problem.ts";
 import type { EvictRequest, EvictReport } from "../upkeep/evict/asked.ts";
 import type { Evictor } from "../upkeep/evict/evictor.ts";
+import { compilePin } from "../upkeep/pins/pin-list.ts";
 import type { Pins, ListedPin } from "../upkeep/pins/pins.ts";
 import type { EvictAsked, Evicting, Eviction, Pin, PinBook } from "./api/parts.ts";
 
@@ -39,15 +40,27 @@ export function pinBook({ pins, registries, isHeld, onChanged }: PinBookOptions)
     },
     remove: async (image) => {
       const before = await pins.list();
-      const [removed] = await pins.remove([image]);
+      const named = meant(image, before, registries);
+      const [removed] = await pins.remove([named]);
       await onChanged();
       const pin = before.find(({ reference, from }) => reference === removed && from === "file");
       if (pin !== undefined) return pinOf(pin);
-      const configured = before.find(({ reference, from }) => from === "configuration" && reference === image);
+      const configured = before.find(({ reference, from }) => from === "configuration" && reference === named);
       if (configured === undefined) return undefined;
-      throw new ProblemError(409, `${image} stands under pins in the configuration, and goes by changing that alone`);
+      throw new ProblemError(409, `${named} stands under pins in the configuration, and goes by changing that alone`);
     },
   };
+}
+
+/** The pin that is called so; a tag that is held at a digest may be called by the tag alone. */
+function meant(image: string, pins: readonly ListedPin[], registries: readonly NamedRegistry[]): string {
+  const { reference } = compilePin(image, registries);
+  if (pins.some((pin) => pin.reference === reference)) return reference;
+  const tag = /:[^/@]+$/.test(reference) ? reference : `${reference}:${DEFAULT_TAG}`;
+  const holds = GLOB.test(reference) ? [] : pins.filter((pin) => pin.reference.startsWith(`${tag}@`));
+  if (holds.length < 2) return holds[0]?.reference ?? reference;
+  const all = holds.map((pin) => pin.reference).join(", ");
+  throw new ProblemError(409, `${tag} is held at several digests, so say which is meant: ${all}`);
 }
 
 function pinOf({ reference, note, from }: ListedPin): Pin {

@@ -35,6 +35,12 @@ export interface ControlQuestion {
   readonly signal: AbortSignal;
 }
 
+/** The cache has understood who asks, and says no to this one question. */
+export class RefusedError extends CliError {}
+
+/** What is wrong with one image and may be right with the next; anybody who may not ask may not ask for that one either. */
+const ABOUT_ONE: ReadonlySet<number> = new Set([400, 404, 409]);
+
 /** Asks the running cache; rejects with a `CliError` where none runs, and for what it refuses. */
 export async function askCache(place: CachePlace, question: ControlQuestion): Promise<unknown> {
   return JSON.parse(await textOf(await answerOf(place, question))) as unknown;
@@ -129,6 +135,7 @@ async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliE
   const options = { hint: hintFor(statusCode, place), exitCode: statusCode === 400 ? 2 : 1 } as const;
   try {
     const { detail } = JSON.parse(text) as { detail?: unknown };
+    if (typeof detail === "string" && ABOUT_ONE.has(statusCode)) return new RefusedError(detail, options);
     if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`, options);
   } catch {
     // Then the status has to do.

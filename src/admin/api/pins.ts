@@ -77,6 +77,7 @@ const remove = createRoute({
   operationId: "deletePin",
   path: PATH,
   summary: "Pin images no longer, or let a tag move again",
+  description: "A tag that is held at a digest may be named without the digest.",
   tags: ["Pins"],
   request: { params },
   responses: { 200: jsonOf(pinSchema, "As it was."), ...actRefusals(400, 404, 409) },
