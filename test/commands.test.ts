@@ -106,6 +106,15 @@ suite("commands for the running cache", () => {
     assert.equal(held.out, `held: docker.io/library/app:1@${old.digest}\n`);
     assert.equal(await leadsTo(), old.digest);
     assert.match((await site.run("history", "app:1")).out, new RegExp(`${old.digest}\n.*held here`));
+    const pin = `docker.io/library/app:1@${old.digest}`;
+    const good = JSON.parse((await site.run("show", `app@${old.digest}`, "--json")).out) as ImageAnswer;
+    assert.equal(good.pinned, pin);
+    const { tags } = JSON.parse((await site.run("show", "app:1", "--json")).out) as ImageAnswer;
+    assert.deepEqual(
+      tags.map(({ digest, heldAt }) => [digest, heldAt]),
+      [[broken.digest, old.digest]],
+    );
+    assert.match((await site.run("ls", "app")).out, /yes[^]*^held: clients that ask for .*\/app:1 get sha256:/m);
     assert.equal((await site.run("unpin", "app:1")).out, `pinned no longer: docker.io/library/app:1@${old.digest}\n`);
     assert.equal(await leadsTo(), broken.digest);
     const unknown = await site.run("pin", `app:1@sha256:${"0".repeat(64)}`);
@@ -173,11 +182,33 @@ suite("commands for the running cache", () => {
       0,
     );
     const notAdmin = await there(["pin", "app:2", ...trusting, "--user", "me"], "battery staple");
-    assert.match(notAdmin.err, /me is not among api\.admins/);
+    assert.match(notAdmin.err, /me is not among api\.admins.*\nhint: name who asks under api: admins:/);
+    const wrong = await there(["status", ...trusting, "--user", "ops"], "guessed");
+    assert.match(wrong.err, /is wrong\nhint: look at --user, and at the password in REGISTRY_CACHE_API_PASSWORD/);
+    const plain = site.url.replace("https:", "http:");
+    const withoutTls = await startCommand(t, ["ls", "--server", plain], { cwd: folder }).ended();
+    assert.deepEqual(
+      [withoutTls.exitCode, withoutTls.err],
+      [1, `error: what is at ${plain} has hung up without an answer\nhint: if it speaks TLS, say --server ${site.url}\n`],
+    );
     const nowhere = await startCommand(t, ["ls", "--server", "http://127.0.0.1:9"], { cwd: folder }).ended();
     assert.deepEqual(
       [nowhere.exitCode, nowhere.err.startsWith("error: no cache can be asked at http://127.0.0.1:9")],
       [1, true],
+    );
+  });
+
+  test("elsewhere, where no TLS is spoken", async (t) => {
+    const site = await setUp(t);
+    const server = site.url.replace("http:", "https:");
+    const { exitCode, err } = await startCommand(t, ["ls", "--server", server], { cwd: site.dataDir }).ended();
+    assert.deepEqual(
+      [exitCode, err],
+      [
+        1,
+        `error: what answers at ${server} does not speak TLS\n` +
+          `hint: say --server ${site.url}, or name the port that speaks TLS\n`,
+      ],
     );
   });
 

@@ -15,7 +15,7 @@ const TOLD_MAX = 1_000;
 const GLOB = /[*?[\]{}]/;
 
 export interface PinBookOptions {
-  readonly pins: Pick<Pins, "add" | "list" | "remove">;
+  readonly pins: Pick<Pins, "add" | "list" | "now" | "remove">;
   readonly registries: readonly NamedRegistry[];
   /** Whether a repository has the manifest. */
   readonly isHeld: (repository: Repository, digest: Digest) => Promise<boolean>;
@@ -33,6 +33,11 @@ export function pinBook({ pins, registries, isHeld, onChanged }: PinBookOptions)
   };
   return {
     list: async () => (await pins.list()).map(pinOf),
+    marks: async () => {
+      const now = await pins.now();
+      const holds = now.holds();
+      return { pinOf: (held) => now.pinOf(held), heldAt: (tag) => holds.get(tag)?.digest };
+    },
     put: async (image, note) => {
       const added = await pins.add(image, note);
       await onChanged();

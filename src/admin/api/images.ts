@@ -1,9 +1,11 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { DEFAULT_TAG, type ImageName, type NamedRegistry, parseImageName } from "../../oci/image-name.ts";
 import { repositoryPath } from "../../oci/reference.ts";
+import type { PinnedImage } from "../../upkeep/pins/pins.ts";
 import { badRequest, ProblemError } from "../../server/problem.ts";
 import { IMAGE_SORTS, IMAGES_PER_PAGE_MAX, type ImagesView, type InventoryImage } from "../images/image.ts";
 import { type ApiApp, bytesCount, digestText, iso, jsonOf, readRefusals, when } from "./common.ts";
+import type { PinBook, PinMarks } from "./parts.ts";
 import { linkTo, next, pageQuery } from "./paging.ts";
 
 const GLOB_LENGTH_MAX = 512;
@@ -13,6 +15,9 @@ const tag = z.object({
   digest: digestText.openapi({ description: "Where it points: to the image, or to one of its platforms." }),
   firstSeenAt: when,
   confirmedAt: when.openapi({ description: "When upstream last said so." }),
+  heldAt: digestText.optional().openapi({
+    description: "Where a pin holds it, whatever upstream says: clients that ask for the tag get this one.",
+  }),
   pulls: z.int(),
   lastPulledAt: when.optional(),
 });
@@ -44,6 +49,10 @@ export const imageSchema = z
     platforms: z.array(platform),
     size: bytesCount.openapi({ description: "Distinct bytes of all that is held of it." }),
     own: bytesCount.openapi({ description: "Bytes that would come back if it were evicted: what no other image has." }),
+    pinned: z.string().optional().openapi({
+      description: "The pin that keeps it, as the list of pins has it.",
+      example: "docker.io/library/nginx:1.27",
+    }),
     heldSince: when,
     confirmedAt: when.optional(),
     lastPulledAt: when.optional(),
@@ -122,9 +131,10 @@ export interface ImagesParts {
   readonly imagesFor: (caller: { readonly isAdmin: boolean }) => ImagesView;
   /** Writes down the pulls that were heard of until now. */
   readonly settlePulls: () => Promise<void>;
+  readonly pins: Pick<PinBook, "marks">;
 }
 
-export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls }: ImagesParts): void {
+export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls, pins }: ImagesParts): void {
   app.openapi(list, async (c) => {
     const { registry, notPulledSince, sort, limit, after, ...filter } = c.req.valid("query");
     assertRegistry(registry, registries);
@@ -141,8 +151,9 @@ export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls
     const { caller, signal } = c.env;
     await settlePulls();
     const page = await imagesFor(caller).images(asked, signal);
+    const marks = await pins.marks();
     const body = {
-      images: page.images.map((image) => toldImage(image, caller.isAdmin)),
+      images: page.images.map((image) => toldImage(image, caller.isAdmin, marks)),
       ...(page.next === undefined ? {} : { next: page.next }),
     };
     return c.json(body, 200, linkTo(PATH, c.req.query(), page.next));
@@ -153,7 +164,7 @@ export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls
     await settlePulls();
     const image = await imagesFor(caller).image(repositoryPath(name.repository), referenceOf(name));
     if (image === undefined) throw new ProblemError(404, `${c.req.valid("param").reference} is not held`);
-    return c.json(toldImage(image, caller.isAdmin), 200);
+    return c.json(toldImage(image, caller.isAdmin, await pins.marks()), 200);
   });
 }
 
@@ -178,17 +189,20 @@ function referenceOf({ tag: named, digest }: ImageName): string {
   return digest ?? named ?? DEFAULT_TAG;
 }
 
-function toldImage(image: InventoryImage, withPullers: boolean): z.infer<typeof imageSchema> {
+function toldImage(image: InventoryImage, withPullers: boolean, marks: PinMarks): z.infer<typeof imageSchema> {
   const { registryId, serves, repository, kind, mediaType, artifactType, own, confirmedAtMs, lastPulledAtMs } = image;
+  const path = `${serves}/${repository}`;
+  const pinned = marks.pinOf(asPinned(path, image));
   return {
     registry: registryId,
-    repository: `${serves}/${repository}`,
+    repository: path,
     digest: image.digest,
     tags: image.tags.map((one) => ({
       tag: one.tag,
       digest: one.digest,
       firstSeenAt: iso(one.firstSeenAtMs),
       confirmedAt: iso(one.confirmedAtMs),
+      ...optional("heldAt", marks.heldAt(`${path}:${one.tag}`)),
       pulls: one.pulls,
       ...optionalTime("lastPulledAt", one.lastPulledAtMs),
     })),
@@ -201,6 +215,7 @@ function toldImage(image: InventoryImage, withPullers: boolean): z.infer<typeof 
     })),
     size: image.size,
     own,
+    ...optional("pinned", pinned),
     heldSince: iso(image.heldSinceMs),
     ...optionalTime("confirmedAt", confirmedAtMs),
     ...optionalTime("lastPulledAt", lastPulledAtMs),
@@ -215,6 +230,16 @@ function toldImage(image: InventoryImage, withPullers: boolean): z.infer<typeof 
         }
       : {}),
   };
+}
+
+/** With what would leave with it, as far as people may have pinned it. */
+function asPinned(path: string, { digest, tags, platforms }: InventoryImage): PinnedImage {
+  const below = platforms.filter(({ isHeld }) => isHeld).map((one) => one.digest);
+  return { path, tags: tags.map(({ tag }) => tag), digests: [digest, ...below] };
+}
+
+function optional<Name extends string>(name: Name, text: string | undefined): { [Key in Name]?: string } {
+  return (text === undefined ? {} : { [name]: text }) as { [Key in Name]?: string };
 }
 
 export function optionalTime<Name extends string>(name: Name, ms: number | undefined): { [Key in Name]?: string } {
