@@ -12,6 +12,9 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 const BROKEN_OFF = "the cache has broken off: it was stopped, or something is wrong with it";
 
+/** The password for `--user`; a secret. */
+export const PASSWORD_VARIABLE = "REGISTRY_CACHE_API_PASSWORD";
+
 /** A cache elsewhere, and what it is shown. */
 export interface ServerPlace {
   /** Origin. */
@@ -76,7 +79,7 @@ async function* rawLines(place: CachePlace, question: ControlQuestion): AsyncIte
     yield* createInterface({ input: answer, crlfDelay: Infinity });
     if (!answer.complete) throw new CliError(BROKEN_OFF);
   } catch (error) {
-    throw question.signal.aborted ? question.signal.reason : explained(error, place);
+    throw question.signal.aborted ? question.signal.reason : explained(error, place, true);
   } finally {
     answer.destroy();
   }
@@ -132,9 +135,10 @@ async function textOf(answer: IncomingMessage): Promise<string> {
 async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliError> {
   const { statusCode = 0 } = answer;
   const text = await textOf(answer);
-  const options = { hint: hintFor(statusCode, place), exitCode: statusCode === 400 ? 2 : 1 } as const;
+  const exitCode = statusCode === 400 ? 2 : 1;
   try {
     const { detail } = JSON.parse(text) as { detail?: unknown };
+    const options = { hint: hintFor(statusCode, place, detail), exitCode } as const;
     if (typeof detail === "string" && ABOUT_ONE.has(statusCode)) return new RefusedError(detail, options);
     if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`, options);
   } catch {
@@ -143,19 +147,32 @@ async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliE
   if (typeof place !== "string" && statusCode === 404) {
     return new CliError(`there is no Registry Cache at ${place.url}`, { hint: "or one that is too old for this" });
   }
-  return new CliError(`the cache answers ${statusCode}`, options);
+  return new CliError(`the cache answers ${statusCode}`, { hint: hintFor(statusCode, place, undefined), exitCode });
 }
 
-function hintFor(status: number, place: CachePlace): string | undefined {
-  if (status !== 401 || typeof place === "string") return undefined;
+function hintFor(status: number, place: CachePlace, detail: unknown): string | undefined {
+  if (typeof place === "string") return undefined;
+  if (status === 403 && typeof detail === "string" && detail.includes("api.admins"))
+    return "name who asks under api: admins: in the cache's configuration, or run this on the cache's own machine";
+  if (status !== 401) return undefined;
+  if (place.authorization !== undefined)
+    return `look at --user, and at the password in ${PASSWORD_VARIABLE} or --password-file`;
   return "say who you are with --user NAME, or --cert FILE --key FILE";
 }
 
-function explained(error: unknown, place: CachePlace): unknown {
+function explained(error: unknown, place: CachePlace, hasBegun = false): unknown {
   if (error instanceof CliError) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const isPlain = typeof place !== "string" && !place.url.startsWith("https:");
+  // A server that waits for TLS hangs up without a word.
+  if (isPlain && code === "ECONNRESET" && !hasBegun) return plainTalk(error, place);
   if (code === "ECONNRESET" || code === "EPIPE") return new CliError(BROKEN_OFF, { cause: error });
   return typeof place === "string" ? explainedLocal(error, code, place) : explainedServer(error, code, place);
+}
+
+function plainTalk(error: unknown, { url }: ServerPlace): CliError {
+  const hint = `if it speaks TLS, say --server https:${url.slice("http:".length)}`;
+  return new CliError(`what is at ${url} has hung up without an answer`, { hint, cause: error });
 }
 
 function explainedLocal(error: unknown, code: string, dataDir: string): unknown {
@@ -179,6 +196,10 @@ function explainedServer(error: unknown, code: string, { url }: ServerPlace): un
   if (UNTRUSTED.test(code)) {
     const hint = "name the authority of its certificate with --ca FILE";
     return new CliError(`the certificate of ${url} is not trusted here: ${reason}`, { hint, cause: error });
+  }
+  if (code === "EPROTO" && /wrong version number|packet length too long|http request/.test(reason)) {
+    const hint = `say --server http:${url.slice("https:".length)}, or name the port that speaks TLS`;
+    return new CliError(`what answers at ${url} does not speak TLS`, { hint, cause: error });
   }
   if (code === "" && !(error instanceof Error)) return error;
   return new CliError(`no cache can be asked at ${url}: ${reason}`, {
