@@ -52,6 +52,17 @@ suite("commands for the running cache", () => {
     };
     assert.deepEqual([images.map(({ repository }) => repository), hasMore], [["docker.io/library/app"], true]);
     assert.match((await site.run("ls", "--unused", "1h")).out, /nothing is held that fits/);
+    for (const asked of [
+      ["docker.io/library/*"],
+      ["library/app:*"],
+      ["app:[0-9]"],
+      ["--registry", "docker.io", "--tag", "1"],
+      ["--repository", "docker.io/library/app"],
+      ["--repository", "docker.io/library/*"],
+    ]) {
+      assert.match((await site.run("ls", ...asked)).out, /library\/app:1 /, asked.join(" "));
+    }
+    assert.match((await site.run("ls", "docker.io/library/app:2*")).out, /nothing is held that fits/);
     assert.match((await site.run("ls", "other")).out, /library\/other:1[^]*\n1 image\n$/);
     const shown = JSON.parse((await site.run("show", "app:1", "--json")).out) as ImageAnswer;
     const bytes = old.size + old.config.size + old.layers.reduce((sum, { size }) => sum + size, 0);
@@ -189,7 +200,7 @@ suite("commands for the running cache", () => {
     const withoutTls = await startCommand(t, ["ls", "--server", plain], { cwd: folder }).ended();
     assert.deepEqual(
       [withoutTls.exitCode, withoutTls.err],
-      [1, `error: what is at ${plain} has hung up without an answer\nhint: if it speaks TLS, say --server ${site.url}\n`],
+      [1, `error: what is at ${plain} does not answer plain HTTP\nhint: if it speaks TLS, say --server ${site.url}\n`],
     );
     const nowhere = await startCommand(t, ["ls", "--server", "http://127.0.0.1:9"], { cwd: folder }).ended();
     assert.deepEqual(

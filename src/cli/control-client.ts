@@ -147,6 +147,8 @@ async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliE
   if (typeof place !== "string" && statusCode === 404) {
     return new CliError(`there is no Registry Cache at ${place.url}`, { hint: "or one that is too old for this" });
   }
+  // Nothing that is asked here is so wrong: it is how servers answer who does not speak TLS to them.
+  if (typeof place !== "string" && statusCode === 400 && isPlain(place)) return plainTalk(place);
   return new CliError(`the cache answers ${statusCode}`, { hint: hintFor(statusCode, place, undefined), exitCode });
 }
 
@@ -163,16 +165,19 @@ function hintFor(status: number, place: CachePlace, detail: unknown): string | u
 function explained(error: unknown, place: CachePlace, hasBegun = false): unknown {
   if (error instanceof CliError) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const isPlain = typeof place !== "string" && !place.url.startsWith("https:");
-  // A server that waits for TLS hangs up without a word.
-  if (isPlain && code === "ECONNRESET" && !hasBegun) return plainTalk(error, place);
+  // Others hang up without a word.
+  if (typeof place !== "string" && isPlain(place) && code === "ECONNRESET" && !hasBegun) return plainTalk(place, error);
   if (code === "ECONNRESET" || code === "EPIPE") return new CliError(BROKEN_OFF, { cause: error });
   return typeof place === "string" ? explainedLocal(error, code, place) : explainedServer(error, code, place);
 }
 
-function plainTalk(error: unknown, { url }: ServerPlace): CliError {
+function isPlain({ url }: ServerPlace): boolean {
+  return !url.startsWith("https:");
+}
+
+function plainTalk({ url }: ServerPlace, cause?: unknown): CliError {
   const hint = `if it speaks TLS, say --server https:${url.slice("http:".length)}`;
-  return new CliError(`what is at ${url} has hung up without an answer`, { hint, cause: error });
+  return new CliError(`what is at ${url} does not answer plain HTTP`, { hint, cause });
 }
 
 function explainedLocal(error: unknown, code: string, dataDir: string): unknown {

@@ -70,14 +70,14 @@ const imagesSchema = z.object({ images: z.array(imageSchema), next });
 export type ImagesAnswer = z.infer<typeof imagesSchema>;
 
 const listQuery = z.strictObject({
-  registry: z.string().max(GLOB_LENGTH_MAX).optional().openapi({ description: "By id.", example: "dockerhub" }),
+  registry: z.string().max(GLOB_LENGTH_MAX).optional().openapi({ description: "By id, or by the name that images carry.", example: "dockerhub" }),
   repository: z.string().max(GLOB_LENGTH_MAX).optional().openapi({
-    description: "A glob over names without the registry.",
+    description: "A glob over names, without the registry or with its name: `docker.io/library/*`.",
     example: "library/*",
   }),
   tag: z.string().max(GLOB_LENGTH_MAX).optional().openapi({ description: "A glob over tags.", example: "v*" }),
   text: z.string().max(GLOB_LENGTH_MAX).optional().openapi({
-    description: "Within `docker.io/library/nginx:1.27`, or how the digest begins.",
+    description: "Within `docker.io/library/nginx:1.27`, or how the digest begins, or a glob over images.",
   }),
   notPulledSince: z.iso.datetime({ offset: true }).optional().openapi({
     description: "Nobody has pulled it since then; what was never pulled counts from when it came.",
@@ -137,11 +137,10 @@ export interface ImagesParts {
 export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls, pins }: ImagesParts): void {
   app.openapi(list, async (c) => {
     const { registry, notPulledSince, sort, limit, after, ...filter } = c.req.valid("query");
-    assertRegistry(registry, registries);
     const asked = {
       filter: {
         ...filter,
-        registryId: registry,
+        registryId: registryIdOf(registry, registries),
         notPulledSinceMs: notPulledSince === undefined ? undefined : Date.parse(notPulledSince),
       },
       sort,
@@ -168,11 +167,19 @@ export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls
   });
 }
 
-export function assertRegistry(id: string | undefined, registries: readonly { readonly id: string }[]): void {
-  if (id === undefined || registries.some((one) => one.id === id)) return;
+/** Of a registry by its id, or by the name that images carry. Rejects with a `ProblemError` what is none. */
+export function registryIdOf(
+  named: string | undefined,
+  registries: readonly Omit<NamedRegistry, "libraryPrefix">[],
+  where: { readonly pointer: string } | { readonly parameter: string } = { parameter: "registry" },
+): string | undefined {
+  const found =
+    registries.find(({ id }) => id === named) ??
+    registries.find(({ serves, aliases }) => named !== undefined && [serves, ...aliases].includes(named));
+  if (named === undefined || found !== undefined) return found?.id;
   const known = registries.map((one) => one.id).join(", ");
-  throw badRequest(`registry: there is no ${JSON.stringify(id)} here; there are ${known}`, [
-    { parameter: "registry", detail: `is none of ${known}` },
+  throw badRequest(`registry: there is no ${JSON.stringify(named)} here; there are ${known}`, [
+    { ...where, detail: `is none of ${known}` },
   ]);
 }
 

@@ -1,6 +1,7 @@
 import type { ImageRow } from "../../catalog/images.ts";
-import { compileRepositoryGlob, compileTagGlob } from "../../lib/glob.ts";
+import { compileImageGlob, compileRepositoryGlob, compileTagGlob } from "../../lib/glob.ts";
 import { ValueError } from "../../lib/value-error.ts";
+import { isHost } from "../../oci/image-name.ts";
 import { InventoryError } from "./errors.ts";
 import type { ImageFilter } from "./image.ts";
 
@@ -11,15 +12,28 @@ export function compileFilter({ repository, tag, text, notPulledSinceMs }: Image
   const tests: Matches[] = [];
   if (repository !== undefined) {
     const isRepository = compiled("repository", () => compileRepositoryGlob(repository));
-    tests.push((row) => isRepository(row.repository));
+    // People copy the whole names that lists print.
+    const isWhole = isHost(repository.split("/")[0] ?? "");
+    tests.push((row) => isRepository(isWhole ? `${row.serves}/${row.repository}` : row.repository));
   }
   if (tag !== undefined) {
     const isTag = compiled("tag", () => compileTagGlob(tag));
     tests.push((row) => row.tags.some((one) => isTag(one.tag)));
   }
-  if (text !== undefined && text !== "") tests.push(contains(text.toLowerCase()));
+  if (text !== undefined && text !== "") tests.push(GLOB.test(text) ? fits(text) : contains(text.toLowerCase()));
   if (notPulledSinceMs !== undefined) tests.push((row) => (row.lastPulledAtMs ?? row.heldAtMs) < notPulledSinceMs);
   return (row) => tests.every((test) => test(row));
+}
+
+const GLOB = /[*?[\]{}]/;
+
+/** As pins and eviction take globs; one that begins with no registry is of all of them. */
+function fits(text: string): Matches {
+  const [first = ""] = text.split("/");
+  const isRooted = first === "localhost" || (text.includes("/") && /[.:*?[{]/.test(first)) || first.startsWith("*");
+  const isImage = compiled("text", () => compileImageGlob(isRooted ? text : `**/${text}`));
+  return ({ serves, repository, tags }) =>
+    [undefined, ...tags.map(({ tag }) => tag)].some((tag) => isImage(`${serves}/${repository}`, tag));
 }
 
 function contains(text: string): Matches {
