@@ -51,6 +51,13 @@ suite("commands for the running cache", () => {
       hasMore: boolean;
     };
     assert.deepEqual([images.map(({ repository }) => repository), hasMore], [["docker.io/library/app"], true]);
+    const names = async (...args: string[]) => {
+      const all = JSON.parse((await site.run("ls", "--json", ...args)).out) as { images: ImageAnswer[] };
+      return all.images.map(({ repository }) => repository.slice("docker.io/library/".length));
+    };
+    assert.deepEqual(await names("--reverse"), ["other", "app"]);
+    assert.deepEqual(await names("--reverse", "--sort", "size", "--limit", "1"), ["other"]);
+    assert.deepEqual(await names("--sort", "lastPulled"), await names("--sort", "pulled"));
     assert.match((await site.run("ls", "--unused", "1h")).out, /nothing is held that fits/);
     for (const asked of [
       ["docker.io/library/*"],
@@ -100,6 +107,13 @@ suite("commands for the running cache", () => {
     assert.deepEqual([gone.exitCode, gone.err], [0, ""]);
     assert.match(gone.out, /1 image went, and \d/);
     assert.equal((await site.run("show", "app:1")).exitCode, 1);
+    assert.equal((await site.run("pin", "other")).out, "pinned: all of docker.io/library/other\n");
+    for (const none of ["ohter", "docker.io/library/ohter*", "other:2"]) {
+      assert.match((await site.run("pin", none)).out, /^pinned: .*\(nothing that is held fits: is it spelled right\?\)\n$/);
+    }
+    const tags = "not held, but these tags are: 1";
+    assert.match((await site.run("evict", "other")).out, new RegExp(`^stays: other \\(${tags}\\)$`, "m"));
+    assert.equal((await site.run("show", "other")).err, `error: other is ${tags}\n`);
     assert.match((await site.run("prune", "--dry-run")).out, /^0 images would go/);
     assert.match((await site.run("prune")).out, /^0 images went/);
     // It comes back with the next pull.
@@ -136,7 +150,7 @@ suite("commands for the running cache", () => {
     const site = await setUp(t);
     const pinned = await site.run("pin", "app:1", "NOT AN IMAGE", "app:2");
     assert.equal(pinned.exitCode, 1);
-    assert.equal(pinned.out, "pinned: docker.io/library/app:1\npinned: docker.io/library/app:2\n");
+    assert.match(pinned.out, /^pinned: docker.io\/library\/app:1 .*\npinned: docker.io\/library\/app:2 .*\n$/);
     assert.match(pinned.err, /^error: .*NOT AN IMAGE/);
     const held = [1, 2].map((digit) => `docker.io/library/app:3@sha256:${String(digit).repeat(64)}`);
     assert.equal((await site.run("pin", ...held)).exitCode, 0);

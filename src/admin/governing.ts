@@ -1,17 +1,23 @@
+import { setImmediate as otherWork } from "node:timers/promises";
+import type { ImageCatalog, ImagePlace, ImageRow } from "../catalog/images.ts";
 import { compileImageGlob } from "../lib/glob.ts";
 import type { Digest } from "../oci/digest.ts";
 import { DEFAULT_TAG, type NamedRegistry, parseImageName } from "../oci/image-name.ts";
-import type { Repository } from "../oci/reference.ts";
+import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import type { Shortage } from "../pull/room.ts";
+import { notHeldText } from "./held-tags.ts";
 import { badRequest, ProblemError } from "../server/problem.ts";
 import type { EvictRequest, EvictReport } from "../upkeep/evict/asked.ts";
 import type { Evictor } from "../upkeep/evict/evictor.ts";
-import { compilePin } from "../upkeep/pins/pin-list.ts";
+import { type CompiledPin, compilePin } from "../upkeep/pins/pin-list.ts";
 import type { Pins, ListedPin } from "../upkeep/pins/pins.ts";
+import { pathOf } from "./images/order.ts";
 import type { EvictAsked, Evicting, Eviction, Pin, PinBook } from "./api/parts.ts";
 
 /** Told one by one; the others are counted. */
 const TOLD_MAX = 1_000;
+/** Images in one question. */
+const IMAGES_PER_QUERY = 50;
 const GLOB = /[*?[\]{}]/;
 
 export interface PinBookOptions {
@@ -19,17 +25,18 @@ export interface PinBookOptions {
   readonly registries: readonly NamedRegistry[];
   /** Whether a repository has the manifest. */
   readonly isHeld: (repository: Repository, digest: Digest) => Promise<boolean>;
+  readonly catalog: Pick<ImageCatalog, "images">;
   /** To be called after each change. */
   readonly onChanged: () => Promise<void>;
 }
 
 /** Pins as the API has them. */
-export function pinBook({ pins, registries, isHeld, onChanged }: PinBookOptions): PinBook {
-  const isThere = async (image: string): Promise<boolean | undefined> => {
+export function pinBook({ pins, registries, isHeld, catalog, onChanged }: PinBookOptions): PinBook {
+  const isThere = async (image: string): Promise<boolean> => {
     const name = GLOB.test(image) ? undefined : parseImageName(image, registries);
-    if (name === undefined || "problem" in name || name.tag === undefined || name.digest === undefined)
-      return undefined;
-    return await isHeld(name.repository, name.digest);
+    if (name === undefined || "problem" in name) return await isAny(catalog, undefined, compilePin(image, registries));
+    if (name.digest !== undefined) return await isHeld(name.repository, name.digest);
+    return await isAny(catalog, repositoryPath(name.repository), compilePin(image, registries));
   };
   return {
     list: async () => (await pins.list()).map(pinOf),
@@ -57,6 +64,28 @@ export function pinBook({ pins, registries, isHeld, onChanged }: PinBookOptions)
   };
 }
 
+/** Whether any held image fits, of all or of one repository. */
+async function isAny(
+  catalog: Pick<ImageCatalog, "images">,
+  path: string | undefined,
+  { matches }: CompiledPin,
+): Promise<boolean> {
+  let after: ImagePlace | undefined;
+  for (;;) {
+    const query = { limit: IMAGES_PER_QUERY, after, ...(path === undefined ? {} : { path }) };
+    const rows: ImageRow[] = await catalog.images(query);
+    if (rows.some((row) => matches({ path: pathOf(row), tags: tagsOf(row), digests: [row.digest] }))) return true;
+    const end = rows.at(-1);
+    if (end === undefined || rows.length < IMAGES_PER_QUERY) return false;
+    after = { path: pathOf(end), digest: end.digest };
+    await otherWork();
+  }
+}
+
+function tagsOf({ tags }: ImageRow): Tag[] {
+  return tags.map(({ tag }) => tag);
+}
+
 /** The pin that is called so; a tag that is held at a digest may be called by the tag alone. */
 function meant(image: string, pins: readonly ListedPin[], registries: readonly NamedRegistry[]): string {
   const { reference } = compilePin(image, registries);
@@ -76,10 +105,11 @@ function pinOf({ reference, note, from }: ListedPin): Pin {
 export interface EvictingOptions {
   readonly evictor: Pick<Evictor, "evict" | "plan" | "prune" | "reckoning">;
   readonly registries: readonly NamedRegistry[];
+  readonly catalog: Pick<ImageCatalog, "images">;
 }
 
 /** Eviction as the API has it. */
-export function evictingBy({ evictor, registries }: EvictingOptions): Evicting {
+export function evictingBy({ evictor, registries, catalog }: EvictingOptions): Evicting {
   return {
     plan: async () => {
       const { evicted, bytes, lacking, pinned, orphans, orphanBytes } = await evictor.plan();
@@ -109,7 +139,9 @@ export function evictingBy({ evictor, registries }: EvictingOptions): Evicting {
       const reckoned = evictor.reckoning();
       for (const request of requestsOf(asked, registries)) {
         const named = request.kind === "registry" ? request.registryId : request.named;
-        reports.push(evictionOf(await evictor.evict(request, reckoned), named));
+        const eviction = evictionOf(await evictor.evict(request, reckoned), named);
+        const isThere = eviction.imageCount > 0 || eviction.kept.length > 0 || request.kind === "registry";
+        reports.push(isThere ? eviction : await notHeld(catalog, request));
       }
       return reports.reduce(together, NOTHING);
     },
@@ -162,8 +194,17 @@ function requestsOf(
 function evictionOf({ evicted, images, bytes, pinned, busy }: EvictReport, named: string): Eviction {
   const kept = pinned.map((image) => ({ image, why: "pinned" }));
   if (busy > 0) kept.push({ image: named, why: "something of its repository is being kept just now; ask again" });
-  if (images === 0 && kept.length === 0) kept.push({ image: named, why: "not held" });
   return { ...NOTHING, images: evicted, imageCount: images, bytes, kept };
+}
+
+/** Who names no tag means the one by default, which may not be the one that is held. */
+async function notHeld(catalog: EvictingOptions["catalog"], request: NamedRequest): Promise<Eviction> {
+  const found =
+    request.kind === "image" && request.reference.kind === "tag"
+      ? await catalog.images({ path: repositoryPath(request.repository), limit: IMAGES_PER_QUERY })
+      : [];
+  const why = notHeldText(found.flatMap(tagsOf));
+  return { ...NOTHING, kept: [{ image: request.named, why }] };
 }
 
 function together(a: Eviction, b: Eviction): Eviction {

@@ -54,9 +54,10 @@ export function apiParts(sources: PartsSources): ApiParts {
       pins,
       registries: config.registries,
       isHeld: async (repository, digest) => (await catalog.manifest(repository, digest)) !== undefined,
+      catalog,
       onChanged: onPinned,
     }),
-    evicting: evictingBy({ evictor, registries: config.registries }),
+    evicting: evictingBy({ evictor, registries: config.registries, catalog }),
   };
 }
 

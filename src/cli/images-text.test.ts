@@ -59,6 +59,7 @@ docker.io/library/nginx:1.27 +1  68 MiB        3 h      0  application/vnd.cncf
 `,
   );
   assert.equal(listText({ images: [], hasMore: false, nowMs: NOW, width: 79 }), "nothing is held that fits\n");
+  assert.match(listText({ images: [], hasMore: false, isAll: true, nowMs: NOW, width: 79 }), /^nothing is held yet: /);
 });
 
 test("what is pinned, and where a tag is held", () => {

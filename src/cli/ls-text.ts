@@ -14,18 +14,22 @@ const COLUMNS: readonly Column[] = [
 /** Only where something is pinned. */
 const PINNED_AT = COLUMNS.length - 1;
 
+const NOTHING_YET = "nothing is held yet: what clients pull through the cache will be, and what registry-cache warm pulls\n";
+
 export interface ListText {
   readonly images: readonly ImageAnswer[];
   /** Whether there are more than these. */
   readonly hasMore: boolean;
   readonly nowMs: number;
+  /** Nothing was asked for in particular. */
+  readonly isAll?: boolean;
   /** Of the terminal; undefined: lines are as long as they are. */
   readonly width: number | undefined;
 }
 
 /** A table, and how many there are. */
-export function listText({ images, hasMore, nowMs, width }: ListText): string {
-  if (images.length === 0) return "nothing is held that fits\n";
+export function listText({ images, hasMore, isAll = false, nowMs, width }: ListText): string {
+  if (images.length === 0) return isAll ? NOTHING_YET : "nothing is held that fits\n";
   const hasPinned = images.some(({ pinned }) => pinned !== undefined);
   const columns = hasPinned ? COLUMNS.toSpliced(PINNED_AT, 0, { title: "PINNED" }) : COLUMNS;
   const rows = images.map((image) => [

@@ -68,7 +68,10 @@ async function pinned(terminal: Terminal, images: readonly string[], options: Pi
 
 function pinnedLine({ image, isHold, isHeld }: PinAnswer): string {
   const fetched = isHeld === false ? " (not held: the next pull fetches it)" : "";
-  return `${isHold ? "held" : "pinned"}: ${printable(image)}${fetched}\n`;
+  if (isHold) return `held: ${printable(image)}${fetched}\n`;
+  const isWhole = !/[*?[\]{}@]|:[^/]*$/.test(image);
+  const none = isHeld === false ? " (nothing that is held fits: is it spelled right?)" : "";
+  return `pinned: ${isWhole ? "all of " : ""}${printable(image)}${none}\n`;
 }
 
 async function unpinned(terminal: Terminal, images: readonly string[], options: PinOptions): Promise<ExitCode> {

@@ -4,11 +4,14 @@ import { repositoryPath } from "../../oci/reference.ts";
 import type { PinnedImage } from "../../upkeep/pins/pins.ts";
 import { badRequest, ProblemError } from "../../server/problem.ts";
 import { IMAGE_SORTS, IMAGES_PER_PAGE_MAX, type ImagesView, type InventoryImage } from "../images/image.ts";
+import { notHeldText } from "../held-tags.ts";
 import { type ApiApp, bytesCount, digestText, iso, jsonOf, readRefusals, when } from "./common.ts";
 import type { PinBook, PinMarks } from "./parts.ts";
 import { linkTo, next, pageQuery } from "./paging.ts";
 
 const GLOB_LENGTH_MAX = 512;
+/** Images of a repository of which the tags are told where another one was meant. */
+const TAGS_LOOKED_AT = 20;
 
 const tag = z.object({
   tag: z.string().openapi({ example: "1.27" }),
@@ -86,6 +89,7 @@ const listQuery = z.strictObject({
   sort: z.enum(IMAGE_SORTS).default("name").openapi({
     description: "`name` rises; the others fall: the largest, the latest, the most pulled first.",
   }),
+  reverse: z.stringbool().default(false).openapi({ type: "boolean", description: "The other way round." }),
   ...pageQuery(IMAGES_PER_PAGE_MAX),
 });
 
@@ -136,7 +140,7 @@ export interface ImagesParts {
 
 export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls, pins }: ImagesParts): void {
   app.openapi(list, async (c) => {
-    const { registry, notPulledSince, sort, limit, after, ...filter } = c.req.valid("query");
+    const { registry, notPulledSince, sort, reverse: isReverse, limit, after, ...filter } = c.req.valid("query");
     const asked = {
       filter: {
         ...filter,
@@ -144,6 +148,7 @@ export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls
         notPulledSinceMs: notPulledSince === undefined ? undefined : Date.parse(notPulledSince),
       },
       sort,
+      isReverse,
       limit,
       after,
     };
@@ -158,11 +163,15 @@ export function imagesResource(app: ApiApp, { registries, imagesFor, settlePulls
     return c.json(body, 200, linkTo(PATH, c.req.query(), page.next));
   });
   app.openapi(single, async (c) => {
-    const { caller } = c.env;
+    const { caller, signal } = c.env;
     const name = nameOf(c.req.valid("param").reference, registries);
     await settlePulls();
-    const image = await imagesFor(caller).image(repositoryPath(name.repository), referenceOf(name));
-    if (image === undefined) throw new ProblemError(404, `${c.req.valid("param").reference} is not held`);
+    const view = imagesFor(caller);
+    const image = await view.image(repositoryPath(name.repository), referenceOf(name));
+    if (image === undefined) {
+      const others = name.digest === undefined ? await heldTags(view, name, signal) : [];
+      throw new ProblemError(404, `${c.req.valid("param").reference} is ${notHeldText(others)}`);
+    }
     return c.json(toldImage(image, caller.isAdmin, await pins.marks()), 200);
   });
 }
@@ -194,6 +203,12 @@ export function nameOf(text: string, registries: readonly NamedRegistry[]): Imag
 
 function referenceOf({ tag: named, digest }: ImageName): string {
   return digest ?? named ?? DEFAULT_TAG;
+}
+
+async function heldTags(view: ImagesView, { repository }: ImageName, signal: AbortSignal): Promise<readonly string[]> {
+  const filter = { registryId: repository.registryId, repository: repository.name };
+  const { images } = await view.images({ filter, sort: "name", limit: TAGS_LOOKED_AT }, signal);
+  return images.flatMap(({ tags }) => tags.map(({ tag: name }) => name));
 }
 
 function toldImage(image: InventoryImage, withPullers: boolean, marks: PinMarks): z.infer<typeof imageSchema> {

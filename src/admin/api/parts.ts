@@ -51,7 +51,7 @@ export interface Pin {
   readonly image: string;
   /** A tag that is held at a digest, whatever upstream says. */
   readonly isHold: boolean;
-  /** Of a hold that was just made, whether what it leads to is held. */
+  /** Of one that was just made: whether anything that is held fits, or what a tag is held at. */
   readonly isHeld?: boolean | undefined;
   readonly note: string | undefined;
   /** It stands under `pins` in the configuration. */

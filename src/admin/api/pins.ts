@@ -15,7 +15,7 @@ const pinSchema = z
     isHold: z.boolean().openapi({ description: "The tag is held at the digest, whatever upstream says." }),
     isHeld: z.boolean().optional().openapi({
       description:
-        "Of a hold that was just made: whether what it leads to is held. Otherwise the next pull fetches it.",
+        "Of one that was just made: whether anything that is held fits. What a tag is held at, the next pull fetches.",
     }),
     note: z.string().optional().openapi({ example: "the last one that works with the old database" }),
     isConfigured: z

@@ -63,6 +63,8 @@ export interface ImageFilter {
 export interface ImagesAsked {
   readonly filter: ImageFilter;
   readonly sort: ImageSort;
+  /** The other way round. */
+  readonly isReverse?: boolean | undefined;
   /** At most `IMAGES_PER_PAGE_MAX`. */
   readonly limit: number;
   /** `next` of the page before; good for the same filter and sort only. */
