@@ -1,4 +1,5 @@
 import { setImmediate as otherWork } from "node:timers/promises";
+import type { Catalog } from "../catalog/catalog.ts";
 import type { ImageCatalog, ImagePlace, ImageRow } from "../catalog/images.ts";
 import { compileImageGlob } from "../lib/glob.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -14,6 +15,8 @@ import type { Pins, ListedPin } from "../upkeep/pins/pins.ts";
 import { pathOf } from "./images/order.ts";
 import type { EvictAsked, Evicting, Eviction, Pin, PinBook } from "./api/parts.ts";
 
+/** Of images that stay: each asks the catalog twice. */
+const EXPLAINED_MAX = 100;
 /** Told one by one; the others are counted. */
 const TOLD_MAX = 1_000;
 /** Images in one question. */
@@ -105,11 +108,13 @@ function pinOf({ reference, note, from }: ListedPin): Pin {
 export interface EvictingOptions {
   readonly evictor: Pick<Evictor, "evict" | "plan" | "prune" | "reckoning">;
   readonly registries: readonly NamedRegistry[];
-  readonly catalog: Pick<ImageCatalog, "images">;
+  readonly catalog: Pick<ImageCatalog, "images"> & Pick<Catalog, "leaving">;
+  readonly pins: Pick<Pins, "now">;
 }
 
 /** Eviction as the API has it. */
-export function evictingBy({ evictor, registries, catalog }: EvictingOptions): Evicting {
+export function evictingBy(options: EvictingOptions): Evicting {
+  const { evictor, registries, catalog } = options;
   return {
     plan: async () => {
       const { evicted, bytes, lacking, pinned, orphans, orphanBytes } = await evictor.plan();
@@ -139,7 +144,8 @@ export function evictingBy({ evictor, registries, catalog }: EvictingOptions): E
       const reckoned = evictor.reckoning();
       for (const request of requestsOf(asked, registries)) {
         const named = request.kind === "registry" ? request.registryId : request.named;
-        const eviction = evictionOf(await evictor.evict(request, reckoned), named);
+        const report = await evictor.evict(request, reckoned);
+        const eviction = evictionOf(report, await keptOf(options, report.pinned), named);
         const isThere = eviction.imageCount > 0 || eviction.kept.length > 0 || request.kind === "registry";
         reports.push(isThere ? eviction : await notHeld(catalog, request));
       }
@@ -191,8 +197,26 @@ function requestsOf(
   });
 }
 
-function evictionOf({ evicted, images, bytes, pinned, busy }: EvictReport, named: string): Eviction {
-  const kept = pinned.map((image) => ({ image, why: "pinned" }));
+/** By their tags where they have some, and with the pin that keeps them; of many the last ones in fewer words. */
+async function keptOf({ catalog, pins }: EvictingOptions, pinned: readonly string[]): Promise<Eviction["kept"]> {
+  const now = await pins.now();
+  const kept: { image: string; why: string }[] = [];
+  for (const reference of pinned.slice(0, EXPLAINED_MAX)) {
+    const [path = "", digest = ""] = reference.split("@");
+    const [row] = await catalog.images({ path, digest: digest as Digest, limit: 1 });
+    const repository = row === undefined ? undefined : { ...row, name: row.repository };
+    const leaving = repository === undefined ? undefined : await catalog.leaving(repository, repository.digest);
+    const tags = leaving?.tags ?? [];
+    const digests = leaving?.manifests.map((one) => one.digest) ?? [];
+    const pin = now.pinOf({ path, tags, digests });
+    const image = tags.length === 0 ? reference : `${path}:${tags.join(", :")}`;
+    kept.push({ image, why: pin === undefined ? "pinned" : `pinned by ${pin}` });
+  }
+  return [...kept, ...pinned.slice(EXPLAINED_MAX).map((image) => ({ image, why: "pinned" }))];
+}
+
+function evictionOf({ evicted, images, bytes, busy }: EvictReport, pinned: Eviction["kept"], named: string): Eviction {
+  const kept = [...pinned];
   if (busy > 0) kept.push({ image: named, why: "something of its repository is being kept just now; ask again" });
   return { ...NOTHING, images: evicted, imageCount: images, bytes, kept };
 }

@@ -57,7 +57,7 @@ export function apiParts(sources: PartsSources): ApiParts {
       catalog,
       onChanged: onPinned,
     }),
-    evicting: evictingBy({ evictor, registries: config.registries, catalog }),
+    evicting: evictingBy({ evictor, registries: config.registries, catalog, pins }),
   };
 }
 
