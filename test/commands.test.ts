@@ -81,7 +81,7 @@ suite("commands for the running cache", () => {
     assert.match((await site.run("history", "app:1")).out, new RegExp(`^docker.io/library/app:1\n {2}${old.digest}\n`));
     const none = await site.run("show", "app:none");
     assert.deepEqual([none.exitCode, none.out], [1, ""]);
-    assert.match(none.err, /^error: app:none is not held\n/);
+    assert.match(none.err, /^error: app:none is not held, but these tags are: 1\n/);
   });
 
   test("pin, unpin, evict and prune", async (t) => {
@@ -109,7 +109,18 @@ suite("commands for the running cache", () => {
     assert.equal((await site.run("show", "app:1")).exitCode, 1);
     assert.equal((await site.run("pin", "other")).out, "pinned: all of docker.io/library/other\n");
     for (const none of ["ohter", "docker.io/library/ohter*", "other:2"]) {
-      assert.match((await site.run("pin", none)).out, /^pinned: .*\(nothing that is held fits: is it spelled right\?\)\n$/);
+      assert.match(
+        (await site.run("pin", none)).out,
+        /^pinned: .*\(nothing that is held fits: is it spelled right\?\)\n$/,
+      );
+    }
+    const short = `app@${old.digest.slice(0, "sha256:0123456789ab".length)}`;
+    for (const command of ["pin", "show", "evict", "history"]) {
+      const { exitCode, err } = await site.run(command, short);
+      assert.deepEqual(
+        [exitCode, /^error: .*the digest is cut short: .registry-cache ls --json. has/.test(err)],
+        [2, true],
+      );
     }
     const tags = "not held, but these tags are: 1";
     assert.match((await site.run("evict", "other")).out, new RegExp(`^stays: other \\(${tags}\\)$`, "m"));

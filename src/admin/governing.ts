@@ -3,7 +3,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { ImageCatalog, ImagePlace, ImageRow } from "../catalog/images.ts";
 import { compileImageGlob } from "../lib/glob.ts";
 import type { Digest } from "../oci/digest.ts";
-import { DEFAULT_TAG, type NamedRegistry, parseImageName } from "../oci/image-name.ts";
+import { DEFAULT_TAG, type NamedRegistry, noImageText, parseImageName } from "../oci/image-name.ts";
 import { type Repository, repositoryPath, type Tag } from "../oci/reference.ts";
 import type { Shortage } from "../pull/room.ts";
 import { notHeldText } from "./held-tags.ts";
@@ -191,8 +191,7 @@ function requestsOf(
       const reference = digest === undefined ? ({ kind: "tag", tag } as const) : ({ kind: "digest", digest } as const);
       return { kind: "image", repository, reference, isDryRun, named };
     }
-    const detail =
-      name.problem === "unknown" ? `the registry ${name.host} is not configured here` : "no image can be called so";
+    const detail = name.problem === "unknown" ? `the registry ${name.host} is not configured here` : noImageText(named);
     throw badRequest(`${named}: ${detail}`, [{ pointer: `#/images/${index}`, detail }]);
   });
 }

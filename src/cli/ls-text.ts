@@ -14,7 +14,8 @@ const COLUMNS: readonly Column[] = [
 /** Only where something is pinned. */
 const PINNED_AT = COLUMNS.length - 1;
 
-const NOTHING_YET = "nothing is held yet: what clients pull through the cache will be, and what registry-cache warm pulls\n";
+const NOTHING_YET =
+  "nothing is held yet: what clients pull through the cache will be, and what registry-cache warm pulls\n";
 
 export interface ListText {
   readonly images: readonly ImageAnswer[];

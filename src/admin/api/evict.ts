@@ -68,7 +68,10 @@ const evict = createRoute({
                   description: "Images and globs over images.",
                   example: ["nginx:1.25", "ghcr.io/org/**:pr-*"],
                 }),
-              registry: z.string().optional().openapi({ description: "All that is held of one registry, by id or by the name that images carry." }),
+              registry: z
+                .string()
+                .optional()
+                .openapi({ description: "All that is held of one registry, by id or by the name that images carry." }),
               dryRun: z.boolean().default(false).openapi({ description: "Only tell what would go." }),
             })
             .openapi("EvictRequest"),

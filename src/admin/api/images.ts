@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { DEFAULT_TAG, type ImageName, type NamedRegistry, parseImageName } from "../../oci/image-name.ts";
+import { DEFAULT_TAG, type ImageName, type NamedRegistry, noImageText, parseImageName } from "../../oci/image-name.ts";
 import { repositoryPath } from "../../oci/reference.ts";
 import type { PinnedImage } from "../../upkeep/pins/pins.ts";
 import { badRequest, ProblemError } from "../../server/problem.ts";
@@ -73,7 +73,11 @@ const imagesSchema = z.object({ images: z.array(imageSchema), next });
 export type ImagesAnswer = z.infer<typeof imagesSchema>;
 
 const listQuery = z.strictObject({
-  registry: z.string().max(GLOB_LENGTH_MAX).optional().openapi({ description: "By id, or by the name that images carry.", example: "dockerhub" }),
+  registry: z
+    .string()
+    .max(GLOB_LENGTH_MAX)
+    .optional()
+    .openapi({ description: "By id, or by the name that images carry.", example: "dockerhub" }),
   repository: z.string().max(GLOB_LENGTH_MAX).optional().openapi({
     description: "A glob over names, without the registry or with its name: `docker.io/library/*`.",
     example: "library/*",
@@ -197,7 +201,7 @@ export function nameOf(text: string, registries: readonly NamedRegistry[]): Imag
   const name = parseImageName(text, registries);
   if (!("problem" in name)) return name;
   if (name.problem === "unknown") throw new ProblemError(404, `the registry ${name.host} is not configured here`);
-  const detail = "no image can be called so; such as nginx:1.27 or ghcr.io/org/app@sha256:...";
+  const detail = `${noImageText(text)}; such as nginx:1.27 or ghcr.io/org/app@sha256:...`;
   throw badRequest(detail, [{ parameter: "reference", detail }]);
 }
 
@@ -257,7 +261,7 @@ function toldImage(image: InventoryImage, withPullers: boolean, marks: PinMarks)
 /** With what would leave with it, as far as people may have pinned it. */
 function asPinned(path: string, { digest, tags, platforms }: InventoryImage): PinnedImage {
   const below = platforms.filter(({ isHeld }) => isHeld).map((one) => one.digest);
-  return { path, tags: tags.map(({ tag }) => tag), digests: [digest, ...below] };
+  return { path, tags: tags.map((one) => one.tag), digests: [digest, ...below] };
 }
 
 function optional<Name extends string>(name: Name, text: string | undefined): { [Key in Name]?: string } {

@@ -43,9 +43,9 @@ const route = createRoute({
 export function repositoriesResource(app: ApiApp, { registries, imagesFor, settlePulls }: ImagesParts): void {
   app.openapi(route, async (c) => {
     const { registry, limit, after } = c.req.valid("query");
-    const registryId = registryIdOf(registry, registries);
+    const wanted = registryIdOf(registry, registries);
     await settlePulls();
-    const page = await imagesFor(c.env.caller).repositories({ registryId, limit, after });
+    const page = await imagesFor(c.env.caller).repositories({ registryId: wanted, limit, after });
     const repositories = page.repositories.map(({ registryId, serves, repository: name, lastPulledAtMs, ...sums }) => ({
       registry: registryId,
       repository: `${serves}/${name}`,
