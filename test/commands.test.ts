@@ -51,7 +51,25 @@ suite("commands for the running cache", () => {
       hasMore: boolean;
     };
     assert.deepEqual([images.map(({ repository }) => repository), hasMore], [["docker.io/library/app"], true]);
+    const names = async (...args: string[]) => {
+      const all = JSON.parse((await site.run("ls", "--json", ...args)).out) as { images: ImageAnswer[] };
+      return all.images.map(({ repository }) => repository.slice("docker.io/library/".length));
+    };
+    assert.deepEqual(await names("--reverse"), ["other", "app"]);
+    assert.deepEqual(await names("--reverse", "--sort", "size", "--limit", "1"), ["other"]);
+    assert.deepEqual(await names("--sort", "lastPulled"), await names("--sort", "pulled"));
     assert.match((await site.run("ls", "--unused", "1h")).out, /nothing is held that fits/);
+    for (const asked of [
+      ["docker.io/library/*"],
+      ["library/app:*"],
+      ["app:[0-9]"],
+      ["--registry", "docker.io", "--tag", "1"],
+      ["--repository", "docker.io/library/app"],
+      ["--repository", "docker.io/library/*"],
+    ]) {
+      assert.match((await site.run("ls", ...asked)).out, /library\/app:1 /, asked.join(" "));
+    }
+    assert.match((await site.run("ls", "docker.io/library/app:2*")).out, /nothing is held that fits/);
     assert.match((await site.run("ls", "other")).out, /library\/other:1[^]*\n1 image\n$/);
     const shown = JSON.parse((await site.run("show", "app:1", "--json")).out) as ImageAnswer;
     const bytes = old.size + old.config.size + old.layers.reduce((sum, { size }) => sum + size, 0);
@@ -63,7 +81,7 @@ suite("commands for the running cache", () => {
     assert.match((await site.run("history", "app:1")).out, new RegExp(`^docker.io/library/app:1\n {2}${old.digest}\n`));
     const none = await site.run("show", "app:none");
     assert.deepEqual([none.exitCode, none.out], [1, ""]);
-    assert.match(none.err, /^error: the cache refuses: app:none is not held\n/);
+    assert.match(none.err, /^error: app:none is not held, but these tags are: 1\n/);
   });
 
   test("pin, unpin, evict and prune", async (t) => {
@@ -76,10 +94,10 @@ suite("commands for the running cache", () => {
     assert.match((await site.run("pin", "--list")).out, /^docker\.io\/library\/app:1 {2}the good one$/m);
     const kept = await site.run("evict", "app:1");
     assert.equal(kept.exitCode, 1);
-    assert.match(kept.out, /^stays: docker\.io\/library\/app@sha256:[0-9a-f]{64} \(pinned\)$/m);
+    assert.match(kept.out, /^stays: docker\.io\/library\/app:1 \(pinned by docker\.io\/library\/app:1\)$/m);
     assert.equal((await site.run("unpin", "app:1")).exitCode, 0);
     const unpinned = await site.run("unpin", "app:1");
-    assert.deepEqual([unpinned.exitCode, unpinned.err], [1, "error: the cache refuses: app:1 is not pinned\n"]);
+    assert.deepEqual([unpinned.exitCode, unpinned.err], [1, "error: app:1 is not pinned\n"]);
     const plan = await site.run("evict", "app:*", "docker.io/library/app:*", "--dry-run");
     assert.equal(plan.exitCode, 2, plan.err);
     const dry = await site.run("evict", "docker.io/library/app:*", "--dry-run");
@@ -89,6 +107,24 @@ suite("commands for the running cache", () => {
     assert.deepEqual([gone.exitCode, gone.err], [0, ""]);
     assert.match(gone.out, /1 image went, and \d/);
     assert.equal((await site.run("show", "app:1")).exitCode, 1);
+    assert.equal((await site.run("pin", "other")).out, "pinned: all of docker.io/library/other\n");
+    for (const none of ["ohter", "docker.io/library/ohter*", "other:2"]) {
+      assert.match(
+        (await site.run("pin", none)).out,
+        /^pinned: .*\(nothing that is held fits: is it spelled right\?\)\n$/,
+      );
+    }
+    const short = `app@${old.digest.slice(0, "sha256:0123456789ab".length)}`;
+    for (const command of ["pin", "show", "evict", "history"]) {
+      const { exitCode, err } = await site.run(command, short);
+      assert.deepEqual(
+        [exitCode, /^error: .*the digest is cut short: .registry-cache ls --json. has/.test(err)],
+        [2, true],
+      );
+    }
+    const tags = "not held, but these tags are: 1";
+    assert.match((await site.run("evict", "other")).out, new RegExp(`^stays: other \\(${tags}\\)$`, "m"));
+    assert.equal((await site.run("show", "other")).err, `error: other is ${tags}\n`);
     assert.match((await site.run("prune", "--dry-run")).out, /^0 images would go/);
     assert.match((await site.run("prune")).out, /^0 images went/);
     // It comes back with the next pull.
@@ -106,10 +142,37 @@ suite("commands for the running cache", () => {
     assert.equal(held.out, `held: docker.io/library/app:1@${old.digest}\n`);
     assert.equal(await leadsTo(), old.digest);
     assert.match((await site.run("history", "app:1")).out, new RegExp(`${old.digest}\n.*held here`));
-    assert.equal((await site.run("unpin", `app:1@${old.digest}`)).exitCode, 0);
+    const pin = `docker.io/library/app:1@${old.digest}`;
+    const good = JSON.parse((await site.run("show", `app@${old.digest}`, "--json")).out) as ImageAnswer;
+    assert.equal(good.pinned, pin);
+    const { tags } = JSON.parse((await site.run("show", "app:1", "--json")).out) as ImageAnswer;
+    assert.deepEqual(
+      tags.map(({ digest, heldAt }) => [digest, heldAt]),
+      [[broken.digest, old.digest]],
+    );
+    assert.match((await site.run("ls", "app")).out, /yes[^]*^held: clients that ask for .*\/app:1 get sha256:/m);
+    assert.equal((await site.run("unpin", "app:1")).out, `pinned no longer: docker.io/library/app:1@${old.digest}\n`);
     assert.equal(await leadsTo(), broken.digest);
     const unknown = await site.run("pin", `app:1@sha256:${"0".repeat(64)}`);
     assert.match(unknown.out, /^held: .* \(not held: the next pull fetches it\)\n$/);
+  });
+
+  test("of several, what cannot be pinned or unpinned keeps nothing of the others back, and each is told of", async (t) => {
+    const site = await setUp(t);
+    const pinned = await site.run("pin", "app:1", "NOT AN IMAGE", "app:2");
+    assert.equal(pinned.exitCode, 1);
+    assert.match(pinned.out, /^pinned: docker.io\/library\/app:1 .*\npinned: docker.io\/library\/app:2 .*\n$/);
+    assert.match(pinned.err, /^error: .*NOT AN IMAGE/);
+    const held = [1, 2].map((digit) => `docker.io/library/app:3@sha256:${String(digit).repeat(64)}`);
+    assert.equal((await site.run("pin", ...held)).exitCode, 0);
+    const unpinned = await site.run("unpin", "app:9", "app:2", "app:3", "--json");
+    assert.equal(unpinned.exitCode, 1);
+    assert.deepEqual(
+      (JSON.parse(unpinned.out) as { pins: { image: string }[] }).pins.map(({ image }) => image),
+      ["docker.io/library/app:2"],
+    );
+    assert.match(unpinned.err, /^error: app:9 is not pinned\nerror: .*app:3 is held at several digests, so say which/);
+    assert.match((await site.run("pin", "--list")).out, /^docker\.io\/library\/app:1\n(.*held there\n){2}$/m);
   });
 
   test("status, once and again and again", async (t) => {
@@ -155,11 +218,33 @@ suite("commands for the running cache", () => {
       0,
     );
     const notAdmin = await there(["pin", "app:2", ...trusting, "--user", "me"], "battery staple");
-    assert.match(notAdmin.err, /me is not among api\.admins/);
+    assert.match(notAdmin.err, /me is not among api\.admins.*\nhint: name who asks under api: admins:/);
+    const wrong = await there(["status", ...trusting, "--user", "ops"], "guessed");
+    assert.match(wrong.err, /is wrong\nhint: look at --user, and at the password in REGISTRY_CACHE_API_PASSWORD/);
+    const plain = site.url.replace("https:", "http:");
+    const withoutTls = await startCommand(t, ["ls", "--server", plain], { cwd: folder }).ended();
+    assert.deepEqual(
+      [withoutTls.exitCode, withoutTls.err],
+      [1, `error: what is at ${plain} does not answer plain HTTP\nhint: if it speaks TLS, say --server ${site.url}\n`],
+    );
     const nowhere = await startCommand(t, ["ls", "--server", "http://127.0.0.1:9"], { cwd: folder }).ended();
     assert.deepEqual(
       [nowhere.exitCode, nowhere.err.startsWith("error: no cache can be asked at http://127.0.0.1:9")],
       [1, true],
+    );
+  });
+
+  test("elsewhere, where no TLS is spoken", async (t) => {
+    const site = await setUp(t);
+    const server = site.url.replace("http:", "https:");
+    const { exitCode, err } = await startCommand(t, ["ls", "--server", server], { cwd: site.dataDir }).ended();
+    assert.deepEqual(
+      [exitCode, err],
+      [
+        1,
+        `error: what answers at ${server} does not speak TLS\n` +
+          `hint: say --server ${site.url}, or name the port that speaks TLS\n`,
+      ],
     );
   });
 

@@ -56,9 +56,10 @@ export function apiParts(sources: PartsSources): ApiParts {
       registries: config.registries,
       isHeld: async (repository, digest) => (await catalog.manifest(repository, digest)) !== undefined,
       presence,
+      catalog,
       onChanged: onPinned,
     }),
-    evicting: evictingBy({ evictor, registries: config.registries }),
+    evicting: evictingBy({ evictor, registries: config.registries, catalog, pins }),
   };
 }
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { configurationOf, type GlobalOptions } from "./configuration.ts";
-import type { CachePlace } from "./control-client.ts";
+import { type CachePlace, PASSWORD_VARIABLE } from "./control-client.ts";
 import { watchForEnding } from "./ending.ts";
 import { CliError } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,9 +16,6 @@ export interface PlaceOptions extends GlobalOptions {
   readonly key?: string;
   readonly ca?: string;
 }
-
-/** The password for `--user`; a secret. */
-export const PASSWORD_VARIABLE = "REGISTRY_CACHE_API_PASSWORD";
 
 export function withPlace(command: Command): Command {
   return command

@@ -12,6 +12,9 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 const BROKEN_OFF = "the cache has broken off: it was stopped, or something is wrong with it";
 
+/** The password for `--user`; a secret. */
+export const PASSWORD_VARIABLE = "REGISTRY_CACHE_API_PASSWORD";
+
 /** A cache elsewhere, and what it is shown. */
 export interface ServerPlace {
   /** Origin. */
@@ -34,6 +37,12 @@ export interface ControlQuestion {
   readonly body?: unknown;
   readonly signal: AbortSignal;
 }
+
+/** The cache has understood who asks, and says no to this one question. */
+export class RefusedError extends CliError {}
+
+/** What is wrong with one image and may be right with the next; anybody who may not ask may not ask for that one either. */
+const ABOUT_ONE: ReadonlySet<number> = new Set([400, 404, 409]);
 
 /** Asks the running cache; rejects with a `CliError` where none runs, and for what it refuses. */
 export async function askCache(place: CachePlace, question: ControlQuestion): Promise<unknown> {
@@ -70,7 +79,7 @@ async function* rawLines(place: CachePlace, question: ControlQuestion): AsyncIte
     yield* createInterface({ input: answer, crlfDelay: Infinity });
     if (!answer.complete) throw new CliError(BROKEN_OFF);
   } catch (error) {
-    throw question.signal.aborted ? question.signal.reason : explained(error, place);
+    throw question.signal.aborted ? question.signal.reason : explained(error, place, true);
   } finally {
     answer.destroy();
   }
@@ -126,9 +135,11 @@ async function textOf(answer: IncomingMessage): Promise<string> {
 async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliError> {
   const { statusCode = 0 } = answer;
   const text = await textOf(answer);
-  const options = { hint: hintFor(statusCode, place), exitCode: statusCode === 400 ? 2 : 1 } as const;
+  const exitCode = statusCode === 400 ? 2 : 1;
   try {
     const { detail } = JSON.parse(text) as { detail?: unknown };
+    const options = { hint: hintFor(statusCode, place, detail), exitCode } as const;
+    if (typeof detail === "string" && ABOUT_ONE.has(statusCode)) return new RefusedError(detail, options);
     if (typeof detail === "string") return new CliError(`the cache refuses: ${detail}`, options);
   } catch {
     // Then the status has to do.
@@ -136,19 +147,37 @@ async function refusal(answer: IncomingMessage, place: CachePlace): Promise<CliE
   if (typeof place !== "string" && statusCode === 404) {
     return new CliError(`there is no Registry Cache at ${place.url}`, { hint: "or one that is too old for this" });
   }
-  return new CliError(`the cache answers ${statusCode}`, options);
+  // Nothing that is asked here is so wrong: it is how servers answer who does not speak TLS to them.
+  if (typeof place !== "string" && statusCode === 400 && isPlain(place)) return plainTalk(place);
+  return new CliError(`the cache answers ${statusCode}`, { hint: hintFor(statusCode, place, undefined), exitCode });
 }
 
-function hintFor(status: number, place: CachePlace): string | undefined {
-  if (status !== 401 || typeof place === "string") return undefined;
+function hintFor(status: number, place: CachePlace, detail: unknown): string | undefined {
+  if (typeof place === "string") return undefined;
+  if (status === 403 && typeof detail === "string" && detail.includes("api.admins"))
+    return "name who asks under api: admins: in the cache's configuration, or run this on the cache's own machine";
+  if (status !== 401) return undefined;
+  if (place.authorization !== undefined)
+    return `look at --user, and at the password in ${PASSWORD_VARIABLE} or --password-file`;
   return "say who you are with --user NAME, or --cert FILE --key FILE";
 }
 
-function explained(error: unknown, place: CachePlace): unknown {
+function explained(error: unknown, place: CachePlace, hasBegun = false): unknown {
   if (error instanceof CliError) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  // Others hang up without a word.
+  if (typeof place !== "string" && isPlain(place) && code === "ECONNRESET" && !hasBegun) return plainTalk(place, error);
   if (code === "ECONNRESET" || code === "EPIPE") return new CliError(BROKEN_OFF, { cause: error });
   return typeof place === "string" ? explainedLocal(error, code, place) : explainedServer(error, code, place);
+}
+
+function isPlain({ url }: ServerPlace): boolean {
+  return !url.startsWith("https:");
+}
+
+function plainTalk({ url }: ServerPlace, cause?: unknown): CliError {
+  const hint = `if it speaks TLS, say --server https:${url.slice("http:".length)}`;
+  return new CliError(`what is at ${url} does not answer plain HTTP`, { hint, cause });
 }
 
 function explainedLocal(error: unknown, code: string, dataDir: string): unknown {
@@ -172,6 +201,10 @@ function explainedServer(error: unknown, code: string, { url }: ServerPlace): un
   if (UNTRUSTED.test(code)) {
     const hint = "name the authority of its certificate with --ca FILE";
     return new CliError(`the certificate of ${url} is not trusted here: ${reason}`, { hint, cause: error });
+  }
+  if (code === "EPROTO" && /wrong version number|packet length too long|http request/.test(reason)) {
+    const hint = `say --server http:${url.slice("https:".length)}, or name the port that speaks TLS`;
+    return new CliError(`what answers at ${url} does not speak TLS`, { hint, cause: error });
   }
   if (code === "" && !(error instanceof Error)) return error;
   return new CliError(`no cache can be asked at ${url}: ${reason}`, {

@@ -18,7 +18,7 @@ export function evictCommand({ terminal, exit }: Invocation): Command {
     .summary("take images out of the cache")
     .description("Take images out of the running cache; the next pull of them fetches them anew. What is pinned stays.")
     .argument("[images...]", "images, or globs over images such as 'ghcr.io/org/**:pr-*'")
-    .option("--registry <id>", "all that is held of this registry")
+    .option("--registry <id>", "all that is held of this registry, such as quay or quay.io")
     .option("--dry-run", "only show what would go, and how much would come back")
     .option("--json", "print JSON");
   return withPlace(command)

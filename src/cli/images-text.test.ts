@@ -59,6 +59,28 @@ docker.io/library/nginx:1.27 +1  68 MiB        3 h      0  application/vnd.cncf
 `,
   );
   assert.equal(listText({ images: [], hasMore: false, nowMs: NOW, width: 79 }), "nothing is held that fits\n");
+  assert.match(listText({ images: [], hasMore: false, isAll: true, nowMs: NOW, width: 79 }), /^nothing is held yet: /);
+});
+
+test("what is pinned, and where a tag is held", () => {
+  const held = image({
+    tags: [tag("latest", { heldAt: OTHER }), tag("old", { heldAt: DIGEST })],
+    pinned: "docker.io/**",
+  });
+  assert.equal(
+    listText({ images: [held, image()], hasMore: false, nowMs: NOW, width: 79 }),
+    `\
+IMAGE                                SIZE  LAST PULL  PULLS  PINNED  PLATFORMS
+docker.io/library/nginx:latest +1  68 MiB        3 h     12  yes     amd64
+docker.io/library/nginx:1.27 +1    68 MiB        3 h     12  -       amd64
+held: clients that ask for docker.io/library/nginx:latest get sha256:fedcba987654
+2 images
+`,
+  );
+  const text = imageText(held, NOW);
+  assert.match(text, /^ {2}pinned +by docker\.io\/\*\*$/m);
+  assert.ok(text.includes(`latest since 3 d, 2 pulls, but clients get ${OTHER}: it is held there\n`), text);
+  assert.match(text, /old since 3 d, 2 pulls, held here$/m);
 });
 
 suite("one image", () => {

@@ -13,7 +13,8 @@ export interface LsOptions extends PlaceOptions {
   readonly tag?: string;
   readonly unused?: string;
   readonly larger?: string;
-  readonly sort: "name" | "size" | "pulled" | "pulls";
+  readonly sort: "name" | "size" | "pulled" | "lastPulled" | "pulls";
+  readonly reverse?: boolean;
   readonly limit: number;
   readonly json?: boolean;
 }
@@ -38,13 +39,14 @@ export async function ls(terminal: Terminal, text: string | undefined, options: 
     after = page.next;
   } while (after !== undefined && images.length < options.limit);
   const hasMore = after !== undefined;
+  const isAll = Object.keys(filters).every((name) => name === "sort" || name === "reverse");
   if (options.json === true) writeJson(terminal, { images, hasMore });
-  else terminal.out.write(listText({ images, hasMore, nowMs, width: widthOf(terminal) }));
+  else terminal.out.write(listText({ images, hasMore, isAll, nowMs, width: widthOf(terminal) }));
   return 0;
 }
 
 function filtersOf(text: string | undefined, options: LsOptions, nowMs: number): Record<string, string> {
-  const { registry, repository, tag, unused, larger, sort } = options;
+  const { registry, repository, tag, unused, larger, sort, reverse } = options;
   const notPulledSince =
     unused === undefined
       ? undefined
@@ -58,6 +60,7 @@ function filtersOf(text: string | undefined, options: LsOptions, nowMs: number):
     notPulledSince,
     largerThan,
     sort: sort === "pulled" ? "lastPulled" : sort,
+    reverse: reverse === true ? "true" : undefined,
   };
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }

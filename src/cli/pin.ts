@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import type { PinAnswer, PinsAnswer } from "../admin/api/answers.ts";
 import { placeOf, type PlaceOptions, untilAsked, withPlace, writeJson } from "./cache-place.ts";
-import { askCache } from "./control-client.ts";
-import { CliError } from "./failure.ts";
+import { askCache, RefusedError } from "./control-client.ts";
+import { CliError, errorText } from "./failure.ts";
 import { pinsText } from "./evict-text.ts";
 import { printable } from "../lib/printable.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
@@ -39,7 +39,7 @@ export function unpinCommand({ terminal, exit }: Invocation): Command {
   const command = new Command("unpin")
     .summary("pin images no longer, or let a tag move again")
     .description("Take pins back: images may be evicted again, and a tag that was held leads where its registry says.")
-    .argument("<images...>", "as `registry-cache pin --list` prints them")
+    .argument("<images...>", "as `registry-cache pin --list` prints them; of a tag that is held, the tag is enough")
     .option("--json", "print JSON");
   return withPlace(command)
     .addHelpText("after", "\nExample:\n  $ registry-cache unpin nginx:1.27")
@@ -63,36 +63,51 @@ async function pinned(terminal: Terminal, images: readonly string[], options: Pi
     throw new CliError("there is nothing to pin", { hint, exitCode: 2 });
   }
   const body = options.note === undefined ? {} : { note: options.note };
-  const pins = await each(terminal, images, options, { method: "PUT", body });
-  if (options.json === true) writeJson(terminal, { pins });
-  else terminal.out.write(pins.map(pinnedLine).join(""));
-  return 0;
+  return await each(terminal, images, options, { method: "PUT", body }, pinnedLine);
 }
 
 function pinnedLine({ image, isHold, isHeld }: PinAnswer): string {
   const fetched = isHeld === false ? " (not held: the next pull fetches it)" : "";
-  return `${isHold ? "held" : "pinned"}: ${printable(image)}${fetched}\n`;
+  if (isHold) return `held: ${printable(image)}${fetched}\n`;
+  const isWhole = !/[*?[\]{}@]|:[^/]*$/.test(image);
+  const none = isHeld === false ? " (nothing that is held fits: is it spelled right?)" : "";
+  return `pinned: ${isWhole ? "all of " : ""}${printable(image)}${none}\n`;
 }
 
 async function unpinned(terminal: Terminal, images: readonly string[], options: PinOptions): Promise<ExitCode> {
-  const pins = await each(terminal, images, options, { method: "DELETE" });
-  if (options.json === true) writeJson(terminal, { pins });
-  else terminal.out.write(pins.map(({ image }) => `pinned no longer: ${printable(image)}\n`).join(""));
-  return 0;
+  return await each(terminal, images, options, { method: "DELETE" }, unpinnedLine);
 }
 
+function unpinnedLine({ image }: PinAnswer): string {
+  return `pinned no longer: ${printable(image)}\n`;
+}
+
+/** One after the other; what comes of each is told, also where others cannot be done. */
 async function each(
   terminal: Terminal,
   images: readonly string[],
   options: PinOptions,
   how: { readonly method: "PUT" | "DELETE"; readonly body?: object },
-): Promise<readonly PinAnswer[]> {
+  lineOf: (pin: PinAnswer) => string,
+): Promise<ExitCode> {
   const place = await placeOf(terminal, options);
   const signal = untilAsked(terminal);
   const pins: PinAnswer[] = [];
-  for (const image of images) {
-    const path = `/api/v1/pins/${encodeURIComponent(image)}`;
-    pins.push((await askCache(place, { ...how, path, signal })) as PinAnswer);
+  let failed = 0;
+  try {
+    for (const image of images) {
+      const path = `/api/v1/pins/${encodeURIComponent(image)}`;
+      const pin = await askCache(place, { ...how, path, signal }).catch((error: unknown) => {
+        if (images.length === 1 || !(error instanceof RefusedError)) throw error;
+        terminal.err.write(errorText(error.message, error.hint));
+        failed += 1;
+      });
+      if (pin === undefined) continue;
+      pins.push(pin as PinAnswer);
+      if (options.json !== true) terminal.out.write(lineOf(pin as PinAnswer));
+    }
+  } finally {
+    if (options.json === true && pins.length > 0) writeJson(terminal, { pins });
   }
-  return pins;
+  return failed > 0 ? 1 : 0;
 }

@@ -14,6 +14,7 @@ export function imageText(image: ImageAnswer, nowMs: number): string {
     ["kind", artifactType === undefined ? `${kind} (${mediaType})` : `${kind} (${artifactType})`],
     ["size", own === size ? humanSize(size) : `${humanSize(size)}, of which ${humanSize(own)} would come back`],
     ...(image.missing === undefined ? [] : [["missing", missingText(image, image.missing)] as const]),
+    ...(image.pinned === undefined ? [] : [["pinned", `by ${image.pinned}`] as const]),
     ["held since", timeText(heldSince, nowMs)],
     ...(confirmedAt === undefined ? [] : [["confirmed", timeText(confirmedAt, nowMs)] as const]),
     ["last pull", lastPulledAt === undefined ? "never" : timeText(lastPulledAt, nowMs)],
@@ -54,12 +55,19 @@ function listed(label: string, texts: readonly string[]): string[] {
   return texts.map((text, at) => factLine(at === 0 ? label : "", text));
 }
 
-function tagText({ tag, digest, pulls }: ImageAnswer["tags"][number], image: ImageAnswer, nowMs: number): string {
+type Tag = ImageAnswer["tags"][number];
+
+function tagText({ tag, digest, heldAt, pulls }: Tag, image: ImageAnswer, nowMs: number): string {
   const platform = image.platforms.find((one) => one.digest === digest);
   const where = digest === image.digest || platform === undefined ? "" : `, leads to ${platformText(platform)}`;
   const found = image.tags.find((one) => one.tag === tag);
   const since = found === undefined ? "" : ` since ${humanAge(nowMs - Date.parse(found.firstSeenAt))}`;
-  return `${tag}${since}, ${counted(pulls, "pull")}${where}`;
+  return `${tag}${since}, ${counted(pulls, "pull")}${where}${holdText(heldAt, digest)}`;
+}
+
+function holdText(heldAt: string | undefined, digest: string): string {
+  if (heldAt === undefined) return "";
+  return heldAt === digest ? ", held here" : `, but clients get ${heldAt}: it is held there`;
 }
 
 function platformCells(platform: ImageAnswer["platforms"][number]): string[] {

@@ -141,6 +141,19 @@ FILL                    PROGRESS                      BYTES       RATE  READERS
     }
   });
 
+  test("registries that hold nothing and were asked for nothing share a line", () => {
+    const broken = registry("gcr", { upstream: { ...AVAILABLE, state: "broken" } });
+    const registries = [...BUSY.registries, registry("nvcr"), broken];
+    const lines = statusLines({ ...BUSY, registries }, { width: 79 });
+    const at = lines.findIndex((line) => line.startsWith("REGISTRY"));
+    assert.deepEqual(
+      lines.slice(at + 1, at + 5).map((line) => line.split("  ")[0]),
+      ["dockerhub", "ghcr", "gcr", "unused: quay, nvcr"],
+    );
+    const one = statusLines({ ...BUSY, registries: BUSY.registries }, { width: 79 });
+    assert.ok(one.some((line) => line.startsWith("quay ")));
+  });
+
   test("before anything has happened", () => {
     const activity = { fills: [], fillCount: 0, stored: [], storedReaders: 0, openRequests: 1, connections: 1 };
     const { disk: _, ...rest } = BUSY;

@@ -10,6 +10,8 @@ const SHORT_BAR_COLUMNS = 10;
 const LABEL_WIDTH = 8;
 /** Rows without which the live screen says nothing. */
 const FILLS_SHOWN_MIN = 2;
+/** One alone is as short in the table. */
+const FOLDED_MIN = 2;
 const COLUMNS = [
   { title: "REGISTRY" },
   { title: "HELD", isNumber: true },
@@ -87,7 +89,10 @@ function diskText({ freeBytes, totalBytes, minFreeBytes }: NonNullable<StatusAns
 }
 
 function registryLines({ registries }: StatusAnswer, width: number | undefined): string[] {
-  const rows = registries.map(({ id, heldBytes, maxBytes, upstream, counts }) => [
+  const unused = registries.filter(isUnused);
+  const isFolded = unused.length >= FOLDED_MIN && unused.length < registries.length;
+  const shown = isFolded ? registries.filter((one) => !isUnused(one)) : registries;
+  const rows = shown.map(({ id, heldBytes, maxBytes, upstream, counts }) => [
     printable(id),
     maxBytes === undefined ? humanSize(heldBytes) : `${humanSize(heldBytes)} of ${humanSize(maxBytes)}`,
     humanSize(served(counts)),
@@ -96,7 +101,14 @@ function registryLines({ registries }: StatusAnswer, width: number | undefined):
     upstream.quota === undefined ? "-" : `${upstream.quota.remaining} of ${upstream.quota.limit}`,
     upstreamText(upstream),
   ]);
-  return tableLines(COLUMNS, rows, width);
+  const ids = unused.map(({ id }) => printable(id)).join(", ");
+  return [...tableLines(COLUMNS, rows, width), ...(isFolded ? [`unused: ${ids}`] : [])];
+}
+
+/** It holds nothing, was asked for nothing, and nothing is wrong with it. */
+function isUnused({ heldBytes, counts, upstream }: StatusAnswer["registries"][number]): boolean {
+  const requests = Object.values(counts.requests).reduce((sum, count) => sum + count, 0);
+  return heldBytes === 0 && requests === 0 && counts.bytesFetched === 0 && upstream.state === "available";
 }
 
 /** What comes from it just now its fills say. */

@@ -49,6 +49,12 @@ export function parseImageName(text: string, registries: readonly NamedRegistry[
   return { repository: { registryId: registry.id, serves: registry.serves, name }, tag, digest };
 }
 
+/** What is said of a text that no image can be called. */
+export function noImageText(text: string): string {
+  if (/@sha256:[0-9a-f]{4,63}$/.test(text)) return "the digest is cut short: `registry-cache ls --json` has it whole";
+  return "no image can be called so";
+}
+
 /** The whole name, such as `docker.io/library/nginx:1.27`: the same for all ways to write it. */
 export function imageNameText({ repository, tag, digest }: ImageName): string {
   const which = digest === undefined ? `:${tag ?? DEFAULT_TAG}` : `@${digest}`;

@@ -4,6 +4,7 @@ import { badRequest, ProblemError } from "../../server/problem.ts";
 import type { Why } from "../../upkeep/evict/clear.ts";
 import type { Evicted } from "../../upkeep/evict/hands.ts";
 import { actRefusals, type ApiApp, bytesCount, digestText, iso, jsonOf, readRefusals, when } from "./common.ts";
+import { registryIdOf } from "./images.ts";
 import type { Evicting, Eviction } from "./parts.ts";
 
 const IMAGES_MAX = 1_000;
@@ -68,7 +69,10 @@ const evict = createRoute({
                   description: "Images and globs over images.",
                   example: ["nginx:1.25", "ghcr.io/org/**:pr-*"],
                 }),
-              registry: z.string().optional().openapi({ description: "All that is held of one registry, by id." }),
+              registry: z
+                .string()
+                .optional()
+                .openapi({ description: "All that is held of one registry, by id or by the name that images carry." }),
               dryRun: z.boolean().default(false).openapi({ description: "Only tell what would go." }),
             })
             .openapi("EvictRequest"),
@@ -100,23 +104,19 @@ const prune = createRoute({
 });
 
 export interface EvictParts {
-  readonly registries: readonly { readonly id: string }[];
+  readonly registries: Parameters<typeof registryIdOf>[1];
   readonly evicting: Evicting;
 }
 
 export function evictResource(app: ApiApp, { registries, evicting }: EvictParts): void {
   app.openapi(evict, async (c) => {
-    const { images, registry: registryId, dryRun: isDryRun } = c.req.valid("json");
-    if ((images.length === 0) === (registryId === undefined)) {
+    const { images, registry, dryRun: isDryRun } = c.req.valid("json");
+    if ((images.length === 0) === (registry === undefined)) {
       throw badRequest("say either images or a registry", [
         { pointer: "#/images", detail: "or registry, and not both" },
       ]);
     }
-    if (registryId !== undefined && !registries.some(({ id }) => id === registryId)) {
-      throw badRequest(`registry: there is no ${JSON.stringify(registryId)} here`, [
-        { pointer: "#/registry", detail: `is none of ${registries.map(({ id }) => id).join(", ")}` },
-      ]);
-    }
+    const registryId = registryIdOf(registry, registries, { pointer: "#/registry" });
     return c.json(toldEviction(await evicting.evict({ images, registryId, isDryRun })), 200);
   });
   app.openapi(plan, async (c) => {

@@ -3,6 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { Repository, Tag } from "../../oci/reference.ts";
 import type { ReindexReport } from "../../upkeep/reindex-report.ts";
 import type { Evicted } from "../../upkeep/evict/hands.ts";
+import type { PinnedImage } from "../../upkeep/pins/pins.ts";
 
 /**
  * What the API tells of and acts on, as it needs it: `app.ts` brings what the rooms have into these shapes. Times are
@@ -31,10 +32,20 @@ export interface Room {
 /** What is never evicted, and which tags are held at a digest. */
 export interface PinBook {
   list(): Promise<readonly Pin[]>;
+  /** As they are now, to look images up in. */
+  marks(): Promise<PinMarks>;
   /** As it stands in the list then; one of the same image is replaced. Rejects with a `ProblemError` what can be no image. */
   put(image: string, note: string | undefined): Promise<Pin>;
   /** As it stood in the list; undefined where it did not. Rejects with a `ProblemError` for one of the configuration. */
   remove(image: string): Promise<Pin | undefined>;
+}
+
+/** What lists say of pins. */
+export interface PinMarks {
+  /** The pin that keeps an image. */
+  readonly pinOf: (image: PinnedImage) => string | undefined;
+  /** `docker.io/library/nginx:latest`: where that tag is held, whatever upstream says. */
+  readonly heldAt: (image: string) => Digest | undefined;
 }
 
 export interface Pin {
@@ -42,7 +53,7 @@ export interface Pin {
   readonly image: string;
   /** A tag that is held at a digest, whatever upstream says. */
   readonly isHold: boolean;
-  /** Of a hold that was just made, whether what it leads to is held. */
+  /** Of one that was just made: whether anything that is held fits, or what a tag is held at. */
   readonly isHeld?: boolean | undefined;
   /** Where it is not held, why upstream could not be asked whether that has it. */
   readonly unconfirmed?: string | undefined;

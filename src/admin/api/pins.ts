@@ -15,7 +15,7 @@ const pinSchema = z
     isHold: z.boolean().openapi({ description: "The tag is held at the digest, whatever upstream says." }),
     isHeld: z.boolean().optional().openapi({
       description:
-        "Of a hold that was just made: whether what it leads to is held. Otherwise the next pull fetches it.",
+        "Of one that was just made: whether anything that is held fits. What a tag is held at, the next pull fetches.",
     }),
     unconfirmed: z.string().optional().openapi({
       description:
@@ -83,6 +83,7 @@ const remove = createRoute({
   operationId: "deletePin",
   path: PATH,
   summary: "Pin images no longer, or let a tag move again",
+  description: "A tag that is held at a digest may be named without the digest.",
   tags: ["Pins"],
   request: { params },
   responses: { 200: jsonOf(pinSchema, "As it was."), ...actRefusals(400, 404, 409) },

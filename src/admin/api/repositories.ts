@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { IMAGES_PER_PAGE_MAX } from "../images/image.ts";
 import { type ApiApp, bytesCount, jsonOf, readRefusals, when } from "./common.ts";
-import { assertRegistry, type ImagesParts, optionalTime } from "./images.ts";
+import { registryIdOf, type ImagesParts, optionalTime } from "./images.ts";
 import { linkTo, next, pageQuery } from "./paging.ts";
 
 const PATH = "/api/v1/repositories";
@@ -43,9 +43,9 @@ const route = createRoute({
 export function repositoriesResource(app: ApiApp, { registries, imagesFor, settlePulls }: ImagesParts): void {
   app.openapi(route, async (c) => {
     const { registry, limit, after } = c.req.valid("query");
-    assertRegistry(registry, registries);
+    const wanted = registryIdOf(registry, registries);
     await settlePulls();
-    const page = await imagesFor(c.env.caller).repositories({ registryId: registry, limit, after });
+    const page = await imagesFor(c.env.caller).repositories({ registryId: wanted, limit, after });
     const repositories = page.repositories.map(({ registryId, serves, repository: name, lastPulledAtMs, ...sums }) => ({
       registry: registryId,
       repository: `${serves}/${name}`,

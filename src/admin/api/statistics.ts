@@ -3,7 +3,7 @@ import { badRequest } from "../../server/problem.ts";
 import type { CountersView, RegistryCounts } from "../counters/counts.ts";
 import { type ApiApp, jsonOf, readRefusals } from "./common.ts";
 import { countsSchema, sumOf } from "./counts.ts";
-import { assertRegistry } from "./images.ts";
+import { registryIdOf } from "./images.ts";
 
 /** Counters of days are kept a little longer than a year. */
 const DAYS_MAX = 400;
@@ -51,14 +51,14 @@ const route = createRoute({
 });
 
 export interface StatisticsParts {
-  readonly registries: readonly { readonly id: string }[];
+  readonly registries: Parameters<typeof registryIdOf>[1];
   readonly counters: CountersView;
 }
 
 export function statisticsResource(app: ApiApp, { registries, counters }: StatisticsParts): void {
   app.openapi(route, async (c) => {
-    const { registry, ...asked } = c.req.valid("query");
-    assertRegistry(registry, registries);
+    const { registry: named, ...asked } = c.req.valid("query");
+    const registry = registryIdOf(named, registries);
     const { from, to } = daysOf(asked, Date.now());
     const [total, days] = await Promise.all([counters.total(), counters.byDay(from, to)]);
     const wanted = (all: readonly RegistryCounts[]) =>

@@ -1,7 +1,8 @@
 import type { ImageRow } from "../../catalog/images.ts";
-import { compileRepositoryGlob, compileTagGlob } from "../../lib/glob.ts";
+import { compileImageGlob, compileRepositoryGlob, compileTagGlob } from "../../lib/glob.ts";
 import { compilePlainGlob } from "../../lib/plain-glob.ts";
 import { ValueError } from "../../lib/value-error.ts";
+import { isHost } from "../../oci/image-name.ts";
 import { InventoryError } from "./errors.ts";
 import type { ImageFilter } from "./image.ts";
 
@@ -12,13 +13,15 @@ export function compileFilter({ repository, tag, text, notPulledSinceMs }: Image
   const tests: Matches[] = [];
   if (repository !== undefined) {
     const isRepository = compiled("repository", () => readersGlob(repository, compileRepositoryGlob));
-    tests.push((row) => isRepository(row.repository));
+    // People copy the whole names that lists print.
+    const isWhole = isHost(repository.split("/")[0] ?? "");
+    tests.push((row) => isRepository(isWhole ? `${row.serves}/${row.repository}` : row.repository));
   }
   if (tag !== undefined) {
     const isTag = compiled("tag", () => readersGlob(tag, compileTagGlob));
     tests.push((row) => row.tags.some((one) => isTag(one.tag)));
   }
-  if (text !== undefined && text !== "") tests.push(contains(text.toLowerCase()));
+  if (text !== undefined && text !== "") tests.push(GLOB.test(text) ? fits(text) : contains(text.toLowerCase()));
   if (notPulledSinceMs !== undefined) tests.push((row) => (row.lastPulledAtMs ?? row.heldAtMs) < notPulledSinceMs);
   return (row) => tests.every((test) => test(row));
 }
@@ -27,6 +30,25 @@ export function compileFilter({ repository, tag, text, notPulledSinceMs }: Image
 function readersGlob(pattern: string, compile: (pattern: string) => unknown): (text: string) => boolean {
   compile(pattern);
   return pattern === "*" ? () => true : compilePlainGlob(pattern);
+}
+
+const GLOB = /[*?[\]{}]/;
+
+/** As pins and eviction take globs; one that begins with no registry is of all of them. */
+function fits(text: string): Matches {
+  const [first = ""] = text.split("/");
+  const isRooted = first === "localhost" || (text.includes("/") && /[.:*?[{]/.test(first)) || first.startsWith("*");
+  const pattern = isRooted ? text : `**/${text}`;
+  const colon = pattern.indexOf(":", pattern.lastIndexOf("/") + 1);
+  const path = colon === -1 ? pattern : pattern.slice(0, colon);
+  const isPath = compiled("text", () => {
+    compileImageGlob(pattern);
+    return readersGlob(path, compileImageGlob);
+  });
+  const isTag =
+    colon === -1 ? undefined : compiled("text", () => readersGlob(pattern.slice(colon + 1), compileTagGlob));
+  return ({ serves, repository, tags }) =>
+    isPath(`${serves}/${repository}`) && (isTag === undefined || tags.some(({ tag }) => isTag(tag)));
 }
 
 function contains(text: string): Matches {

@@ -50,11 +50,11 @@ export type ImageSort = (typeof IMAGE_SORTS)[number];
 
 export interface ImageFilter {
   readonly registryId?: string | undefined;
-  /** A glob over repositories' names without the registry: `library/*`. */
+  /** A glob over repositories' names without the registry, `library/*`, or with its name, `docker.io/library/*`. */
   readonly repository?: string | undefined;
   /** A glob over tags; images without a tag that fits are left out. */
   readonly tag?: string | undefined;
-  /** Within `docker.io/library/nginx:1.27`, or the beginning of the digest. */
+  /** Within `docker.io/library/nginx:1.27`, or the beginning of the digest, or a glob over images. */
   readonly text?: string | undefined;
   /** Nobody has pulled it since then; what was never pulled counts from when it came. */
   readonly notPulledSinceMs?: number | undefined;
@@ -65,6 +65,8 @@ export interface ImageFilter {
 export interface ImagesAsked {
   readonly filter: ImageFilter;
   readonly sort: ImageSort;
+  /** The other way round. */
+  readonly isReverse?: boolean | undefined;
   /** At most `IMAGES_PER_PAGE_MAX`. */
   readonly limit: number;
   /** `next` of the page before; good for the same filter and sort only. */

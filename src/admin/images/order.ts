@@ -42,29 +42,39 @@ export function compare(a: Place, b: Place): number {
   return a.digest === b.digest ? 0 : a.digest < b.digest ? -1 : 1;
 }
 
+/** `compare`, or the other way round. */
+export function orderOf(isReverse: boolean): typeof compare {
+  return isReverse ? (a, b) => compare(b, a) : compare;
+}
+
+/** How a list is called within its cursors. */
+export type ListOrder = ImageSort | `-${ImageSort}`;
+
 /** The first so many of what is put in, however many that are. */
 export class First<T> {
   readonly items: { readonly place: Place; readonly item: T }[] = [];
   readonly #max: number;
+  readonly #compare: typeof compare;
 
-  constructor(max: number) {
+  constructor(max: number, order: typeof compare) {
     this.#max = max;
+    this.#compare = order;
   }
 
   put(place: Place, item: T): void {
     let at = this.items.length;
-    while (at > 0 && compare(place, (this.items[at - 1] as { place: Place }).place) < 0) at -= 1;
+    while (at > 0 && this.#compare(place, (this.items[at - 1] as { place: Place }).place) < 0) at -= 1;
     if (at === this.#max) return;
     this.items.splice(at, 0, { place, item });
     if (this.items.length > this.#max) this.items.pop();
   }
 }
 
-export function cursorOf(sort: ImageSort, { key, path, digest }: Place): string {
+export function cursorOf(sort: ListOrder, { key, path, digest }: Place): string {
   return Buffer.from(JSON.stringify([sort, key, path, digest])).toString("base64url");
 }
 
-export function parseCursor(sort: ImageSort, text: string): Place {
+export function parseCursor(sort: ListOrder, text: string): Place {
   const [of, key, path, digest] = partsOf(text);
   if (of !== sort || typeof key !== "number" || typeof path !== "string" || typeof digest !== "string")
     throw new InventoryError("after", "after is not what a page of this list has given as its next");

@@ -243,16 +243,18 @@ suite("images that are held", () => {
         fc.array(event, { maxLength: 40 }),
         filters,
         fc.constantFrom(...IMAGE_SORTS),
+        fc.boolean(),
         fc.integer({ min: 1, max: 4 }),
-        async (events, filter, sort, limit) => {
+        async (events, filter, sort, isReverse, limit) => {
           const catalog = await openSqliteCatalog(IN_MEMORY, { now: () => 5_000 });
           const model = new Model();
           await live(catalog, model, events);
-          const wanted = sorted(
+          const listed = sorted(
             expected(model).filter((one) => fits(one, filter)),
             sort,
           );
-          assert.deepEqual((await pages(viewOf(catalog), { filter, sort, limit })).map(told), wanted);
+          const wanted = isReverse ? listed.toReversed() : listed;
+          assert.deepEqual((await pages(viewOf(catalog), { filter, sort, isReverse, limit })).map(told), wanted);
           await catalog.close();
         },
       ),

@@ -17,7 +17,7 @@ import {
   type RepositoriesAsked,
   type RepositoriesPage,
 } from "./image.ts";
-import { compare, cursorOf, First, parseCursor, type Place, placeOf } from "./order.ts";
+import { cursorOf, First, type ListOrder, orderOf, parseCursor, type Place, placeOf } from "./order.ts";
 import { Sizes } from "./sizes.ts";
 
 export interface ImagesViewOptions extends Pick<DescribeOptions, "platformOf"> {
@@ -67,15 +67,18 @@ interface Finding {
 
 async function foundImages(
   finding: Finding,
-  { filter, sort, limit: asked, after }: ImagesAsked,
+  { filter, sort, isReverse = false, limit: asked, after }: ImagesAsked,
   signal: AbortSignal,
 ): Promise<{ rows: readonly ImageRow[]; next: string | undefined }> {
   const limit = Math.min(asked, IMAGES_PER_PAGE_MAX);
-  const from = after === undefined ? undefined : parseCursor(sort, after);
+  const list: ListOrder = isReverse ? `-${sort}` : sort;
+  const order = orderOf(isReverse);
+  const from = after === undefined ? undefined : parseCursor(list, after);
   const matches = compileFilter(filter);
   // One more than wanted tells whether there is one.
-  const first = new First<ImageRow>(limit + 1);
-  const isByName = sort === "name";
+  const first = new First<ImageRow>(limit + 1, order);
+  // As the catalog has them, so that a page's end is the end of looking.
+  const isByName = sort === "name" && !isReverse;
   let last: ImagePlace | undefined = isByName ? from : undefined;
   for (let more = true; more && !(isByName && first.items.length > limit);) {
     signal.throwIfAborted();
@@ -87,7 +90,7 @@ async function foundImages(
     });
     for (const { row, size } of await sized(finding, rows.filter(matches), filter.largerThan, sort === "size")) {
       const place = placeOf(row, sort, size);
-      if (from === undefined || compare(from, place) < 0) first.put(place, row);
+      if (from === undefined || order(from, place) < 0) first.put(place, row);
     }
     more = rows.length === IMAGES_PER_QUERY;
     const end = rows.at(-1);
@@ -96,7 +99,7 @@ async function foundImages(
   }
   const shown = first.items.slice(0, limit);
   const end: Place | undefined = first.items.length > limit ? shown.at(-1)?.place : undefined;
-  return { rows: shown.map(({ item }) => item), next: end === undefined ? undefined : cursorOf(sort, end) };
+  return { rows: shown.map(({ item }) => item), next: end === undefined ? undefined : cursorOf(list, end) };
 }
 
 /** Sizes cost most: they are asked for where they matter. */

@@ -1,7 +1,7 @@
 import { compileImageGlob } from "../../lib/glob.ts";
 import { ValueError } from "../../lib/value-error.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { imageNameText, type NamedRegistry, parseImageName } from "../../oci/image-name.ts";
+import { imageNameText, type NamedRegistry, noImageText, parseImageName } from "../../oci/image-name.ts";
 import { repositoryPath, type Tag } from "../../oci/reference.ts";
 import { isBlank, listText, parseList } from "../own-text.ts";
 
@@ -82,7 +82,10 @@ export function compilePin(reference: string, registries: readonly NamedRegistry
   if ("problem" in name) {
     // It may be of a registry that is switched off, whose images are held still.
     if (name.problem === "unknown" && !reference.includes("@")) return compileGlobPin(reference, note);
-    throw new ValueError(`"${reference}" is no image`, "such as docker.io/library/nginx:1.27");
+    throw new ValueError(
+      `"${reference}" is no image: ${noImageText(reference)}`,
+      "such as docker.io/library/nginx:1.27",
+    );
   }
   const { repository, tag, digest } = name;
   const path = repositoryPath(repository);

@@ -121,7 +121,12 @@ export class PinsNow {
   }
 
   isPinned(image: PinnedImage): boolean {
-    return this.#pins.some((pin) => pin.matches(image));
+    return this.pinOf(image) !== undefined;
+  }
+
+  /** The first pin that keeps it, as it stands in the list. */
+  pinOf(image: PinnedImage): string | undefined {
+    return this.#pins.find((pin) => pin.matches(image))?.reference;
   }
 
   /** Tags that are held at a digest: by `docker.io/library/nginx:1.27`. */
