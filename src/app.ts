@@ -211,6 +211,7 @@ async function builtApp(
     holds,
     store,
     pins,
+    presence: async (repository, digest) => await pull.presence(repository, digest),
     onPinned: async () => await heldTags.refresh(),
     evictor,
     counters: counting.counters,

@@ -60,6 +60,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     body: { note: "the one that works" },
     errors: {
       400: { path: "/api/v1/pins/NOT%20ONE" },
+      404: { path: `/api/v1/pins/app:1@sha256:${"0".repeat(64)}` },
       409: tooManyPins,
     },
   },

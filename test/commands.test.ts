@@ -109,7 +109,17 @@ suite("commands for the running cache", () => {
     assert.equal((await site.run("unpin", `app:1@${old.digest}`)).exitCode, 0);
     assert.equal(await leadsTo(), broken.digest);
     const unknown = await site.run("pin", `app:1@sha256:${"0".repeat(64)}`);
-    assert.match(unknown.out, /^held: .* \(not held: the next pull fetches it\)\n$/);
+    assert.deepEqual([unknown.exitCode, unknown.out], [1, ""]);
+    assert.match(
+      unknown.err,
+      /docker\.io\/library\/app has no sha256:0+, here or upstream, so that no tag can be held there/,
+    );
+    assert.equal(await leadsTo(), broken.digest);
+    const next = site.upstream.addImage("library/app", "next", { seed: 10 });
+    assert.match(
+      (await site.run("pin", `app:1@${next.digest}`)).out,
+      /^held: .* \(not held: the next pull fetches it\)\n$/,
+    );
   });
 
   test("status, once and again and again", async (t) => {

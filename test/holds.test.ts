@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { suite, test, type TestContext } from "node:test";
 import type { WarmEvent } from "../src/admin/warm.ts";
+import type { PinAnswer } from "../src/admin/api/answers.ts";
 import { linesOfCache } from "../src/cli/control-client.ts";
 import type { AccessRule, RegistryConfig } from "../src/config/config.ts";
 import type { Digest } from "../src/oci/digest.ts";
 import type { Repository } from "../src/oci/reference.ts";
 import { HoldsInMemory } from "../src/pull/holds.ts";
+import { startApiSite } from "./support/api-site.ts";
 import { sha256 } from "./support/bytes.ts";
 import { OPEN_ACCESS, startCache, type TestCacheOptions, testRegistry } from "./support/cache.ts";
 import { ask } from "./support/client.ts";
@@ -20,6 +22,8 @@ const FRONTS = 3;
 /** More than there are fronts, so that each of them is asked. */
 const CLIENTS = 3 * FRONTS;
 const HOUR: Partial<RegistryConfig> = { tags: [{ match: "*", revalidate: { kind: "after", ms: 3_600_000 } }] };
+
+const TIMEOUTS = { connectMs: 5_000, headersMs: 5_000, idleMs: 5_000, askBudgetMs: 1_500 };
 
 function tagOf(text: string) {
   const reference = tag(text);
@@ -118,11 +122,48 @@ for (const workers of [1, FRONTS]) {
       }
       assert.deepEqual([tagAsked(), upstream.count({ path: image.digest })], [0, 1]);
       holds.hold(APP, latest, sha256(Buffer.from("nobody has this")));
-      for (const { status } of await all()) assert.equal(status, 404);
+      for (const { status, body } of await all()) {
+        assert.equal(status, 404);
+        assert.match(
+          body.toString(),
+          /the tag is held here at sha256:[0-9a-f]{64}, by a pin: upstream does not have it/,
+        );
+      }
       assert.equal(tagAsked(), 0);
     });
   });
 }
+
+test("a tag is held at a digest that is held or that upstream has, and at nothing else", async (t) => {
+  const site = await startApiSite(t, { registry: { timeouts: TIMEOUTS } });
+  const hold = async (digest: string) => {
+    const { status, body } = await site.ask("PUT", `/api/v1/pins/app:latest@${digest}`, { user: "ops" });
+    return { status, pin: JSON.parse(body.toString()) as Partial<PinAnswer> & { detail?: string } };
+  };
+  const pull = async () => (await site.ask("GET", "/v2/library/app/manifests/latest", { user: "me" })).status;
+  const nobodys = sha256(Buffer.from("nobody has this"));
+  const image = site.upstream.addImage("library/app", "latest", { seed: 1 });
+  const other = site.upstream.addImage("library/app", "other", { seed: 2 });
+  const refused = await hold(nobodys);
+  assert.equal(refused.status, 404);
+  assert.match(
+    String(refused.pin.detail),
+    /^docker.io\/library\/app has no sha256:\S+, here or upstream, so that no tag/,
+  );
+  assert.equal(await pull(), 200);
+  assert.deepEqual((await hold(other.digest)).pin.isHeld, false);
+  assert.equal(site.upstream.count({ method: "GET", path: other.digest }), 0);
+  const held = await hold(image.digest);
+  assert.deepEqual([held.pin.isHeld, held.pin.unconfirmed], [true, undefined]);
+  // Whom nobody can ask is believed.
+  site.upstream.script({ path: nobodys }, { kind: "hang" });
+  const slow = await hold(nobodys);
+  assert.deepEqual([slow.status, slow.pin.isHeld, slow.pin.unconfirmed], [200, false, "no answer within 1.5 s"]);
+  await site.upstream.stop();
+  const away = await hold(nobodys);
+  assert.deepEqual([away.status, away.pin.isHeld], [200, false]);
+  assert.match(String(away.pin.unconfirmed), /./);
+});
 
 test("what upstream last said of a held tag stays in the store and in the history", async (t) => {
   const { upstream, cache, holds, get } = await setUp(t, 1);

@@ -1,7 +1,7 @@
 import { compileImageGlob } from "../lib/glob.ts";
 import type { Digest } from "../oci/digest.ts";
 import { DEFAULT_TAG, type NamedRegistry, parseImageName } from "../oci/image-name.ts";
-import type { Repository } from "../oci/reference.ts";
+import { type Repository, repositoryPath } from "../oci/reference.ts";
 import type { Shortage } from "../pull/room.ts";
 import { badRequest, ProblemError } from "../server/problem.ts";
 import type { EvictRequest, EvictReport } from "../upkeep/evict/asked.ts";
@@ -18,24 +18,40 @@ export interface PinBookOptions {
   readonly registries: readonly NamedRegistry[];
   /** Whether a repository has the manifest. */
   readonly isHeld: (repository: Repository, digest: Digest) => Promise<boolean>;
+  /** Whether its upstream has it, which is asked; `why` is upstream's word. */
+  readonly presence: Presences;
   /** To be called after each change. */
   readonly onChanged: () => Promise<void>;
 }
 
+export type Presences = (
+  repository: Repository,
+  digest: Digest,
+) => Promise<{ readonly kind: "there" } | { readonly kind: "absent" | "unknown"; readonly why: string }>;
+
 /** Pins as the API has them. */
-export function pinBook({ pins, registries, isHeld, onChanged }: PinBookOptions): PinBook {
-  const isThere = async (image: string): Promise<boolean | undefined> => {
+export function pinBook({ pins, registries, isHeld, presence, onChanged }: PinBookOptions): PinBook {
+  /** A tag that is held at what nobody has would be broken for all clients. */
+  const found = async (image: string): Promise<Pick<Pin, "isHeld" | "unconfirmed">> => {
     const name = GLOB.test(image) ? undefined : parseImageName(image, registries);
-    if (name === undefined || "problem" in name || name.tag === undefined || name.digest === undefined)
-      return undefined;
-    return await isHeld(name.repository, name.digest);
+    if (name === undefined || "problem" in name || name.tag === undefined || name.digest === undefined) return {};
+    if (await isHeld(name.repository, name.digest)) return { isHeld: true };
+    const upstream = await presence(name.repository, name.digest);
+    if (upstream.kind === "there") return { isHeld: false };
+    if (upstream.kind === "unknown") return { isHeld: false, unconfirmed: upstream.why };
+    const where = repositoryPath(name.repository);
+    throw new ProblemError(
+      404,
+      `${where} has no ${name.digest}, here or upstream, so that no tag can be held there: ${upstream.why}`,
+    );
   };
   return {
     list: async () => (await pins.list()).map(pinOf),
     put: async (image, note) => {
+      const there = await found(image);
       const added = await pins.add(image, note);
       await onChanged();
-      return { ...pinOf({ ...added, from: "file" }), isHeld: await isThere(added.reference) };
+      return { ...pinOf({ ...added, from: "file" }), ...there };
     },
     remove: async (image) => {
       const before = await pins.list();

@@ -7,7 +7,7 @@ import type { Store } from "../store/store.ts";
 import type { Evictor } from "../upkeep/evict/evictor.ts";
 import type { Pins } from "../upkeep/pins/pins.ts";
 import type { Counters } from "./counters/counters.ts";
-import { evictingBy, pinBook } from "./governing.ts";
+import { evictingBy, pinBook, type Presences } from "./governing.ts";
 import type { ApiParts } from "./api/create.ts";
 import type { Room, TagHistory } from "./api/parts.ts";
 import { imagesView, type ImagesViewOptions } from "./images/view.ts";
@@ -25,6 +25,7 @@ export interface PartsSources extends Pick<
   readonly holds: Pick<Holds, "digestOf">;
   readonly store: Pick<Store, "partials">;
   readonly pins: Pins;
+  readonly presence: Presences;
   /** To be called when pins have changed. */
   readonly onPinned: () => Promise<void>;
   readonly evictor: Evictor;
@@ -32,7 +33,7 @@ export interface PartsSources extends Pick<
 
 /** Brings what the rooms know into the shapes in which the API tells it. */
 export function apiParts(sources: PartsSources): ApiParts {
-  const { config, catalog, except, platformOf, holds, pins, evictor, onPinned } = sources;
+  const { config, catalog, except, platformOf, holds, pins, presence, evictor, onPinned } = sources;
   const all = imagesView({ catalog, platformOf });
   const listed = imagesView({ catalog, platformOf, except });
   return {
@@ -54,6 +55,7 @@ export function apiParts(sources: PartsSources): ApiParts {
       pins,
       registries: config.registries,
       isHeld: async (repository, digest) => (await catalog.manifest(repository, digest)) !== undefined,
+      presence,
       onChanged: onPinned,
     }),
     evicting: evictingBy({ evictor, registries: config.registries }),

@@ -103,8 +103,15 @@ export class ManifestPull {
   /** Nobody is asked about the tag: what it is held at is had as by its digest. */
   async #byHold(repository: Repository, digest: Digest, isOffline: boolean): Promise<ManifestAnswer> {
     if (isOffline && (await this.#o.held.manifest(repository, digest)) === undefined) throw offline();
-    const answer = await this.#byDigest(repository, digest);
-    return { ...answer, outcome: { ...answer.outcome, byHold: true } };
+    try {
+      const answer = await this.#byDigest(repository, digest);
+      return { ...answer, outcome: { ...answer.outcome, byHold: true } };
+    } catch (error) {
+      // Whoever sees the tag upstream must not look for the fault there.
+      if (!(error instanceof RegistryError) || error.status !== 404) throw error;
+      const message = `the tag is held here at ${digest}, by a pin: ${error.message}`;
+      throw new RegistryError(404, error.code, message, { cause: error, detail: error.detail });
+    }
   }
 
   async #heldTagged(repository: Repository, tag: Tag): Promise<HeldTagged | undefined> {

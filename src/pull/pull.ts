@@ -20,6 +20,7 @@ import { NamedSizes } from "./named-sizes.ts";
 import { Notebook } from "./notebook.ts";
 import { OpenlyHeld } from "./openly-held.ts";
 import { Platforms } from "./platform.ts";
+import { type Presence, presenceOf } from "./presence.ts";
 import { Proof } from "./proof.ts";
 import { Refusals } from "./refusals.ts";
 import type { PullRegistries } from "./registries.ts";
@@ -69,6 +70,8 @@ export interface Pull {
   isUnderWay(digest: Digest): boolean;
   /** Writes down what was used until now, what is being fetched among it. */
   settleUses(): Promise<void>;
+  /** Whether a repository's upstream has a manifest; asks it. */
+  presence(repository: Repository, digest: Digest): Promise<Presence>;
   /** Where a tag points as far as we know; upstream is not asked. */
   tagState(repository: Repository, tag: Tag): Promise<TagState | undefined>;
   /** Makes a blob held without anybody reading it, as `bring` says. */
@@ -185,6 +188,7 @@ export function createPull(options: PullOptions): Pull {
     },
     admit: admissionBy({ registries, catalog, log, signal: life.signal }),
     heldOver: async (repository, digest) => await tags.heldOver(repository, digest),
+    presence: async (repository, digest) => await presenceOf(registries, repository, digest, life.signal),
     tagState: async (repository, tag) => await tags.of(repository, tag),
     bring: async (...what) => await bring({ blobs: blobPull, fills }, ...what),
     note: (uses) => uses.forEach((use) => notebook.note(use)),

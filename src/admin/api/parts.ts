@@ -42,6 +42,8 @@ export interface Pin {
   readonly isHold: boolean;
   /** Of a hold that was just made, whether what it leads to is held. */
   readonly isHeld?: boolean | undefined;
+  /** Where it is not held, why upstream could not be asked whether that has it. */
+  readonly unconfirmed?: string | undefined;
   readonly note: string | undefined;
   /** It stands under `pins` in the configuration. */
   readonly isConfigured: boolean;

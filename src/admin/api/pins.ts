@@ -17,6 +17,11 @@ const pinSchema = z
       description:
         "Of a hold that was just made: whether what it leads to is held. Otherwise the next pull fetches it.",
     }),
+    unconfirmed: z.string().optional().openapi({
+      description:
+        "Of a hold that was just made, at what is not held: why upstream could not be asked whether it has that.",
+      example: "no answer within 3 s",
+    }),
     note: z.string().optional().openapi({ example: "the last one that works with the old database" }),
     isConfigured: z
       .boolean()
@@ -52,7 +57,8 @@ const put = createRoute({
   operationId: "putPin",
   path: PATH,
   summary: "Pin images, or hold a tag at a digest",
-  description: "One of the same name is replaced.",
+  description:
+    "One of the same name is replaced. A tag is held only at a digest that is held, or that upstream has, unless it cannot be asked.",
   tags: ["Pins"],
   request: {
     params,
@@ -69,7 +75,7 @@ const put = createRoute({
       },
     },
   },
-  responses: { 200: jsonOf(pinSchema, "As it is now."), ...actRefusals(400, 409) },
+  responses: { 200: jsonOf(pinSchema, "As it is now."), ...actRefusals(400, 404, 409) },
 });
 
 const remove = createRoute({
@@ -96,7 +102,10 @@ export function pinsResource(app: ApiApp, pins: PinBook): void {
   });
 }
 
-function toldPin({ image, isHold, isHeld, note, isConfigured }: Pin): PinAnswer {
-  const held = isHeld === undefined ? {} : { isHeld };
+function toldPin({ image, isHold, isHeld, unconfirmed, note, isConfigured }: Pin): PinAnswer {
+  const held = {
+    ...(isHeld === undefined ? {} : { isHeld }),
+    ...(unconfirmed === undefined ? {} : { unconfirmed }),
+  };
   return { image, isHold, ...held, ...(note === undefined ? {} : { note }), isConfigured };
 }
