@@ -154,7 +154,17 @@ suite("commands for the running cache", () => {
     assert.equal((await site.run("unpin", "app:1")).out, `pinned no longer: docker.io/library/app:1@${old.digest}\n`);
     assert.equal(await leadsTo(), broken.digest);
     const unknown = await site.run("pin", `app:1@sha256:${"0".repeat(64)}`);
-    assert.match(unknown.out, /^held: .* \(not held: the next pull fetches it\)\n$/);
+    assert.deepEqual([unknown.exitCode, unknown.out], [1, ""]);
+    assert.match(
+      unknown.err,
+      /docker\.io\/library\/app has no sha256:0+, here or upstream, so that no tag can be held there/,
+    );
+    assert.equal(await leadsTo(), broken.digest);
+    const next = site.upstream.addImage("library/app", "next", { seed: 10 });
+    assert.match(
+      (await site.run("pin", `app:1@${next.digest}`)).out,
+      /^held: .* \(not held: the next pull fetches it\)\n$/,
+    );
   });
 
   test("of several, what cannot be pinned or unpinned keeps nothing of the others back, and each is told of", async (t) => {
