@@ -139,7 +139,7 @@ suite("commands for the running cache", () => {
     const broken = site.upstream.addImage("library/app", "1", { seed: 9 });
     assert.equal(await leadsTo(), broken.digest);
     const held = await site.run("pin", `app:1@${old.digest}`, "--note", "the new one breaks");
-    assert.equal(held.out, `held: docker.io/library/app:1@${old.digest}\n`);
+    assert.equal(held.out, `tag held: docker.io/library/app:1@${old.digest}\n`);
     assert.equal(await leadsTo(), old.digest);
     assert.match((await site.run("history", "app:1")).out, new RegExp(`${old.digest}\n.*held here`));
     const pin = `docker.io/library/app:1@${old.digest}`;
@@ -163,7 +163,7 @@ suite("commands for the running cache", () => {
     const next = site.upstream.addImage("library/app", "next", { seed: 10 });
     assert.match(
       (await site.run("pin", `app:1@${next.digest}`)).out,
-      /^held: .* \(not held: the next pull fetches it\)\n$/,
+      /^tag held: .*; it is not in the store yet, the next pull fetches it\n$/,
     );
   });
 
@@ -173,7 +173,9 @@ suite("commands for the running cache", () => {
     assert.equal(pinned.exitCode, 1);
     assert.match(pinned.out, /^pinned: docker.io\/library\/app:1 .*\npinned: docker.io\/library\/app:2 .*\n$/);
     assert.match(pinned.err, /^error: .*NOT AN IMAGE/);
-    const held = [1, 2].map((digit) => `docker.io/library/app:3@sha256:${String(digit).repeat(64)}`);
+    const held = [1, 2].map(
+      (seed) => `docker.io/library/app:3@${site.upstream.addImage("library/app", "3", { seed }).digest}`,
+    );
     assert.equal((await site.run("pin", ...held)).exitCode, 0);
     const unpinned = await site.run("unpin", "app:9", "app:2", "app:3", "--json");
     assert.equal(unpinned.exitCode, 1);

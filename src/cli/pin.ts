@@ -66,12 +66,18 @@ async function pinned(terminal: Terminal, images: readonly string[], options: Pi
   return await each(terminal, images, options, { method: "PUT", body }, pinnedLine);
 }
 
-function pinnedLine({ image, isHold, isHeld }: PinAnswer): string {
-  const fetched = isHeld === false ? " (not held: the next pull fetches it)" : "";
-  if (isHold) return `held: ${printable(image)}${fetched}\n`;
+function pinnedLine({ image, isHold, isHeld, unconfirmed }: PinAnswer): string {
+  if (isHold) return `tag held: ${printable(image)}${fetchedText(isHeld, unconfirmed)}\n`;
   const isWhole = !/[*?[\]{}@]|:[^/]*$/.test(image);
   const none = isHeld === false ? " (nothing that is held fits: is it spelled right?)" : "";
   return `pinned: ${isWhole ? "all of " : ""}${printable(image)}${none}\n`;
+}
+
+/** What a tag is held at may have to come first. */
+function fetchedText(isHeld: boolean | undefined, unconfirmed: string | undefined): string {
+  if (isHeld !== false) return "";
+  if (unconfirmed === undefined) return "; it is not in the store yet, the next pull fetches it";
+  return `; it is not in the store, and upstream could not be asked whether it has it (${printable(unconfirmed)})`;
 }
 
 async function unpinned(terminal: Terminal, images: readonly string[], options: PinOptions): Promise<ExitCode> {

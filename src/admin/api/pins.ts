@@ -22,11 +22,6 @@ const pinSchema = z
         "Of a hold that was just made, at what is not held: why upstream could not be asked whether it has that.",
       example: "no answer within 3 s",
     }),
-    unconfirmed: z.string().optional().openapi({
-      description:
-        "Of a hold that was just made, at what is not held: why upstream could not be asked whether it has that.",
-      example: "no answer within 3 s",
-    }),
     note: z.string().optional().openapi({ example: "the last one that works with the old database" }),
     isConfigured: z
       .boolean()
