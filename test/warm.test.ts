@@ -409,8 +409,8 @@ suite("the local socket", () => {
     await refused({ path: "/api/v1/nothing" }, /there is no \/api\/v1\/nothing here/);
     await refused({ path: "/api/v1/__proto__" }, /there is no/);
     await refused({ method: "GET" }, /takes POST/);
-    await refused({}, /the cache refuses: references/);
-    await refused({ body: [] }, /the cache refuses: the body/);
+    await refused({}, /references/);
+    await refused({ body: [] }, /the body/);
     await refused({ body: { references: [], platforms: AMD64 } }, /references/);
     await refused({ body: { references: ["a"], platforms: ["nowhere"] } }, /platforms/);
     await refused({ body: { references: ["a"], platforms: AMD64, concurrency: 1_000 } }, /concurrency/);
