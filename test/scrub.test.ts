@@ -9,23 +9,13 @@ import { askCache } from "../src/cli/control-client.ts";
 import { parsePlace, SCRUB_FILE } from "../src/upkeep/scrub/place.ts";
 import { assertCatalogAgrees, assertWhole, filesBelow, readStore } from "./faults/support/agreement.ts";
 import { startCacheProcess } from "./support/cache-process.ts";
+import type { ScrubAnswer } from "../src/admin/api/answers.ts";
 import { startCache, testConfig, testRegistry } from "./support/cache.ts";
 import { ask } from "./support/client.ts";
 import { runCommand } from "./support/command.ts";
 import { type FakeImage, startFakeUpstream } from "./support/fake-upstream.ts";
 import { prove } from "./support/property.ts";
 import { tempDir } from "./support/temp.ts";
-
-interface Told {
-  readonly isRunning: boolean;
-  readonly blobs: number;
-  readonly blobsDone: number;
-  readonly bytes: number;
-  readonly bytesDone: number;
-  readonly damaged: number;
-  readonly healed: number;
-  readonly finishedAt?: string;
-}
 
 const LAYERS = [3_000_000, 200_000];
 const KEPT = [{ match: "*", revalidate: { kind: "never" } }] as const;
@@ -52,20 +42,20 @@ async function pull(url: string, image: FakeImage): Promise<void> {
 
 const signal = new AbortController().signal;
 
-async function told(dataDir: string): Promise<Told> {
-  return (await askCache(dataDir, { method: "GET", path: "/api/v1/scrub", signal })) as Told;
+async function told(dataDir: string): Promise<ScrubAnswer> {
+  return (await askCache(dataDir, { method: "GET", path: "/api/v1/scrub", signal })) as ScrubAnswer;
 }
 
 async function begin(dataDir: string, body: object = {}): Promise<void> {
   await askCache(dataDir, { method: "POST", path: "/api/v1/scrub", body, signal });
 }
 
-async function scrubbed(dataDir: string, body: object = {}): Promise<Told> {
+async function scrubbed(dataDir: string, body: object = {}): Promise<ScrubAnswer> {
   await begin(dataDir, body);
   return await over(dataDir);
 }
 
-async function over(dataDir: string): Promise<Told> {
+async function over(dataDir: string): Promise<ScrubAnswer> {
   return await eventually(async () => {
     const state = await told(dataDir);
     return state.isRunning ? undefined : state;
@@ -310,7 +300,7 @@ test("from the command line: exit code 1 only where something could not be fetch
   assert.equal(lost.exitCode, 1);
   assert.match(lost.out, /1 could not be fetched anew and is held no longer/);
   const status = await run("scrub", "--status", "--json");
-  assert.equal((JSON.parse(status.out) as Told).damaged, 1);
+  assert.equal((JSON.parse(status.out) as ScrubAnswer).damaged, 1);
   assert.match((await run("scrub", "--stop")).err, /no scrub is under way/);
   assert.equal((await run("scrub", "--stop", "--wait")).exitCode, 2);
   assert.equal((await run("scrub", "--rate", "5")).exitCode, 2);

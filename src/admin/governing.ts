@@ -10,6 +10,7 @@ import { notHeldText } from "./held-tags.ts";
 import { badRequest, ProblemError } from "../server/problem.ts";
 import type { EvictRequest, EvictReport } from "../upkeep/evict/asked.ts";
 import type { Evictor } from "../upkeep/evict/evictor.ts";
+import type { PrunePlan } from "../upkeep/evict/prune.ts";
 import { type CompiledPin, compilePin } from "../upkeep/pins/pin-list.ts";
 import type { Pins, ListedPin } from "../upkeep/pins/pins.ts";
 import { pathOf } from "./images/order.ts";
@@ -135,27 +136,12 @@ export function evictingBy(options: EvictingOptions): Evicting {
   const { evictor, registries, catalog } = options;
   return {
     plan: async () => {
-      const { evicted, looseGoing, bytes, lacking, pinned, orphans, orphanBytes } = await evictor.plan();
-      return {
-        images: evicted.slice(0, TOLD_MAX),
-        imageCount: evicted.length,
-        bytes: bytes + orphanBytes,
-        kept: keptByPins(pinned),
-        orphans: { count: orphans + looseGoing.count, bytes: orphanBytes + looseGoing.bytes },
-        lackingBytes: lackingBytes(lacking),
-      };
+      const { looseGoing, orphans: count, orphanBytes: bytes, ...plan } = await evictor.plan();
+      return pruned(plan, looseGoing, { count, bytes });
     },
     prune: async () => {
-      const { evicted, looseGone, bytes, pinned, orphansRemoved, orphanBytesRemoved } = await evictor.prune();
-      const { lacking } = await evictor.plan();
-      return {
-        images: evicted.slice(0, TOLD_MAX),
-        imageCount: evicted.length,
-        bytes: bytes + orphanBytesRemoved,
-        kept: keptByPins(pinned),
-        orphans: { count: orphansRemoved + looseGone.count, bytes: orphanBytesRemoved + looseGone.bytes },
-        lackingBytes: lackingBytes(lacking),
-      };
+      const { looseGone, orphansRemoved: count, orphanBytesRemoved: bytes, ...report } = await evictor.prune();
+      return pruned(report, looseGone, { count, bytes });
     },
     evict: async (asked) => {
       const reports: Eviction[] = [];
@@ -169,6 +155,22 @@ export function evictingBy(options: EvictingOptions): Evicting {
       }
       return reports.reduce(together, NOTHING);
     },
+  };
+}
+
+/** What budgets and ages let go, or would, with what no image has. */
+function pruned(
+  { evicted, bytes, pinned, lacking }: Pick<PrunePlan, "evicted" | "bytes" | "pinned" | "lacking">,
+  loose: Eviction["orphans"],
+  orphans: Eviction["orphans"],
+): Eviction {
+  return {
+    images: evicted.slice(0, TOLD_MAX),
+    imageCount: evicted.length,
+    bytes: bytes + orphans.bytes,
+    kept: keptByPins(pinned),
+    orphans: { count: orphans.count + loose.count, bytes: orphans.bytes + loose.bytes },
+    lackingBytes: lackingBytes(lacking),
   };
 }
 

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { scrubLine, scrubText, type ToldScrub } from "./scrub-text.ts";
+import type { ScrubAnswer } from "../admin/api/answers.ts";
+import { scrubLine, scrubText } from "./scrub-text.ts";
 
 const MIB = 1024 * 1024;
-const NEVER: ToldScrub = { isRunning: false, blobs: 0, blobsDone: 0, bytes: 0, bytesDone: 0, damaged: 0, healed: 0 };
-const BEGUN: ToldScrub = {
+const NEVER: ScrubAnswer = { isRunning: false, blobs: 0, blobsDone: 0, bytes: 0, bytesDone: 0, damaged: 0, healed: 0 };
+const BEGUN: ScrubAnswer = {
   ...NEVER,
   blobs: 40,
   blobsDone: 10,

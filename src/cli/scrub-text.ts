@@ -1,23 +1,10 @@
+import type { ScrubAnswer } from "../admin/api/answers.ts";
 import { humanSize } from "../lib/human.ts";
-
-/** What the API tells of a scrub. */
-export interface ToldScrub {
-  readonly isRunning: boolean;
-  readonly blobs: number;
-  readonly blobsDone: number;
-  readonly bytes: number;
-  readonly bytesDone: number;
-  readonly damaged: number;
-  readonly healed: number;
-  readonly startedAt?: string;
-  /** When one last came to the end. */
-  readonly finishedAt?: string;
-}
 
 const BAR_COLUMNS = 20;
 
 /** One line while it goes on. */
-export function scrubLine(scrub: ToldScrub, bytesPerSecond: number): string {
+export function scrubLine(scrub: ScrubAnswer, bytesPerSecond: number): string {
   const share = scrub.bytes === 0 ? 0 : Math.min(1, scrub.bytesDone / scrub.bytes);
   const full = Math.floor(share * BAR_COLUMNS);
   const bar = `[${"=".repeat(full)}${" ".repeat(BAR_COLUMNS - full)}]`;
@@ -27,11 +14,11 @@ export function scrubLine(scrub: ToldScrub, bytesPerSecond: number): string {
 }
 
 /** How it stands, for whoever asks. */
-export function scrubText(scrub: ToldScrub): string {
+export function scrubText(scrub: ScrubAnswer): string {
   return `${stateOf(scrub)}\n${lostText(scrub)}`;
 }
 
-function stateOf(scrub: ToldScrub): string {
+function stateOf(scrub: ScrubAnswer): string {
   const { blobs, blobsDone, bytes, bytesDone } = scrub;
   const amount = `${blobsDone} of ${blobs} blobs, ${humanSize(bytesDone)} of ${humanSize(bytes)}`;
   const damage = damageOf(scrub).map((text) => `; ${text}`);
@@ -44,17 +31,17 @@ function stateOf(scrub: ToldScrub): string {
   return `stopped: ${amount}${damage.join("")}; registry-cache scrub goes on from there`;
 }
 
-function damageOf({ damaged, healed }: ToldScrub): string[] {
+function damageOf({ damaged, healed }: ScrubAnswer): string[] {
   return damaged === 0 ? [] : [`${damaged} damaged, ${healed} of them fetched anew`];
 }
 
-function lostText({ damaged, healed }: ToldScrub): string {
+function lostText({ damaged, healed }: ScrubAnswer): string {
   const lost = damaged - healed;
   if (lost === 0) return "";
   return `${lost} could not be fetched anew and ${lost === 1 ? "is" : "are"} held no longer; the cache's log names them\n`;
 }
 
 /** Whether the last one that was begun has come to its end. */
-export function isOver({ isRunning, startedAt, finishedAt }: ToldScrub): boolean {
+export function isOver({ isRunning, startedAt, finishedAt }: ScrubAnswer): boolean {
   return !isRunning && finishedAt !== undefined && startedAt !== undefined && finishedAt >= startedAt;
 }

@@ -5,7 +5,8 @@ import { placeOf, type PlaceOptions, untilAsked, withPlace, writeJson } from "./
 import { askCache, type CachePlace } from "./control-client.ts";
 import { CliError } from "./failure.ts";
 import { Progress, Rate } from "./progress.ts";
-import { isOver, scrubLine, scrubText, type ToldScrub } from "./scrub-text.ts";
+import type { ScrubAnswer } from "../admin/api/answers.ts";
+import { isOver, scrubLine, scrubText } from "./scrub-text.ts";
 import type { ExitCode, Invocation, Terminal } from "./terminal.ts";
 
 const PATH = "/api/v1/scrub";
@@ -55,26 +56,26 @@ async function scrub(terminal: Terminal, options: ScrubOptions): Promise<ExitCod
   const place = await placeOf(terminal, options);
   const signal = untilAsked(terminal, "no longer shown; the scrub goes on (registry-cache scrub --stop ends it)");
   const ask = async (method: "GET" | "POST" | "DELETE", body?: object) =>
-    (await askCache(place, { method, path: PATH, ...(body === undefined ? {} : { body }), signal })) as ToldScrub;
+    (await askCache(place, { method, path: PATH, ...(body === undefined ? {} : { body }), signal })) as ScrubAnswer;
   if (status === true) return told(terminal, options, await ask("GET"));
   if (stop === true) return told(terminal, options, await ask("DELETE"));
   const isUnderWay = wait === true && rate === undefined && (await ask("GET")).isRunning;
   const begun = isUnderWay ? undefined : await ask("POST", rate === undefined ? {} : { bytesPerSecond: rate });
-  if (wait !== true) return told(terminal, options, begun as ToldScrub);
+  if (wait !== true) return told(terminal, options, begun as ScrubAnswer);
   const last = await followed(terminal, place, signal);
   const exitCode = told(terminal, options, last);
   return isOver(last) ? exitCode : 1;
 }
 
-function told(terminal: Terminal, { json }: ScrubOptions, state: ToldScrub): ExitCode {
+function told(terminal: Terminal, { json }: ScrubOptions, state: ScrubAnswer): ExitCode {
   if (json === true) writeJson(terminal, state);
   else terminal.out.write(scrubText(state));
   return state.damaged > state.healed ? 1 : 0;
 }
 
 /** Until it is over, or was stopped. */
-async function followed(terminal: Terminal, place: CachePlace, signal: AbortSignal): Promise<ToldScrub> {
-  const look = async () => (await askCache(place, { method: "GET", path: PATH, signal })) as ToldScrub;
+async function followed(terminal: Terminal, place: CachePlace, signal: AbortSignal): Promise<ScrubAnswer> {
+  const look = async () => (await askCache(place, { method: "GET", path: PATH, signal })) as ScrubAnswer;
   let state = await look();
   const rate = new Rate();
   const progress = new Progress(terminal.err, () => [scrubLine(state, rate.at(performance.now(), state.bytesDone))]);

@@ -4,3 +4,4 @@ export type { HistoryAnswer } from "./history.ts";
 export type { StatusAnswer } from "./status.ts";
 export type { EvictionAnswer } from "./evict.ts";
 export type { PinAnswer, PinsAnswer } from "./pins.ts";
+export type { ScrubAnswer } from "./scrub.ts";

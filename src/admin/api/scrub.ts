@@ -23,6 +23,8 @@ const stateSchema = z
   })
   .openapi("Scrub");
 
+export type ScrubAnswer = z.infer<typeof stateSchema>;
+
 /** Slower than this it would never end; faster than any disk is. */
 const RATE_MIN = 1024;
 const RATE_MAX = 1024 ** 4;

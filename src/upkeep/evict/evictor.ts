@@ -129,10 +129,10 @@ export class Evictor implements RoomMaker {
       const round = (await roundOf(room)) ?? (async () => undefined);
       const { pinned } = await this.#clear(round, "prune", note);
       const tidied = await this.#tidying.run(this.#stopping.signal);
-      const isEnough = (await room.shortage([])) === undefined;
+      const lacking = await room.shortage([]);
       const { count, bytes } = this.#tidying.looseGone;
       const looseGone = { count: count - before.count, bytes: bytes - before.bytes };
-      return { evicted, looseGone, bytes: sum(evicted) + looseGone.bytes, isEnough, pinned, ...tidied };
+      return { evicted, looseGone, bytes: sum(evicted) + looseGone.bytes, lacking, pinned, ...tidied };
     });
   }
 

@@ -27,8 +27,8 @@ export interface PruneReport extends Tidied {
   readonly looseGone: { readonly count: number; readonly bytes: number };
   /** That came back, orphans not among them. */
   readonly bytes: number;
-  /** Whether budgets and the disk's reserve are kept now. */
-  readonly isEnough: boolean;
+  /** Of the budgets and the disk's reserve; undefined: they are kept now. */
+  readonly lacking: Shortage | undefined;
   readonly pinned: number;
 }
 
